@@ -1,0 +1,1 @@
+"""Live ports: clocks, feeds, SQL, executors, meters, object store."""

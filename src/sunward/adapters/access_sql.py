@@ -1,0 +1,178 @@
+"""Who may do what, and who did: tokens, one-time enrolments, replies to repeated requests, the audit trail.
+
+Times are machine time and come from the caller. Only the SHA-256 of a token is stored: a token is 256
+random bits, so there is nothing to guess and a slow password hash would only cost time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from sunward.adapters import tables
+from sunward.adapters.database import Database
+from sunward.errors import ConflictError
+from sunward.model.codec import digest_bytes
+
+TOKEN_BYTES = 32
+_tokens = tables.tokens
+_enrolments = tables.enrolments
+_replies = tables.idempotency
+_audit = tables.audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is known of a token; the token itself is shown once and never kept."""
+
+    hash: str
+    subject: str
+    scopes: tuple[str, ...]
+    expires_machine_ms: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer given to a request, kept for its repetition."""
+
+    status: int
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """One act of one subject."""
+
+    id: int
+    at_machine_ms: int
+    subject: str
+    action: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Access rows of one store."""
+
+    database: Database
+
+    def create_token(self, subject: str, scopes: tuple[str, ...], expires_machine_ms: int, note: str = "") -> str:
+        """A new token; the caller shows it once."""
+        token = _mint()
+        row = {
+            "hash": _hash(token),
+            "subject": subject,
+            "scopes": " ".join(scopes),
+            "expires_machine_ms": expires_machine_ms,
+            "note": note,
+        }
+        with self.database.writing() as connection:
+            connection.execute(insert(_tokens), row)
+        return token
+
+    def lookup_token(self, token: str, now_machine_ms: int) -> Token | None:
+        """What a token allows; None when it is unknown, revoked or expired."""
+        query = select(_tokens).where(_tokens.c.hash == _hash(token), _tokens.c.expires_machine_ms > now_machine_ms)
+        with self.database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _token(row)
+
+    def tokens(self, subject: str | None = None) -> tuple[Token, ...]:
+        """Every token, or those of one subject."""
+        query = select(_tokens).order_by(_tokens.c.subject, _tokens.c.hash)
+        if subject is not None:
+            query = query.where(_tokens.c.subject == subject)
+        with self.database.reading() as connection:
+            return tuple(_token(row) for row in connection.execute(query))
+
+    def revoke_token(self, hash_: str) -> bool:
+        """End a token, named by its hash; False when there is none."""
+        with self.database.writing() as connection:
+            return connection.execute(delete(_tokens).where(_tokens.c.hash == hash_)).rowcount == 1
+
+    def create_enrolment(self, subject: str, expires_machine_ms: int) -> str:
+        """A new token with which one site of `subject` may enrol once."""
+        token = _mint()
+        row = {"hash": _hash(token), "subject": subject, "expires_machine_ms": expires_machine_ms, "consumed_by": ""}
+        with self.database.writing() as connection:
+            connection.execute(insert(_enrolments), row)
+        return token
+
+    def consume_enrolment(self, token: str, public_key: str, now_machine_ms: int) -> str | None:
+        """Spend an enrolment token on a key, and return its subject; None when it is unknown, spent or expired.
+
+        The same key may spend it again, so that a lost reply does not lose the enrolment.
+        """
+        columns = _enrolments.c
+        statement = (
+            update(_enrolments)
+            .where(
+                columns.hash == _hash(token),
+                columns.expires_machine_ms > now_machine_ms,
+                or_(columns.consumed_by == "", columns.consumed_by == public_key),
+            )
+            .values(consumed_by=public_key)
+            .returning(columns.subject)
+        )
+        with self.database.writing() as connection:
+            return connection.execute(statement).scalar_one_or_none()
+
+    def recall_reply(self, subject: str, key: str, request: str) -> Reply | None:
+        """The reply once given under an idempotency key; None when the key is new.
+
+        Raises: ConflictError when the key was used for another request (`request` is the digest of its body).
+        """
+        query = select(_replies).where(_replies.c.subject == subject, _replies.c.key == key)
+        with self.database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if row.request != request:
+            raise ConflictError("this idempotency key was used for another request; choose a new one", code="SW-112")
+        return Reply(status=row.status, response=row.response)
+
+    def keep_reply(self, subject: str, key: str, request: str, reply: Reply) -> None:
+        """Keep a reply under a key; the first one kept stays."""
+        row = {
+            "subject": subject,
+            "key": key,
+            "request": request,
+            "status": reply.status,
+            "response": reply.response,
+        }
+        with self.database.writing() as connection:
+            connection.execute(self.database.insert(_replies).on_conflict_do_nothing(), row)
+
+    def record_act(self, at_machine_ms: int, subject: str, action: str, target: str) -> None:
+        """Add a line to the audit trail."""
+        row = {"at_machine_ms": at_machine_ms, "subject": subject, "action": action, "target": target}
+        with self.database.writing() as connection:
+            connection.execute(insert(_audit), row)
+
+    def audit_trail(self, after: int = 0, limit: int = 100) -> tuple[AuditLine, ...]:
+        """Lines of the audit trail with an id greater than `after`, oldest first."""
+        query = select(_audit).where(_audit.c.id > after).order_by(_audit.c.id).limit(limit)
+        with self.database.reading() as connection:
+            return tuple(AuditLine(**row._mapping) for row in connection.execute(query))  # noqa: SLF001  SQLAlchemy's public name
+
+
+def _mint() -> str:
+    return f"sw_{secrets.token_urlsafe(TOKEN_BYTES)}"
+
+
+def _hash(token: str) -> str:
+    return digest_bytes(token.encode())
+
+
+def _token(row: Any) -> Token:  # noqa: ANN401  a row's columns are known to the database only
+    return Token(
+        hash=row.hash,
+        subject=row.subject,
+        scopes=tuple(row.scopes.split()),
+        expires_machine_ms=row.expires_machine_ms,
+        note=row.note,
+    )

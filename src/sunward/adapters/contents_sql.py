@@ -1,0 +1,106 @@
+"""Private content: what a job runs, and who a tenant is. The journal holds only commitments, so it can be erased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from sunward.adapters import tables
+from sunward.adapters.database import Database
+from sunward.errors import ConflictError, NotFoundError
+from sunward.model.codec import decode, encode
+from sunward.model.wire import JobContent
+
+_contents = tables.job_contents
+_tenants = tables.tenants
+_logs = tables.logs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredContent:
+    """The private content of a job, and what binds the journal to it."""
+
+    tenant: str
+    salt: bytes
+    content: JobContent
+    commitment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Private rows of one store."""
+
+    database: Database
+
+    def put(self, job: str, stored: StoredContent) -> None:
+        """Keep the content of a job; putting the same again changes nothing.
+
+        Raises: ConflictError when the job has other content.
+        """
+        row = {
+            "job": job,
+            "tenant": stored.tenant,
+            "salt": stored.salt,
+            "content": encode(stored.content).decode(),
+            "commitment": stored.commitment,
+        }
+        with self.database.writing() as connection:
+            connection.execute(self.database.insert(_contents).on_conflict_do_nothing(), row)
+            held = connection.scalar(select(_contents.c.commitment).where(_contents.c.job == job))
+            if held != stored.commitment:
+                raise ConflictError(f"job {job} already has other content")
+
+    def get(self, job: str) -> StoredContent:
+        """The content of a job. Raises: NotFoundError when there is none, or no longer."""
+        with self.database.reading() as connection:
+            row = connection.execute(select(_contents).where(_contents.c.job == job)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"no content of job {job}")
+        content = decode(row.content, JobContent)
+        return StoredContent(tenant=row.tenant, salt=row.salt, content=content, commitment=row.commitment)
+
+    def erase(self, job: str) -> None:
+        """Erase a job's content and logs; erasing what is not there changes nothing.
+
+        On SQLite the bytes leave the files at once; PostgreSQL reuses their space at its next vacuum.
+        """
+        # Lease ids are `job.attempt`, and "/" is the sign after "." in byte order.
+        leases = _logs.c.lease.between(f"{job}.", f"{job}/")
+        with self.database.writing() as connection:
+            connection.execute(delete(_contents).where(_contents.c.job == job))
+            connection.execute(delete(_logs).where(leases))
+        self._drop_old_pages()
+
+    def name_tenant(self, tenant: str, name: str) -> None:
+        """Give a tenant a name, or another one."""
+        statement = self.database.insert(_tenants)
+        upsert = statement.on_conflict_do_update(index_elements=["tenant"], set_={"name": statement.excluded.name})
+        with self.database.writing() as connection:
+            connection.execute(upsert, {"tenant": tenant, "name": name})
+
+    def tenant_name(self, tenant: str) -> str:
+        """The name of a tenant. Raises: NotFoundError."""
+        with self.database.reading() as connection:
+            name = connection.scalar(select(_tenants.c.name).where(_tenants.c.tenant == tenant))
+        if name is None:
+            raise NotFoundError(f"no tenant {tenant}")
+        return str(name)
+
+    def tenants(self) -> tuple[tuple[str, str], ...]:
+        """Every tenant with its name."""
+        with self.database.reading() as connection:
+            rows = connection.execute(select(_tenants).order_by(_tenants.c.tenant)).all()
+        return tuple((row.tenant, row.name) for row in rows)
+
+    def erase_tenant(self, tenant: str) -> None:
+        """Erase a tenant's name."""
+        with self.database.writing() as connection:
+            connection.execute(delete(_tenants).where(_tenants.c.tenant == tenant))
+        self._drop_old_pages()
+
+    def _drop_old_pages(self) -> None:
+        if self.database.on_sqlite:
+            # The write-ahead log still holds the pages as they were; emptying it drops them.
+            with self.database.reading() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

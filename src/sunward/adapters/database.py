@@ -1,0 +1,144 @@
+"""One database behind the store: opened, set up, and its faults named by who must act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, insert, inspect, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+
+from sunward.adapters import tables
+from sunward.errors import InputError, InvariantError, SourceError
+from sunward.model.chain import GENESIS
+
+BUSY_TIMEOUT_S = 10
+OWNER_ONLY = 0o600
+SCHEMA_LOCK = 0x53554E57
+"""Key of the PostgreSQL advisory lock under which the schema is created; any constant of our own."""
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+"""FULL: an acknowledged commit survives a power cut. secure_delete: what is erased is overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An engine with short transactions, for reading or for writing."""
+
+    engine: Engine
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether it is the embedded backend."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read from; on SQLite each statement sees one state.
+
+        Raises: SourceError when the database fails.
+        """
+        with _named_faults(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: all of it or nothing.
+
+        SQLite takes its one write lock at the start, since a lock upgraded midway can fail at once
+        instead of waiting.
+        Raises: SourceError when the database fails, InvariantError when a constraint is broken.
+        """
+        with _named_faults(), self.engine.begin() as connection:
+            if self.on_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT; both backends write it alike, SQLAlchemy keeps two classes."""
+        return sqlite.insert(table) if self.on_sqlite else postgresql.insert(table)
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as reason:
+        raise InvariantError(f"the database refused a row: {reason.orig}") from reason
+    except DBAPIError as reason:
+        raise SourceError(f"the database failed: {reason.orig}", code="SW-210") from reason
+
+
+def open_database(url: str) -> Database:
+    """Open a database and create its schema where it is empty.
+
+    Raises: InputError for a URL of another kind, a missing driver or a newer schema; SourceError when it
+        cannot be reached.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise InputError("not a database URL; use sqlite:///FILE or postgresql+psycopg://…") from None
+    backend = address.get_backend_name()
+    if backend == "sqlite":
+        database = Database(_open_sqlite(address))
+    elif backend == "postgresql":
+        database = Database(_open_postgresql(address))
+    else:
+        raise InputError(f"no support for {backend} databases; use sqlite:///FILE or postgresql+psycopg://…")
+    try:
+        _create_schema(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return database
+
+
+def _open_sqlite(address: URL) -> Engine:
+    file = address.database
+    if not file or file == ":memory:" or file.startswith("file:"):
+        raise InputError("the store needs a file; use sqlite:///FILE")
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch(mode=OWNER_ONLY)
+    except OSError as reason:
+        raise InputError(f"cannot write {file} ({reason.strerror}); choose another place for the store") from None
+    # isolation_level None: the driver starts no transaction of its own, `writing` says when.
+    engine = create_engine(address, connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401  the event hands over the driver's connection
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _open_postgresql(address: URL) -> Engine:
+    try:
+        return create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise InputError("the PostgreSQL driver is missing; install sunward[postgres]") from None
+
+
+def _create_schema(database: Database) -> None:
+    with database.writing() as connection:
+        if not database.on_sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+        if inspect(connection).has_table(tables.schema_version.name):
+            _check_version(connection)
+            return
+        tables.metadata.create_all(connection)
+        connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
+        connection.execute(insert(tables.journal_head).values(id=1, sequence=0, hash=GENESIS, term=0))
+
+
+def _check_version(connection: Connection) -> None:
+    found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
+    if found > tables.SCHEMA_VERSION:
+        raise InputError(
+            f"the store has schema {found}, this sunward knows {tables.SCHEMA_VERSION}; upgrade sunward", code="SW-103"
+        )

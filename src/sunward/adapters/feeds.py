@@ -1,0 +1,237 @@
+"""Signal sources that need no network: the packaged typical year, and a user's own hourly file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sunward.errors import InputError, NotFoundError
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.identity import ZoneId
+from sunward.signals.climatology import load, near_miss
+from sunward.signals.series import UNITS, Series
+from sunward.units import HOUR_MS, MG_PER_G, MICRO, SECOND_MS, W_PER_KW, ceil_to, floor_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+CARBON_UNITS = {"gCO2e/kWh": MG_PER_G, "kgCO2e/MWh": MG_PER_G, "mgCO2e/kWh": 1}
+PRICE_UNITS = {"USD/kWh": MICRO, "USD/MWh": MICRO // W_PER_KW, "micro-USD/kWh": 1}
+"""Units a file may use, and how many of our integer units one of them is; a MWh is to a kWh as a kW to a W."""
+SCALES = {
+    SeriesKind.CARBON_AVERAGE_LIFECYCLE: CARBON_UNITS,
+    SeriesKind.CARBON_MARGINAL: CARBON_UNITS,
+    SeriesKind.PRICE: PRICE_UNITS,
+}
+COLUMNS_NEEDED = ("zone", "ts_utc", "value")
+WORST_LAST = tuple(Quality)
+INTEGER_MAX = 2**53
+"""Largest magnitude at which a float still names every integer."""
+
+
+class ClimatologySource:
+    """The mean of the packaged typical year, as if it were observed; quality says it is not."""
+
+    def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
+        """Hourly values over [start_ms, end_ms), widened to whole hours.
+
+        Raises: InputError for an unknown zone, an empty interval, or a kind that is not packaged.
+        """
+        if kind is SeriesKind.CARBON_MARGINAL:
+            raise InputError(f"no typical year of {kind} is packaged; bring a file of your own")
+        if start_ms >= end_ms:
+            raise InputError(f"nothing to observe in [{start_ms}, {end_ms}) ms; the end must come after the start")
+        year = load()
+        known = year.zone(zone)
+        first_ms = floor_to(start_ms, HOUR_MS)
+        hours = (ceil_to(end_ms, HOUR_MS) - first_ms) // HOUR_MS
+        is_price = kind is SeriesKind.PRICE
+        moments = (year.price_moments if is_price else year.carbon_moments)(zone, first_ms, hours)
+        return Series(
+            zone=known.zone,
+            kind=kind,
+            start_ms=first_ms,
+            step_ms=HOUR_MS,
+            values=moments.mean,
+            unit=UNITS[kind],
+            source=known.price_source if is_price else known.carbon_source,
+            quality=known.price_quality if is_price else known.carbon_quality,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One checked line of a file."""
+
+    number: int
+    zone: ZoneId
+    at_ms: int
+    value: int
+    quality: Quality
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A user's own hourly series of one kind, from CSV or Parquet.
+
+    Columns: zone, ts_utc, value, and optionally unit, quality, source. Without a unit column carbon is in gCO2e/kWh
+    and price in USD/kWh; without a quality column values count as modelled; without a source column the file's
+    name is the source. Row numbers in errors count the header of a CSV as row 1, and Parquet rows from 1.
+    Raises: InputError naming the row and the remedy, for the whole file, when it is read.
+    """
+
+    path: Path
+    kind: SeriesKind
+    _rows: dict[ZoneId, list[_Row]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read and check the whole file once, so a bad hour is found before it matters."""
+        zones: dict[ZoneId, list[_Row]] = {}
+        for number, record in _records(self.path):
+            row = _checked(self.path, self.kind, number, record)
+            zones.setdefault(row.zone, []).append(row)
+        if not zones:
+            raise InputError(f"{self.path.name}: no rows; add at least one hour")
+        for rows in zones.values():
+            rows.sort(key=lambda row: (row.at_ms, row.number))
+            _require_consecutive(self.path, rows)
+        object.__setattr__(self, "_rows", zones)
+
+    def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
+        """Hourly values over [start_ms, end_ms), widened to whole hours; quality is the worst of them.
+
+        Raises: NotFoundError when the file lacks the zone, InputError for another kind or hours it does not hold.
+        """
+        if kind is not self.kind:
+            raise InputError(f"{self.path.name} holds {self.kind}, not {kind}; name a file of that kind")
+        rows = self._rows.get(zone)
+        if rows is None:
+            raise NotFoundError(f"{self.path.name} has no zone '{zone}'{near_miss(zone, self._rows)}")
+        end_held_ms = rows[-1].at_ms + HOUR_MS
+        if not rows[0].at_ms <= start_ms < end_ms <= end_held_ms:
+            held = f"[{_stamp(rows[0].at_ms)}, {_stamp(end_held_ms)})"
+            raise InputError(f"{self.path.name}: zone {zone} holds {held}, not [{_stamp(start_ms)}, {_stamp(end_ms)})")
+        first = (start_ms - rows[0].at_ms) // HOUR_MS
+        last = -((rows[0].at_ms - end_ms) // HOUR_MS)
+        part = rows[first:last]
+        return Series(
+            zone=zone,
+            kind=kind,
+            start_ms=part[0].at_ms,
+            step_ms=HOUR_MS,
+            values=np.array([row.value for row in part], dtype=np.int64),
+            unit=UNITS[kind],
+            source=rows[0].source,
+            quality=max((row.quality for row in part), key=WORST_LAST.index),
+        )
+
+
+def _records(path: Path) -> Iterable[tuple[int, Mapping[str, object]]]:
+    """Numbered rows of a file, cells as they stand."""
+    suffix = path.suffix.lower()
+    if suffix not in {".csv", ".parquet"}:
+        raise InputError(f"{path.name}: unknown kind of file; use .csv or .parquet")
+    if not path.is_file():
+        raise InputError(f"{path.name}: no such file at {path}")
+    return _csv_records(path) if suffix == ".csv" else _parquet_records(path)
+
+
+def _csv_records(path: Path) -> list[tuple[int, Mapping[str, object]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle, strict=True)
+            _require_columns(path, reader.fieldnames or ())
+            return [(number, record) for number, record in enumerate(reader, start=2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name}: not readable as CSV ({error}); save it as UTF-8 text") from error
+
+
+def _parquet_records(path: Path) -> list[tuple[int, Mapping[str, object]]]:
+    import pyarrow as pa  # noqa: PLC0415 - half a second that users of CSV need not pay
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path.name}: not readable as Parquet; write it again") from error
+    _require_columns(path, table.column_names)
+    return list(enumerate(table.to_pylist(), start=1))
+
+
+def _require_columns(path: Path, names: Iterable[str]) -> None:
+    missing = [name for name in COLUMNS_NEEDED if name not in set(names)]
+    if missing:
+        raise InputError(f"{path.name}: no column {', '.join(missing)}; needed are {', '.join(COLUMNS_NEEDED)}")
+
+
+def _checked(path: Path, kind: SeriesKind, number: int, record: Mapping[str, object]) -> _Row:
+    where = f"{path.name} row {number}"
+    zone = str(record["zone"] or "").strip()
+    if not zone:
+        raise InputError(f"{where}: no zone; name the grid zone, such as DE")
+    scales = SCALES[kind]
+    unit = str(record.get("unit") or next(iter(scales))).strip()
+    if unit not in scales:
+        raise InputError(f"{where}: unknown unit '{unit}' for {kind}; use one of {', '.join(scales)}")
+    label = str(record.get("quality") or Quality.MODELLED).strip()
+    if label not in set(Quality):
+        raise InputError(f"{where}: unknown quality '{label}'; use one of {', '.join(Quality)}")
+    return _Row(
+        number=number,
+        zone=ZoneId(zone),
+        at_ms=_at_ms(where, record["ts_utc"]),
+        value=_value(where, kind, record["value"], scales[unit]),
+        quality=Quality(label),
+        source=str(record.get("source") or path.name).strip(),
+    )
+
+
+def _value(where: str, kind: SeriesKind, cell: object, scale: int) -> int:
+    """The integer value, rounded half up."""
+    try:
+        value = float(str(cell))
+    except ValueError:
+        raise InputError(f"{where}: value '{cell}' is not a number; write it with a decimal point") from None
+    if not math.isfinite(value) or abs(value) * scale > INTEGER_MAX:
+        raise InputError(f"{where}: value {cell} is not a finite amount; leave no hour blank or infinite")
+    if value < 0 and kind is not SeriesKind.PRICE:
+        raise InputError(f"{where}: carbon intensity {cell} is below 0; correct it (only prices may be negative)")
+    return math.floor(value * scale + 0.5)
+
+
+def _at_ms(where: str, cell: object) -> int:
+    """The hour in ms since 1970 UTC; a stamp without an offset is UTC, as the column's name says."""
+    try:
+        stamp = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell).strip())
+    except ValueError:
+        raise InputError(f"{where}: ts_utc '{cell}' is not a time; write it like 2026-01-31T13:00:00Z") from None
+    if stamp.utcoffset() not in {None, timedelta(0)}:
+        raise InputError(f"{where}: ts_utc '{cell}' is not UTC; convert it and end it with Z")
+    stamp = stamp.replace(tzinfo=UTC)
+    if stamp.minute or stamp.second or stamp.microsecond:
+        raise InputError(f"{where}: ts_utc '{cell}' is not a whole hour; give hourly values, stamped at their start")
+    return int(stamp.timestamp()) * SECOND_MS
+
+
+def _require_consecutive(path: Path, rows: list[_Row]) -> None:
+    """Refuse duplicates, gaps and a change of source inside one zone."""
+    for before, row in pairwise(rows):
+        where = f"{path.name} row {row.number}"
+        if row.at_ms == before.at_ms:
+            raise InputError(f"{where}: zone {row.zone} has {_stamp(row.at_ms)} in row {before.number} too; keep one")
+        if row.at_ms != before.at_ms + HOUR_MS:
+            raise InputError(f"{where}: zone {row.zone} lacks {_stamp(before.at_ms + HOUR_MS)} before it; fill the gap")
+        if row.source != before.source:
+            raise InputError(f"{where}: zone {row.zone} changes source to '{row.source}'; use one file a source")
+
+
+def _stamp(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / SECOND_MS, tz=UTC).strftime("%Y-%m-%dT%H:%MZ")

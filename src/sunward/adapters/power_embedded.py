@@ -1,0 +1,48 @@
+"""A modelled PowerSwitch: containers that wake after a latency in grid time and sleep at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sunward.errors import InputError
+from sunward.model.identity import PoolId
+from sunward.model.site import PoolPower
+from sunward.units import MINUTE_MS
+
+WAKE_MS = 2 * MINUTE_MS
+"""From suspend-to-RAM to a ready driver, as servers with several GPUs need it; modelled."""
+
+
+class ModelledPowerSwitch:
+    """Power states as a function of the moment and of what was asked before; nothing is switched.
+
+    It does not know leases: an awake container counts as idle here, and whoever holds leases tells which are busy.
+    """
+
+    def __init__(self, pools: Mapping[str, int], wake_ms: int = WAKE_MS) -> None:
+        """`pools`: containers that exist per pool, all asleep at first."""
+        self._exist = dict(pools)
+        self._wake_ms = wake_ms
+        self._ready_ms: dict[str, list[int]] = {pool: [] for pool in pools}
+
+    def set_awake(self, pool: str, count: int, at_ms: int) -> None:
+        """Ask for a number of awake containers; fewer means that the last woken sleep first.
+
+        Raises: InputError for an unknown pool or a count it does not have.
+        """
+        if pool not in self._exist:
+            raise InputError(f"no pool {pool} here", code="SW-136")
+        if not 0 <= count <= self._exist[pool]:
+            raise InputError(f"{pool} has {self._exist[pool]} containers, not {count}", code="SW-137")
+        ready = self._ready_ms[pool]
+        del ready[count:]
+        ready += [at_ms + self._wake_ms] * (count - len(ready))
+
+    def states(self, at_ms: int) -> tuple[PoolPower, ...]:
+        """Containers by power state now."""
+        states = []
+        for pool, ready in self._ready_ms.items():
+            idle = sum(moment <= at_ms for moment in ready)
+            asleep = self._exist[pool] - len(ready)
+            states.append(PoolPower(pool=PoolId(pool), asleep=asleep, waking=len(ready) - idle, idle=idle, busy=0))
+        return tuple(states)

@@ -1,0 +1,151 @@
+"""Commands of the engine as rows for readers.
+
+A row is named by its command, (sequence, index), so projecting a command again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Table, tuple_
+
+from sunward.adapters import tables
+from sunward.adapters.database import Database
+from sunward.errors import InvariantError
+from sunward.model.codec import digest_bytes, encode
+from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostEntries
+from sunward.model.receipt import Receipt
+
+Row: TypeAlias = dict[str, Any]
+Sign: TypeAlias = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a group of commands writes; made before the transaction opens, so the lock is held briefly."""
+
+    jobs: dict[str, Row] = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    receipts: list[Row] = field(default_factory=list)
+    epochs: list[Row] = field(default_factory=list)
+
+
+def rows_of(first_sequence: int, commands: Sequence[tuple[Command, ...]], sign: Sign) -> Rows:
+    """The rows of the commands of consecutive events, the first with `first_sequence`.
+
+    Raises: InvariantError for an entry that does not sum to zero.
+    """
+    rows = Rows()
+    for sequence, group in enumerate(commands, first_sequence):
+        for index, command in enumerate(group):
+            _add(rows, {"sequence": sequence, "command": index}, command, sign)
+    return rows
+
+
+def _add(rows: Rows, identity: Row, command: Command, sign: Sign) -> None:
+    match command:
+        case JobChanged():
+            _add_job(rows, identity, command)
+        case PostEntries():
+            _add_entries(rows, identity, command)
+        case IssueReceipt():
+            rows.receipts.append(identity | _receipt(command.receipt, sign))
+        case CloseEpoch():
+            statement = command.statement
+            rows.epochs.append(identity | {"epoch": statement.epoch, "body": encode(statement).decode()})
+        case _:
+            pass  # The other commands wake somebody; there is nothing to keep of them.
+
+
+def _add_job(rows: Rows, identity: Row, change: JobChanged) -> None:
+    shared = {
+        "job": change.job,
+        "state": change.state,
+        "reason": change.reason,
+        "detail": change.detail,
+        "site": change.site,
+        "units": change.units,
+    }
+    rows.history.append(identity | shared | {"at_ms": change.at_ms})
+    # Only the last state of a job in this group is written, under the place where the job first appeared.
+    first = rows.jobs.get(change.job)
+    place = (first["first_sequence"], first["first_command"]) if first else (identity["sequence"], identity["command"])
+    rows.jobs[change.job] = (
+        identity
+        | shared
+        | {
+            "tenant": change.tenant,
+            "updated_ms": change.at_ms,
+            "first_sequence": place[0],
+            "first_command": place[1],
+        }
+    )
+
+
+def _add_entries(rows: Rows, identity: Row, command: PostEntries) -> None:
+    line = 0
+    for entry in command.entries:
+        if sum(posting.amount_wei for posting in entry.postings) != 0:
+            raise InvariantError(f"ledger entry {entry.entry} does not sum to zero")
+        for posting in entry.postings:
+            rows.entries.append(
+                identity
+                | {
+                    "line": line,
+                    "entry": entry.entry,
+                    "epoch": entry.epoch,
+                    "at_ms": entry.at_ms,
+                    "cause": entry.cause,
+                    "ref": entry.ref,
+                    "account": posting.account,
+                    "amount_wei": posting.amount_wei,
+                }
+            )
+            line += 1
+
+
+def _receipt(receipt: Receipt, sign: Sign) -> Row:
+    body = encode(receipt)
+    return {
+        "job": receipt.job,
+        "epoch": receipt.epoch,
+        "digest": digest_bytes(body),
+        "body": body.decode(),
+        "signature": sign(body),
+    }
+
+
+def write_rows(database: Database, connection: Connection, rows: Rows) -> None:
+    """Write rows that are not there yet.
+
+    Raises: InvariantError (from the transaction) for a second receipt of a job or statement of an epoch.
+    """
+    _insert_new(database, connection, tables.job_history, rows.history)
+    _insert_new(database, connection, tables.ledger_entries, rows.entries)
+    _insert_new(database, connection, tables.receipts, rows.receipts)
+    _insert_new(database, connection, tables.epochs, rows.epochs)
+    if rows.jobs:
+        _upsert_jobs(database, connection, list(rows.jobs.values()))
+
+
+def _insert_new(database: Database, connection: Connection, table: Table, rows: list[Row]) -> None:
+    if rows:
+        # Only a repeated command is passed over; any other clash is a fault and must be heard.
+        statement = database.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+        connection.execute(statement, rows)
+
+
+def _upsert_jobs(database: Database, connection: Connection, rows: list[Row]) -> None:
+    jobs = tables.jobs
+    statement = database.insert(jobs)
+    new = statement.excluded
+    changing = ("state", "reason", "detail", "site", "units", "updated_ms", "sequence", "command")
+    upsert = statement.on_conflict_do_update(
+        index_elements=[jobs.c.job],
+        set_={name: new[name] for name in changing},
+        where=tuple_(new.sequence, new.command) > tuple_(jobs.c.sequence, jobs.c.command),
+    )
+    connection.execute(upsert, rows)

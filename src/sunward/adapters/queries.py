@@ -1,0 +1,229 @@
+"""What the API and reports read of the projections.
+
+Pages are cut by key, not by offset: they stay right while rows are added and cost the same at any depth.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select, select, tuple_
+
+from sunward.adapters import tables
+from sunward.adapters.database import Database
+from sunward.errors import InputError, NotFoundError
+from sunward.model.codec import decode
+from sunward.model.receipt import EpochStatement
+
+T = TypeVar("T")
+
+STREAM_ROWS = 4_096
+_jobs = tables.jobs.c
+_history = tables.job_history.c
+_ledger = tables.ledger_entries.c
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and the cursor that continues after them; empty on the last page."""
+
+    rows: tuple[T, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as it stands."""
+
+    job: str
+    tenant: str
+    state: str
+    reason: str
+    detail: str
+    site: str
+    units: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One change of a job, with the event that made it."""
+
+    sequence: int
+    state: str
+    reason: str
+    detail: str
+    site: str
+    units: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRow:
+    """One posting of one ledger entry."""
+
+    sequence: int
+    entry: str
+    epoch: int
+    at_ms: int
+    cause: str
+    ref: str
+    account: str
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReceipt:
+    """A receipt in the canonical bytes that were signed."""
+
+    job: str
+    epoch: int
+    digest: str
+    body: bytes
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Reads of one store."""
+
+    database: Database
+
+    def jobs_page(self, tenant: str | None = None, after: str = "", limit: int = 100) -> Page[JobRow]:
+        """Jobs, the newest first; all of them, or one tenant's.
+
+        Raises: InputError for a cursor that no page gave.
+        """
+        key = (_jobs.first_sequence, _jobs.first_command)
+        query = select(tables.jobs).order_by(*(column.desc() for column in key)).limit(limit + 1)
+        if tenant is not None:
+            query = query.where(_jobs.tenant == tenant)
+        if after:
+            query = query.where(tuple_(*key) < tuple_(*_numbers(after, 2)))
+        rows = self._all(query)
+        cursor = _cursor(rows, limit, "first_sequence", "first_command")
+        return Page(tuple(_job_row(row) for row in rows[:limit]), cursor)
+
+    def job_row(self, job: str) -> JobRow:
+        """One job as it stands. Raises: NotFoundError."""
+        rows = self._all(select(tables.jobs).where(_jobs.job == job))
+        if not rows:
+            raise NotFoundError(f"no job {job}")
+        return _job_row(rows[0])
+
+    def history(self, job: str) -> tuple[HistoryRow, ...]:
+        """Every change of a job, oldest first; empty when there is no such job."""
+        query = select(
+            _history.sequence,
+            _history.state,
+            _history.reason,
+            _history.detail,
+            _history.site,
+            _history.units,
+            _history.at_ms,
+        ).where(_history.job == job)
+        rows = self._all(query.order_by(_history.sequence, _history.command))
+        return tuple(HistoryRow(**row._mapping) for row in rows)  # noqa: SLF001  SQLAlchemy's public name
+
+    def receipt(self, job: str) -> SignedReceipt:
+        """The final receipt of a job. Raises: NotFoundError before its epoch has closed."""
+        rows = self._all(_receipts().where(tables.receipts.c.job == job))
+        if not rows:
+            raise NotFoundError(f"no final receipt of job {job}; it is issued when the epoch closes")
+        return _signed(rows[0])
+
+    def receipts(self, epoch: int) -> tuple[SignedReceipt, ...]:
+        """Every receipt of an epoch, by job."""
+        query = _receipts().where(tables.receipts.c.epoch == epoch).order_by(tables.receipts.c.job)
+        return tuple(_signed(row) for row in self._all(query))
+
+    def epochs(self) -> tuple[EpochStatement, ...]:
+        """The statements of all closed epochs, oldest first."""
+        rows = self._all(select(tables.epochs.c.body).order_by(tables.epochs.c.epoch))
+        return tuple(decode(row.body, EpochStatement) for row in rows)
+
+    def entries(
+        self, *, account: str | None = None, job: str | None = None, after: str = "", limit: int = 100
+    ) -> Page[EntryRow]:
+        """Postings in the order they were made; of one account, about one job, or all.
+
+        Raises: InputError for a cursor that no page gave.
+        """
+        key = (_ledger.sequence, _ledger.command, _ledger.line)
+        query = select(tables.ledger_entries).order_by(*key).limit(limit + 1)
+        if account is not None:
+            query = query.where(_ledger.account == account)
+        if job is not None:
+            query = query.where(_ledger.ref == job)
+        if after:
+            query = query.where(tuple_(*key) > tuple_(*_numbers(after, 3)))
+        rows = self._all(query)
+        cursor = _cursor(rows, limit, "sequence", "command", "line")
+        return Page(tuple(_entry_row(row) for row in rows[:limit]), cursor)
+
+    def trial_balance(self) -> dict[str, int]:
+        """Balance of every account in wei; they sum to zero.
+
+        Added up here, row by row: neither backend adds decimal text without loss.
+        """
+        balances: defaultdict[str, int] = defaultdict(int)
+        query = select(_ledger.account, _ledger.amount_wei).execution_options(yield_per=STREAM_ROWS)
+        with self.database.reading() as connection:
+            for account, amount_wei in connection.execute(query):
+                balances[account] += amount_wei
+        return dict(sorted(balances.items()))
+
+    def _all(self, query: Select[Any]) -> list[Any]:
+        with self.database.reading() as connection:
+            return list(connection.execute(query).all())
+
+
+def _numbers(cursor: str, count: int) -> tuple[int, ...]:
+    parts = cursor.split(".")
+    if len(parts) != count or not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError("not a cursor of this list; use the one the previous page gave")
+    return tuple(int(part) for part in parts)
+
+
+def _cursor(rows: list[Any], limit: int, *key: str) -> str:
+    if len(rows) <= limit:
+        return ""
+    return ".".join(str(getattr(rows[limit - 1], name)) for name in key)
+
+
+def _receipts() -> Select[Any]:
+    columns = tables.receipts.c
+    return select(columns.job, columns.epoch, columns.digest, columns.body, columns.signature)
+
+
+def _signed(row: Any) -> SignedReceipt:  # noqa: ANN401  a row's columns are known to the database only
+    body = row.body.encode()
+    return SignedReceipt(job=row.job, epoch=row.epoch, digest=row.digest, body=body, signature=row.signature)
+
+
+def _job_row(row: Any) -> JobRow:  # noqa: ANN401  as above
+    return JobRow(
+        job=row.job,
+        tenant=row.tenant,
+        state=row.state,
+        reason=row.reason,
+        detail=row.detail,
+        site=row.site,
+        units=row.units,
+        updated_ms=row.updated_ms,
+    )
+
+
+def _entry_row(row: Any) -> EntryRow:  # noqa: ANN401  as above
+    return EntryRow(
+        sequence=row.sequence,
+        entry=row.entry,
+        epoch=row.epoch,
+        at_ms=row.at_ms,
+        cause=row.cause,
+        ref=row.ref,
+        account=row.account,
+        amount_wei=row.amount_wei,
+    )

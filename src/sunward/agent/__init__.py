@@ -1,0 +1,1 @@
+"""The provider's daemon: outward connections only."""

@@ -1,0 +1,72 @@
+"""Folders as tar archives: equal content gives equal bytes, and nothing in one leads out of its folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+from sunward.errors import InputError
+
+FILE_MODE = 0o644
+PROGRAM_MODE = 0o755
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Write a folder as an uncompressed tar: sorted names, no times, no owners.
+
+    A job may still change the folder while it is read: links are stored as links and never followed, and
+    what is neither a file, a folder nor a link is left out.
+    Raises: InputError when the folder cannot be read or a file shrinks under the reader.
+    """
+    with target.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for parent, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+            folders.sort()
+            relative = Path(parent).relative_to(folder)
+            for name in sorted([*folders, *files]):
+                _add(archive, descriptor, name, str(relative / name))
+
+
+def unpack(source: Path, folder: Path) -> None:
+    """Write an archive's content into a folder.
+
+    Raises: InputError when it is no tar archive, or an entry would land outside.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(source) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as reason:
+        raise InputError(f"cannot unpack the archive: {reason}; pack the folder again", code="SW-132") from None
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing, or is not there."""
+    return not folder.is_dir() or next(folder.iterdir(), None) is None
+
+
+def _add(archive: tarfile.TarFile, descriptor: int, name: str, stored: str) -> None:
+    try:
+        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        entry = tarfile.TarInfo(stored)
+        entry.mode = PROGRAM_MODE if status.st_mode & stat.S_IXUSR else FILE_MODE
+        if stat.S_ISDIR(status.st_mode):
+            entry.type = tarfile.DIRTYPE
+            archive.addfile(entry)
+        elif stat.S_ISLNK(status.st_mode):
+            entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=descriptor)
+            archive.addfile(entry)
+        elif stat.S_ISREG(status.st_mode):
+            _add_file(archive, descriptor, name, entry)
+    except OSError as reason:
+        raise InputError(f"cannot pack {stored}: {reason}", code="SW-133") from None
+
+
+def _add_file(archive: tarfile.TarFile, descriptor: int, name: str, entry: tarfile.TarInfo) -> None:
+    opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
+    with os.fdopen(opened, "rb") as file:
+        status = os.fstat(opened)
+        if stat.S_ISREG(status.st_mode):
+            entry.size = status.st_size
+            archive.addfile(entry, file)

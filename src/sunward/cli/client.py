@@ -1,0 +1,318 @@
+"""The service's REST API as a typed client: records in, records out, its problems as this project's errors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, TypeVar
+
+import httpx
+
+from sunward.cli.text import _
+from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.codec import decode, encode
+from sunward.model.plan import Assignment, AwakeTarget, Unplaced
+from sunward.model.receipt import EpochStatement, Receipt
+from sunward.model.request import JobRequest, JobView, Problem, Quote, SiteView, Submitted
+from sunward.model.wire import ClockMapping, JournalHead
+
+T = TypeVar("T")
+
+TIMEOUT_S = 30.0
+PAGE = 500
+TRIES = 2
+"""A POST carries an idempotency key, so one whose answer was lost is sent once more."""
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some jobs, and where the next page starts."""
+
+    jobs: tuple[JobView, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One change of a job's state."""
+
+    at_ms: int
+    state: str
+    reason: str
+    detail: str
+    site: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """Log bytes from an offset, where the next part starts, and whether the log can still grow."""
+
+    text: bytes
+    next_offset: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReceipt:
+    """A receipt with the service's signature; provisional until its epoch closes."""
+
+    receipt: Receipt
+    signature: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Hourly p10, p50 and p90."""
+
+    p10: tuple[int, ...]
+    p50: tuple[int, ...]
+    p90: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridView:
+    """The hours ahead in one zone."""
+
+    zone: str
+    name: str
+    start_ms: int
+    carbon_mg_per_kwh: Quantiles
+    price_usd_micro_per_kwh: Quantiles
+    source: str
+    quality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """All that is planned now, as far as the caller may see it."""
+
+    based_on: int
+    at_ms: int
+    assignments: tuple[Assignment, ...]
+    unplaced: tuple[Unplaced, ...]
+    awake: tuple[AwakeTarget, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A one-time token with which a site joins."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochClosed:
+    """The epoch that was closed, and the journal that holds it."""
+
+    epoch: int
+    journal: JournalHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """What a tenant has."""
+
+    tenant: str
+    balance_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """A balance after a deposit."""
+
+    balance_wei: int
+    journal: JournalHead
+
+
+class ApiClient:
+    """One service, one token. Every method raises SourceError when the service cannot be used, and
+    InputError, NotFoundError or ConflictError with the service's own code when it refuses.
+    """
+
+    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InputError(_("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-311")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._http.close()
+
+    def quote(self, request: JobRequest) -> Quote:
+        """What a job would cost and cause."""
+        return _read(self._post("/v1/quotes", request), Quote)
+
+    def submit(self, request: JobRequest) -> Submitted:
+        """Submit a job."""
+        return _read(self._post("/v1/jobs", request), Submitted)
+
+    def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:
+        """The caller's jobs, oldest first; at most `limit` when it is not 0."""
+        found: list[JobView] = []
+        after = ""
+        while True:
+            page = _read(self._get("/v1/jobs", after=after, limit=PAGE, state=state), JobPage)
+            found.extend(page.jobs)
+            if not page.next or (limit and len(found) >= limit):
+                return tuple(found[: limit or None])
+            after = page.next
+
+    def job(self, job: str) -> JobView:
+        """One job."""
+        return _read(self._get(f"/v1/jobs/{job}"), JobView)
+
+    def history(self, job: str) -> tuple[HistoryLine, ...]:
+        """Every change of state of a job."""
+        return _read(self._get(f"/v1/jobs/{job}/history"), tuple[HistoryLine, ...])
+
+    def cancel(self, job: str) -> JobView:
+        """Stop a job."""
+        return _read(self._post(f"/v1/jobs/{job}/cancel", {}), JobView)
+
+    def logs(self, job: str, offset: int = 0) -> LogPart:
+        """The log from a byte offset."""
+        reply = self._get(f"/v1/jobs/{job}/logs", offset=offset)
+        try:
+            next_offset = int(reply.headers["Sunward-Next-Offset"])
+        except (KeyError, ValueError):
+            raise _not_understood("Sunward-Next-Offset") from None
+        return LogPart(text=reply.content, next_offset=next_offset, final=reply.headers.get("Sunward-Final") == "1")
+
+    def save_output(self, job: str, target: BinaryIO) -> None:
+        """Write a job's output archive to an open file."""
+        with self._stream(f"/v1/jobs/{job}/output") as reply:
+            for chunk in reply.iter_bytes(CHUNK_BYTES):
+                target.write(chunk)
+
+    def receipt(self, job: str) -> SignedReceipt:
+        """The receipt of a job."""
+        return _read(self._get(f"/v1/jobs/{job}/receipt"), SignedReceipt)
+
+    def bundle(self, job: str) -> bytes:
+        """All that the offline check of a receipt needs, as JSON."""
+        return self._get(f"/v1/jobs/{job}/bundle").content
+
+    def put_object(self, file: Path) -> str:
+        """Store a file; its digest."""
+        with file.open("rb") as source:
+            return _read(self._send("PUT", "/v1/objects", content=source.read()), dict[str, str])["digest"]
+
+    def grid(self, zone: str, hours: int) -> GridView:
+        """The hours ahead in a zone."""
+        return _read(self._get("/v1/grid", zone=zone, hours=hours), GridView)
+
+    def sites(self) -> tuple[SiteView, ...]:
+        """All sites."""
+        return _read(self._get("/v1/sites"), tuple[SiteView, ...])
+
+    def enrol(self, note: str) -> Enrolment:
+        """A one-time token for a new site."""
+        return _read(self._post("/v1/enrolments", {"note": note}), Enrolment)
+
+    def plan(self) -> PlanView:
+        """The present plan."""
+        return _read(self._get("/v1/plan"), PlanView)
+
+    def epochs(self) -> tuple[EpochStatement, ...]:
+        """Closed epochs, oldest first."""
+        return _read(self._get("/v1/epochs"), tuple[EpochStatement, ...])
+
+    def close_epoch(self) -> EpochClosed:
+        """Close the present epoch now."""
+        return _read(self._post("/v1/epochs/close", {}), EpochClosed)
+
+    def journal_head(self) -> JournalHead:
+        """Where the journal stands."""
+        return _read(self._get("/v1/journal/head"), JournalHead)
+
+    def account(self) -> AccountView:
+        """The caller's account."""
+        return _read(self._get("/v1/account"), AccountView)
+
+    def deposit(self, amount_usd: float) -> Deposit:
+        """Test money from the local faucet."""
+        return _read(self._post("/v1/account/deposits", {"amount_usd": amount_usd}), Deposit)
+
+    def clock(self) -> ClockMapping:
+        """The service's grid clock."""
+        return _read(self._get("/v1/clock"), ClockMapping)
+
+    def _get(self, path: str, **query: str | int) -> httpx.Response:
+        return self._send("GET", path, params={name: value for name, value in query.items() if value != ""})
+
+    def _post(self, path: str, record: object) -> httpx.Response:
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/json"}
+        return self._send("POST", path, content=encode(record), headers=headers, tries=TRIES)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str | int] | None = None,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        tries: int = 1,
+    ) -> httpx.Response:
+        for left in reversed(range(tries)):
+            try:
+                reply = self._http.request(method, path, params=params, content=content, headers=headers)
+            except httpx.TransportError as reason:
+                if isinstance(reason, httpx.ConnectError) or not left:
+                    raise self._unreachable(reason) from None
+            else:
+                break
+        if reply.is_error:
+            raise _refusal(reply)
+        return reply
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream("GET", path) as reply:
+                if reply.is_error:
+                    reply.read()
+                    raise _refusal(reply)
+                yield reply
+        except httpx.TransportError as reason:
+            raise self._unreachable(reason) from None
+
+    def _unreachable(self, reason: httpx.TransportError) -> SourceError:
+        line = _("the service at {url} cannot be reached ({reason})")
+        return SourceError(line.format(url=self.url, reason=str(reason) or type(reason).__name__), code="SW-340")
+
+
+def _read(reply: httpx.Response, kind: type[T]) -> T:
+    try:
+        return decode(reply.content, kind)
+    except InputError as reason:
+        raise _not_understood(reason.message) from None
+
+
+def _not_understood(what: str) -> SourceError:
+    line = _("the service's answer is not understood ({what})")
+    return SourceError(line.format(what=what), transient=False, code="SW-342")
+
+
+def _refusal(reply: httpx.Response) -> InputError | SourceError:
+    """The service's problem as an error of ours."""
+    try:
+        problem = decode(reply.content, Problem)
+    except InputError:
+        line = _("the service answered {status} without a reason").format(status=reply.status_code)
+        return SourceError(line, transient=reply.is_server_error, code="SW-341")
+    if reply.is_server_error:
+        return SourceError(problem.detail, code=problem.code)
+    kind = {httpx.codes.NOT_FOUND: NotFoundError, httpx.codes.CONFLICT: ConflictError}.get(reply.status_code, InputError)
+    return kind(problem.detail, code=problem.code)

@@ -1,0 +1,163 @@
+"""Receipts: to read them, to keep them, and to check them without trusting anyone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sunward.cli import show
+from sunward.cli.client import SignedReceipt
+from sunward.cli.reasons import BASES, COUNTERFACTUALS, NOT_PROVED, PROMISES, QUALITIES, STATES, word
+from sunward.cli.shell import Shell, command, option, pass_shell
+from sunward.cli.text import _, ngettext
+from sunward.model.codec import decode
+from sunward.model.receipt import Counterfactual, Receipt
+from sunward.verification.bundle import Bundle
+from sunward.verification.receipt import verify as check
+from sunward.verification.verdict import Verdict
+
+
+@command()
+@click.argument("job")
+@option("--bundle", type=click.Path(dir_okay=False, path_type=Path), help="Also write all that `sunward verify` needs to a file.")
+@pass_shell
+def receipt(shell: Shell, job: str, bundle: Path | None) -> None:
+    """Show what a job used, caused and cost."""
+    with shell.client() as client:
+        signed = client.receipt(job)
+        if bundle is not None:
+            bundle.write_bytes(client.bundle(job))
+    if shell.json:
+        show.json_line(signed)
+        return
+    _show(signed)
+    if bundle is not None:
+        show.line()
+        show.line(_("written to {file}; check it with `sunward verify {file}`").format(file=bundle))
+
+
+@command()
+@click.argument("subject", metavar="FILE|JOB")
+@pass_shell
+def verify(shell: Shell, subject: str) -> int:
+    """Check a receipt by independent code: a bundle in a file, or that of a job.
+
+    A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
+    """
+    file = Path(subject)
+    if file.is_file():
+        raw = file.read_bytes()
+    else:
+        with shell.client() as client:
+            raw = client.bundle(subject)
+    verdict = check(decode(raw, Bundle))
+    if shell.json:
+        show.json_line({"subject": subject, "ok": verdict.ok, "verdict": verdict})
+    else:
+        show_verdict(verdict, subject)
+    return 0 if verdict.ok else 1
+
+
+def show_verdict(verdict: Verdict, subject: str) -> None:
+    """A verdict, its findings, and what it leaves open."""
+    if verdict.ok:
+        text = ngettext("OK: {subject} passed {count} check", "OK: {subject} passed {count} checks", len(verdict.checked))
+        show.line(text.format(subject=subject, count=len(verdict.checked)), "green")
+    else:
+        show.line(_("REFUSED: {subject}").format(subject=subject), "bold red")
+    for finding in verdict.findings:
+        show.line(f"  {finding.key}: {_(finding.sentence).format(**finding.figures)}", "red")
+    show.line(_("Not proved:"))
+    for key in verdict.not_proved:
+        show.line(f"  - {word(NOT_PROVED, key)}")
+
+
+def _show(signed: SignedReceipt) -> None:
+    paper = signed.receipt
+    show.pairs([*_summary(signed), *_money(paper)])
+    show.line()
+    columns = (_("HOUR"), _("SITE"), _("ZONE"), "GPU", "kWh", "g/kWh", _("QUALITY"), "gCO2e")
+    show.table(
+        columns,
+        (
+            (
+                show.stamp(row.hour_ms),
+                row.site,
+                row.zone,
+                row.gpu_model,
+                show.energy(row.gpu_j + row.host_j + row.overhead_j).removesuffix(" kWh"),
+                show.intensity(row.carbon_mg_per_kwh),
+                word(QUALITIES, row.carbon_quality),
+                show.grams(row.location_mg),
+            )
+            for row in paper.lines
+        ),
+    )
+    show.line()
+    show.line(_("Not proved:"))
+    for key in paper.not_proved:
+        show.line(f"  - {word(NOT_PROVED, key)}")
+
+
+def _summary(signed: SignedReceipt) -> list[tuple[str, str | show.Cell]]:
+    paper = signed.receipt
+    standing = _("final, epoch {epoch}").format(epoch=paper.epoch) if signed.final else _("provisional until its epoch closes")
+    market = show.carbon(paper.market_mg)
+    if paper.market_basis:
+        market = f"{market} ({word(BASES, paper.market_basis)})"
+    return [
+        (_("job"), paper.job),
+        (_("state"), word(STATES, paper.state)),
+        (_("receipt"), standing),
+        (_("energy"), _energies(paper)),
+        (_("location-based, life-cycle"), show.carbon(paper.location_mg)),
+        (_("market-based"), market),
+        (_("embodied"), show.carbon(paper.embodied_mg)),
+        (_("water"), show.litres(paper.water_ml)),
+        ("SCI", _sci(paper)),
+        *((word(COUNTERFACTUALS, other.name), _change(other)) for other in paper.counterfactuals),
+        *((word(PROMISES, made.kind), _promise(made.at_ms, kept=made.kept)) for made in paper.promises),
+    ]
+
+
+def _energies(paper: Receipt) -> str:
+    text = _("{facility} at the site meter = GPU {gpu} + host {host} + overhead {overhead}; {quality}, {share} metered")
+    return text.format(
+        facility=show.energy(paper.facility_j),
+        gpu=show.energy(paper.gpu_j),
+        host=show.energy(paper.host_j),
+        overhead=show.energy(paper.overhead_j),
+        quality=word(QUALITIES, paper.energy_quality),
+        share=show.percent(paper.metered_ppm),
+    )
+
+
+def _money(paper: Receipt) -> list[tuple[str, str | show.Cell]]:
+    return [
+        (_("price"), f"{show.usd(paper.price_usd_micro)} = {show.ath(paper.price_wei)}"),
+        (_("of it to the provider"), show.ath(paper.provider_wei)),
+        (_("of it to the network"), show.ath(paper.network_wei)),
+        (_("of it to offsets"), show.ath(paper.offset_wei)),
+        (_("back to you"), show.ath(paper.refund_wei)),
+    ]
+
+
+def _sci(paper: Receipt) -> str:
+    if paper.sci_mg_per_unit is None:
+        return _("none: no unit was declared at submit")
+    return f"{show.carbon(paper.sci_mg_per_unit)} / {paper.functional_unit}"
+
+
+def _change(other: Counterfactual) -> show.Cell:
+    share = show.percent(other.change_ppm)
+    if other.change_ppm <= 0:
+        text, style = _("{carbon} there: {percent} less here"), "green"
+    else:
+        text, style = _("{carbon} there: {percent} more here"), "yellow"
+    return show.Cell(text.format(carbon=show.carbon(other.carbon_mg), percent=share), style)
+
+
+def _promise(at_ms: int, *, kept: bool) -> show.Cell:
+    text = _("{time}: kept") if kept else _("{time}: broken")
+    return show.Cell(text.format(time=show.stamp(at_ms)), "green" if kept else "red")

@@ -1,0 +1,136 @@
+"""The command line: which commands there are, and what becomes of the errors they raise."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+import sunward
+from sunward.cli.commands.catalog import catalog
+from sunward.cli.commands.grid import grid
+from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
+from sunward.cli.commands.journal import journal
+from sunward.cli.commands.network import account, epoch, site
+from sunward.cli.commands.plan import plan
+from sunward.cli.commands.receipts import receipt, verify
+from sunward.cli.commands.submit import submit
+from sunward.cli.reasons import ERRORS, REMEDIES
+from sunward.cli.shell import Group, Shell, group, option
+from sunward.cli.text import LANGUAGES, _, choose, language_of
+from sunward.errors import InputError, SourceError, SunwardError
+from sunward.model.codec import encode
+
+EXIT_INPUT = 2
+EXIT_SOURCE = 3
+EXIT_INTERRUPTED = 130
+HOME = "~/.sunward"
+OWN_CODES = "SW-3"
+"""Codes raised by the command line itself, whose messages are already in the chosen language."""
+
+
+class Root(Group):
+    """The top of the tree: speaks the chosen language and turns errors into one line and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401
+        """Run one command line and exit.
+
+        An InvariantError, or anything else that is our own fault, is not caught: it ends loudly.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        choose(language_of(words, os.environ))
+        extra = {"prog_name": "sunward", **extra, "standalone_mode": False}
+        try:
+            code = super().main(words, **extra)
+        except click.Abort:
+            code = EXIT_INTERRUPTED
+        except (click.ClickException, InputError, SourceError, OSError) as error:
+            code = report(error, as_json="--json" in options_of(words))
+        sys.exit(code)
+
+
+def options_of(words: Sequence[str]) -> Sequence[str]:
+    """The words before `--`, which are ours."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def report(error: click.ClickException | SunwardError | OSError, *, as_json: bool) -> int:
+    """Say what went wrong on stderr, in one line or one JSON object; the exit code."""
+    code, message = described(error)
+    status = EXIT_SOURCE if isinstance(error, SourceError) else EXIT_INPUT
+    remedy = _(REMEDIES[code]) if code in REMEDIES else ""
+    if as_json:
+        click.echo(encode({"code": code, "detail": message, "remedy": remedy, "exit": status}), err=True)
+        return status
+    click.echo(_("error {code}: {message}").format(code=code, message=message), err=True)
+    if remedy:
+        click.echo(_("what to do: {remedy}").format(remedy=remedy), err=True)
+    return status
+
+
+def described(error: click.ClickException | SunwardError | OSError) -> tuple[str, str]:
+    """An error's stable code, and its message on one line in the chosen language."""
+    if isinstance(error, SunwardError):
+        code, message = error.code, error.message
+        if not code.startswith(OWN_CODES) and code in ERRORS and _(ERRORS[code]) != ERRORS[code]:
+            message = f"{_(ERRORS[code])}: {message}"
+    elif isinstance(error, OSError):
+        code = "SW-312"
+        message = _("cannot use {file}: {reason}").format(file=error.filename or "?", reason=error.strerror or error)
+    else:
+        code, message = "SW-300", error.format_message()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            message = f"{message.rstrip('.')} " + _("(see {command} --help)").format(command=error.ctx.command_path)
+    return code, " ".join(message.split())
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        click.echo(f"sunward {sunward.__version__}")
+        ctx.exit()
+
+
+@group(cls=Root, invoke_without_command=True)
+@option("--lang", type=click.Choice(LANGUAGES), help="Language of all text; else SUNWARD_LANG, LC_ALL or LANG.")
+@option("--home", type=click.Path(path_type=Path), envvar="SUNWARD_HOME", default=HOME, help="Folder of credentials and state.")
+@option("--url", envvar="SUNWARD_URL", default="", help="Address of the service; else from the home folder.")
+@option("--token", envvar="SUNWARD_TOKEN", default="", help="Access token; else from the home folder.")
+@option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
+@click.pass_context
+def cli(ctx: click.Context, lang: str | None, home: Path, url: str, token: str) -> None:  # noqa: ARG001 - read before
+    """AI jobs run where power is clean, with a receipt."""
+    shell = ctx.ensure_object(Shell)
+    shell.home, shell.url, shell.token = home.expanduser(), url, token
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    submit,
+    jobs,
+    logs,
+    fetch,
+    cancel,
+    receipt,
+    verify,
+    grid,
+    plan,
+    site,
+    epoch,
+    journal,
+    catalog,
+    account,
+)
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Entry point of the installed command."""
+    cli.main()

@@ -1,0 +1,171 @@
+"""Human sentences for the stable keys that the stages use; the only place where a key becomes language.
+
+A key without a sentence here is shown as it is, so nothing is hidden when a stage learns a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sunward.cli.text import N_, _
+
+STATES = {
+    "submitted": N_("submitted"),
+    "placed": N_("placed"),
+    "staging": N_("staging"),
+    "running": N_("running"),
+    "suspended": N_("suspended"),
+    "finished": N_("finished"),
+    "failed": N_("failed"),
+    "cancelled": N_("cancelled"),
+    "expired": N_("expired"),
+    "refused": N_("refused"),
+    "offered": N_("offered"),
+    "accepted": N_("accepted"),
+    "waking": N_("waking"),
+    "suspending": N_("suspending"),
+    "closed": N_("closed"),
+    "off": N_("off"),
+    "asleep": N_("asleep"),
+    "idle": N_("idle"),
+    "busy": N_("busy"),
+    "draining": N_("draining"),
+    "unreachable": N_("unreachable"),
+}
+
+QUALITIES = {
+    "measured": N_("measured"),
+    "estimated": N_("estimated"),
+    "forecast": N_("forecast"),
+    "published": N_("published"),
+    "modelled": N_("modelled"),
+}
+
+PLACED = {
+    "now": N_("it starts at once: no later or other place is better"),
+    "waiting": N_("waiting brings cleaner or cheaper power"),
+    "moving": N_("moving brings cleaner or cheaper power"),
+    "residency": N_("only the allowed countries are considered"),
+    "only_site": N_("only one site can run it"),
+    "kept": N_("the running plan is kept: no other is better by enough"),
+    "deadline": N_("the deadline leaves no better choice"),
+}
+
+REFUSED = {
+    "gpus": N_("no site has enough GPUs"),
+    "memory": N_("no GPU here has enough memory"),
+    "model": N_("no site has the GPU model asked for"),
+    "country": N_("no site stands in an allowed country"),
+    "admission": N_("no site admits jobs of this tenant"),
+    "deadline": N_("it cannot finish by the deadline"),
+    "budget": N_("the budget does not cover the cheapest place"),
+    "capacity": N_("all fitting GPUs are taken until the deadline"),
+}
+
+JOB_REASONS = {
+    **PLACED,
+    "submitted": N_("received; it waits for a place"),
+    "offered": N_("offered to the site"),
+    "started": N_("it runs for the first time"),
+    "resumed": N_("it goes on from its checkpoint"),
+    "suspended": N_("it saved a checkpoint and stopped"),
+    "withdrawn": N_("the offer was withdrawn before it started"),
+    "lost": N_("the site was lost; the attempt is fenced and another follows"),
+    "finished": N_("all its work is done"),
+    "failed": N_("the job's own command failed"),
+    "cancelled": N_("cancelled by you"),
+}
+
+PLACED_AHEAD = frozenset({"placed", "suspended", "submitted"})
+"""States in which the assignment tells what comes next."""
+
+NOT_PROVED = {
+    "gpu_identity_declared": N_("that the GPU is the model the provider declares"),
+    "place_declared": N_("that the site stands where the provider declares"),
+    "device_age_declared": N_("how old the devices are"),
+    "energy_estimated": N_("the energy itself: the sensors' figures are estimates"),
+    "energy_modelled": N_("the energy itself: it is modelled, not measured"),
+    "energy_forecast": N_("the energy itself: it is forecast, not measured"),
+    "energy_published": N_("the energy itself: it is a published figure, not measured"),
+    "overhead_estimated": N_("the site's overhead: it is estimated, not metered"),
+    "overhead_modelled": N_("the site's overhead: it is modelled, not metered"),
+    "overhead_forecast": N_("the site's overhead: it is forecast, not metered"),
+    "overhead_published": N_("the site's overhead: it is a published figure, not metered"),
+    "carbon_intensity_estimated": N_("the grid's carbon intensity: it is estimated, not measured"),
+    "carbon_intensity_modelled": N_("the grid's carbon intensity: it is modelled, not measured"),
+    "carbon_intensity_forecast": N_("the grid's carbon intensity: it is a forecast, not measured"),
+    "carbon_intensity_published": N_("the grid's carbon intensity: it is published, not measured here"),
+    "part_of_time_unmetered": N_("the energy of the time that no signed reading covers"),
+    "no_certificates": N_("any claim to clean supply: no certificates were cancelled for it"),
+    "result_not_checked": N_("that the result is right: the work was not run again"),
+    "truth_of_events": N_("that what was recorded is true"),
+    "no_other_journal_shown": N_("that nobody was shown another journal"),
+}
+
+PROMISES = {
+    "finish_by": N_("finish by"),
+    "start_by": N_("start by"),
+}
+
+BASES = {
+    "residual missing": N_("no residual mix is published for the zone; the fossil factor stands in"),
+}
+
+TERMS = {
+    "energy": N_("energy"),
+    "carbon": N_("carbon"),
+    "water": N_("water"),
+    "ask": N_("provider's ask"),
+    "transfer": N_("transfer"),
+    "wake": N_("waking"),
+    "risk": N_("risk margin"),
+    "shadow": N_("scarcity"),
+}
+
+FILTERS = ("gpus", "memory", "model", "country", "admission", "deadline", "budget", "capacity")
+"""The hard constraints, in the order they are checked."""
+
+FILTER_NAMES = {
+    "gpus": N_("GPUs"),
+    "memory": N_("GPU memory"),
+    "model": N_("GPU model"),
+    "country": N_("country"),
+    "admission": N_("admission"),
+    "deadline": N_("deadline"),
+    "budget": N_("budget"),
+    "capacity": N_("free capacity"),
+}
+
+COUNTERFACTUALS = {
+    "run-now-origin/1": N_("run now at the tenant's origin"),
+    "run-now-mean-site/1": N_("run now at a capacity-weighted mean site"),
+}
+
+ERRORS = {
+    "SW-100": N_("the request is not acceptable"),
+    "SW-101": N_("the data cannot be read"),
+    "SW-102": N_("the journal holds an event this version does not know"),
+    "SW-104": N_("it does not exist, or not for you"),
+    "SW-109": N_("it contradicts the present state"),
+    "SW-200": N_("an outside source failed"),
+}
+"""By code: what a message from below the command line is about. Shown before the message where the user
+does not read English; messages of the command line itself (SW-3xx) are whole in every language.
+"""
+
+REMEDIES = {
+    "SW-340": N_("start one with `sunward up`, or name another with --url"),
+    "SW-341": N_("try again in a moment; if it stays, look at the service's log"),
+    "SW-342": N_("use the same version of sunward on both sides"),
+}
+
+
+def word(table: Mapping[str, str], key: str) -> str:
+    """What a key means in the chosen language, or the key itself."""
+    return _(table[key]) if key in table else key
+
+
+def sentence(table: Mapping[str, str], key: str, detail: str = "") -> str:
+    """A key's sentence with the figures that make it checkable."""
+    text = word(table, key)
+    return f"{text} ({detail})" if detail and detail != text else text

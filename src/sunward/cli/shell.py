@@ -1,0 +1,181 @@
+"""What every command shares: the options given, the client they lead to, and help in the chosen language."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.cells import cell_len
+
+from sunward.cli.client import ApiClient
+from sunward.cli.text import _
+from sunward.errors import InputError, SourceError
+from sunward.model.codec import decode
+
+CREDENTIALS = "credentials.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What `sunward up` leaves in the home folder."""
+
+    url: str
+    tenant_token: str = ""
+    operator_token: str = ""
+    provider_token: str = ""
+    auditor_token: str = ""
+
+    def token(self, role: str) -> str:
+        """The token of `tenant`, `operator`, `provider` or `auditor`."""
+        return str(getattr(self, f"{role}_token"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Shell:
+    """The global options, and the two things a test puts in the outside world's place."""
+
+    home: Path = field(default_factory=Path)
+    url: str = ""
+    token: str = ""
+    json: bool = False
+    transport: httpx.BaseTransport | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    @contextmanager
+    def client(self, role: str = "tenant") -> Iterator[ApiClient]:
+        """A client that speaks with the token of a role.
+
+        A stored token is only sent to the service it belongs to, never to one named by `--url`.
+        Raises: SourceError when no service is known, InputError when the credentials cannot be read.
+        """
+        stored = self._credentials()
+        url = self.url or (stored.url if stored else "")
+        if not url:
+            raise SourceError(_("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-340")
+        own = stored is not None and stored.url.rstrip("/") == url.rstrip("/")
+        token = self.token or (stored.token(role) if own and stored else "")
+        with ApiClient(url, token, transport=self.transport) as client:
+            yield client
+
+    def _credentials(self) -> Credentials | None:
+        file = self.home / CREDENTIALS
+        try:
+            raw = file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as reason:
+            raise InputError(_("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-310") from None
+        try:
+            return decode(raw, Credentials)
+        except InputError as reason:
+            line = _("{file} is damaged ({reason}); delete it and run `sunward up` again")
+            raise InputError(line.format(file=file, reason=reason.message), code="SW-310") from None
+
+
+pass_shell = click.make_pass_decorator(Shell)
+
+
+class HelpFormatter(click.HelpFormatter):
+    """Wraps by terminal cells: a Korean letter is two wide, and click counts it as one."""
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs at the present indent."""
+        for index, paragraph in enumerate(text.split("\n\n")):
+            self.write("\n" if index else "")
+            for line in wrap(paragraph, self.width - self.current_indent):
+                self.write(f"{'':{self.current_indent}}{line}\n")
+
+    def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:  # noqa: ANN401 - click's signature
+        """Write a two-column list."""
+        pairs = list(rows)
+        first = min(max(cell_len(term) for term, _text in pairs), col_max) + col_spacing
+        for term, text in pairs:
+            room = first - cell_len(term)
+            own_line = room < col_spacing
+            self.write(f"{'':{self.current_indent}}{term}" + ("\n" if own_line or not text else " " * room))
+            for index, line in enumerate(wrap(text, max(self.width - first - self.current_indent, 20))):
+                indent = self.current_indent + first if index or own_line else 0
+                self.write(f"{'':{indent}}{line}\n")
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines no wider than `width` cells, broken between words."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+click.Context.formatter_class = HelpFormatter
+
+
+class _Spoken:
+    """Help that is a message id until it is read."""
+
+    message = ""
+
+    @property
+    def help(self) -> str | None:
+        """The help text in the chosen language."""
+        return _(self.message) if self.message else None
+
+    @help.setter
+    def help(self, text: str | None) -> None:
+        self.message = text or ""
+
+
+class Option(_Spoken, click.Option):
+    """An option whose help is looked up when it is shown."""
+
+
+class Command(_Spoken, click.Command):
+    """A command whose help is looked up when it is shown, and that takes `--json` too.
+
+    It returns its exit code, or nothing for 0.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's signature
+        super().__init__(*args, **kwargs)
+        self.params.append(_json_option())
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - the formatter wraps instead
+        """The first line of the help."""
+        return (self.help or "").partition("\n")[0]
+
+
+class Group(Command, click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+def _json_option() -> Option:
+    def turn_on(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+        if value:
+            ctx.ensure_object(Shell).json = True
+
+    return Option(
+        ["--json"], is_flag=True, expose_value=False, callback=turn_on, is_eager=True, help="Print JSON for machines."
+    )
+
+
+option = partial(click.option, cls=Option)
+command = partial(click.command, cls=Command)
+group = partial(click.group, cls=Group)
+
+
+def commands_of(root: click.Command) -> Sequence[click.Command]:
+    """A command and all below it, in order of name."""
+    below = root.commands.values() if isinstance(root, click.Group) else ()
+    return [root, *(found for child in sorted(below, key=lambda each: each.name or "") for found in commands_of(child))]

@@ -1,0 +1,1 @@
+"""advance(state, event) → commands: the only place where stages meet."""

@@ -1,0 +1,210 @@
+"""The account of one job: its hours, its price, and its receipt, from the world as it stands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sunward.engine.state import State
+from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
+from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfactuals
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.job import JobSpec, JobState
+from sunward.model.receipt import Promise, Receipt
+from sunward.report.receipts import Paid, ReceiptParts, build_receipt
+from sunward.settlement.entries import Settlement
+from sunward.signals import climatology
+from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micro
+from sunward.world import catalogue
+from sunward.world.snapshot import WORK_CLASSES
+from sunward.world.state import World
+from sunward.world.view import container_w, rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAccount:
+    """What is known of a job's work before it is priced."""
+
+    spec: JobSpec
+    hours: tuple[LeaseHour, ...]
+    run_now: RunNow
+    prices_usd_micro: dict[str, int]
+    """Metered price by owner."""
+    leased_ms: int
+    seals: tuple[int, ...]
+    sites: tuple[str, ...]
+
+
+def job_account(state: State, job: str) -> JobAccount:
+    """Gather the sealed energy, the price and the counterfactual's inputs of one job."""
+    world = state.world
+    spec = world.jobs.spec(world.jobs.row_of[job])
+    leases = _leases_of(world, job)
+    gpu_ms: dict[str, int] = {}
+    hours = []
+    for lease in leases:
+        site = world.leases.objects["site"][world.leases.row_of[lease]]
+        for hour in _lease_hours(world, lease):
+            hours.append(hour)
+            gpu_ms[site] = gpu_ms.get(site, 0) + hour.gpu_ms
+    prices: dict[str, int] = {}
+    for site, used_ms in sorted(gpu_ms.items()):
+        declared = world.sites[site].spec
+        price = price_usd_micro(used_ms, declared.ask_usd_micro_per_gpu_h)
+        prices[declared.owner] = prices.get(declared.owner, 0) + price
+    seals = {seal for lease in leases for seal in world.leases.objects["seals"][world.leases.row_of[lease]]}
+    return JobAccount(
+        spec=spec,
+        hours=tuple(hours),
+        run_now=_run_now(world, spec, leases),
+        prices_usd_micro=prices,
+        leased_ms=sum(_leased_ms(world, lease) for lease in leases),
+        seals=tuple(sorted(seals)),
+        sites=tuple(sorted(gpu_ms)),
+    )
+
+
+def _leases_of(world: World, job: str) -> list[str]:
+    attempts = int(world.jobs.ints["attempts"][world.jobs.row_of[job]])
+    return [f"{job}.{attempt}" for attempt in range(1, attempts + 1)]
+
+
+def _leased_ms(world: World, lease: str) -> int:
+    row = world.leases.row_of[lease]
+    ints = world.leases.ints
+    started = int(ints["started_ms"][row])
+    ended = int(ints["ended_ms"][row]) or world.at_ms
+    return (ended - started) * int(ints["gpus"][row]) if started else 0
+
+
+def pool_facts(world: World, pool: str) -> PoolFacts:
+    """What accounting must know of the containers of a pool."""
+    site = world.sites[pool.partition("/")[0]].spec
+    gpu = catalogue.load().gpu(pool.partition("/")[2])
+    return PoolFacts(
+        site=site.site,
+        zone=site.zone,
+        gpu_model=gpu.model,
+        embodied_mg=round(gpu.embodied_kgco2e * MG_PER_KG),
+        service_life_ms=gpu.service_life_h * HOUR_MS,
+        water_ml_per_kwh=site.water_ml_per_kwh,
+    )
+
+
+def _lease_hours(world: World, lease: str) -> list[LeaseHour]:
+    pool = pool_facts(world, world.leases.objects["pool"][world.leases.row_of[lease]])
+    ints = world.energy.ints
+    rows = world.energy.rows(world.hours_of.get(lease, ()))
+    return [
+        LeaseHour(
+            pool=pool,
+            hour_ms=int(ints["hour_ms"][row]),
+            gpu_ms=int(ints["gpu_ms"][row]),
+            gpu_j=int(ints["gpu_j"][row]),
+            host_j=int(ints["host_j"][row]),
+            overhead_j=int(ints["overhead_j"][row]),
+        )
+        for row in rows
+    ]
+
+
+def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
+    """Useful work by attempt: what it kept, so work lost and done again never flatters us."""
+    row = world.jobs.row_of[spec.job]
+    marks = [int(world.leases.ints["from_units"][world.leases.row_of[lease]]) for lease in leases]
+    marks.append(int(world.jobs.ints["units_done"][row]))
+    submitted_ms = int(world.jobs.ints["submitted_ms"][row])
+    sites = [site for site in world.sites.values() if site.enrolled_ms <= submitted_ms] or world.sites.values()
+    pieces = []
+    for lease, before, after in zip(leases, marks, marks[1:], strict=False):
+        if after > before:
+            pool = world.leases.objects["pool"][world.leases.row_of[lease]]
+            pieces.append(_piece(spec, pool.partition("/")[2], (after - before) / spec.units))
+    return RunNow(
+        submitted_ms=submitted_ms,
+        origin_zone=spec.origin_zone,
+        network=tuple(
+            Capacity(zone=site.spec.zone, containers=sum(pool.count for pool in site.spec.pools)) for site in sites
+        ),
+        pieces=tuple(pieces),
+    )
+
+
+def _piece(spec: JobSpec, gpu_model: str, share: float) -> Piece:
+    index = WORK_CLASSES.index(spec.work_class)
+    busy_w, idle_w, _ = container_w(gpu_model)
+    return Piece(
+        containers=spec.gpus,
+        run_ms=math.ceil(spec.length_ms * share / rates(gpu_model)[index]),
+        idle_w=idle_w,
+        busy_w=busy_w[index],
+    )
+
+
+def missing_signals(world: World, account: JobAccount) -> list[tuple[str, int]]:
+    """(zone, hour) pairs that accounting needs and nobody has told, observed or forecast."""
+    needed = {(hour.pool.zone, hour.hour_ms) for hour in account.hours}
+    run = account.run_now
+    if account.hours:
+        first = floor_to(run.submitted_ms, HOUR_MS)
+        last = run.submitted_ms + sum(piece.run_ms for piece in run.pieces)
+        zones = {run.origin_zone, *(capacity.zone for capacity in run.network)}
+        needed |= {(zone, hour_ms) for zone in zones for hour_ms in range(first, last, HOUR_MS)}
+    kind = SeriesKind.CARBON_AVERAGE_LIFECYCLE
+    return sorted((zone, hour) for zone, hour in needed if world.signals.at(zone, kind, hour) is None)
+
+
+def fossil_mg_per_kwh(zone: str) -> int:
+    """The zone's fossil factor, for energy without certificate or residual mix; rounded to the milligram."""
+    return round(climatology.load().zone(zone).fossil_gco2e_per_kwh * MG_PER_G)
+
+
+def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Receipt:
+    """The receipt of a job on the values now held; `missing_signals` must be empty."""
+    world = state.world
+    row = world.jobs.row_of[account.spec.job]
+
+    def intensity(zone: str, hour_ms: int) -> Intensity:
+        datum = world.signals.at(zone, SeriesKind.CARBON_AVERAGE_LIFECYCLE, hour_ms)
+        if datum is None:
+            return Intensity(0, "missing", Quality.MODELLED)
+        return Intensity(datum.value, datum.source, datum.quality)
+
+    lines = hour_lines(account.hours, intensity, fossil_mg_per_kwh)
+    location_mg = sum(line.location_mg for line in lines)
+    job_state = world.jobs.state(row)
+    finished_ms = int(world.jobs.ints["finished_ms"][row])
+    return build_receipt(
+        ReceiptParts(
+            spec=account.spec,
+            state=job_state,
+            epoch=state.epoch,
+            submitted_ms=account.run_now.submitted_ms,
+            finished_ms=finished_ms,
+            units_done=int(world.jobs.ints["units_done"][row]),
+            leased_ms=account.leased_ms,
+            lines=lines,
+            counterfactuals=counterfactuals(account.run_now, intensity, location_mg) if lines else (),
+            paid=Paid(
+                price_usd_micro=settlement.price_usd_micro,
+                price_wei=settlement.price_wei,
+                offset_wei=settlement.offset_wei,
+                provider_wei=settlement.provider_wei,
+                network_wei=settlement.network_wei,
+                refund_wei=settlement.refund_wei,
+            ),
+            attempts=world.jobs.objects["attempt_lines"][row],
+            promises=_promises(account.spec, job_state, finished_ms),
+            seals=account.seals,
+            energy_qualities=tuple(world.sites[site].reading_quality for site in account.sites),
+            overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
+        )
+    )
+
+
+def _promises(spec: JobSpec, state: JobState, finished_ms: int) -> tuple[Promise, ...]:
+    """What was promised to a job that was taken: to finish by its deadline."""
+    if state in (JobState.REFUSED, JobState.CANCELLED):
+        return ()
+    kept = state is JobState.FINISHED and finished_ms <= spec.deadline_ms
+    return (Promise(kind="finish_by", at_ms=spec.deadline_ms, kept=kept),)

@@ -1,0 +1,118 @@
+"""advance(state, event) → commands; the dispatch, and what is looked at when time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sunward.engine import epochs, jobs, leases, plans, sites
+from sunward.engine.state import State
+from sunward.engine.turn import Turn
+from sunward.errors import InvariantError
+from sunward.model.commands import Command
+from sunward.model.events import (
+    AgentLost,
+    AgentSeen,
+    CancelRequested,
+    ClockMapped,
+    Deposited,
+    EpochRequested,
+    Event,
+    ForecastIssued,
+    JobsSubmitted,
+    LeasesReported,
+    NetworkStarted,
+    PlanProposed,
+    PowerReported,
+    RateObserved,
+    ReadingsSealed,
+    SignalObserved,
+    SiteEnrolled,
+    TimerFired,
+)
+
+
+def advance(state: State, event: Event) -> tuple[Command, ...]:
+    """Apply one event: the state changes in place, the commands tell the shell what to do.
+
+    Deterministic: equal states and events give equal states and commands. The event must have passed `check`.
+    Raises: InvariantError when the state contradicts itself.
+    """
+    world = state.world
+    if event.at_ms < world.at_ms:
+        raise InvariantError(f"event at {event.at_ms} after one at {world.at_ms}: grid time runs forward")
+    world.sequence += 1
+    world.at_ms = event.at_ms
+    turn = Turn(state, event.at_ms)
+    _HANDLERS[type(event.payload)](turn, event.payload)
+    while turn.to_look_at:
+        jobs.look_at(turn, turn.to_look_at.pop(0))
+    return turn.finish()
+
+
+def check(state: State, event: Event) -> None:
+    """Refuse what a caller got wrong, before it is recorded.
+
+    Raises: InputError, NotFoundError, ConflictError.
+    """
+    checker = _CHECKS.get(type(event.payload))
+    if checker is not None:
+        checker(state, event.payload)
+
+
+def _timer(turn: Turn, payload: TimerFired) -> None:
+    """Look at everything that has become due."""
+    del payload
+    for _, kind, ref in turn.state.take_due(turn.at_ms):
+        if kind == "job":
+            turn.look_later([ref])
+        elif kind == "pool":
+            plans.look_at_power(turn, ref)
+        elif kind == "slot":
+            turn.request_plan("slot")
+            if len(turn.world.jobs) > len(turn.state.closing):
+                jobs.arm_slot(turn)
+        elif kind == "epoch" and ref == str(turn.state.epoch):
+            epochs.close_epoch(turn)
+
+
+def _epoch_requested(turn: Turn, payload: EpochRequested) -> None:
+    """Close now, on the operator's word."""
+    del payload
+    epochs.close_epoch(turn)
+
+
+def _check_site(state: State, payload: Any) -> None:  # noqa: ANN401
+    sites.check_site_known(state, payload.site)
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    NetworkStarted: sites.network_started,
+    ClockMapped: sites.clock_mapped,
+    SiteEnrolled: sites.site_enrolled,
+    AgentSeen: leases.agent_seen,
+    AgentLost: leases.agent_lost,
+    PowerReported: sites.power_reported,
+    SignalObserved: sites.signal_observed,
+    ForecastIssued: sites.forecast_issued,
+    RateObserved: sites.rate_observed,
+    Deposited: sites.deposited,
+    JobsSubmitted: jobs.submit,
+    CancelRequested: jobs.cancel,
+    PlanProposed: plans.commit,
+    LeasesReported: leases.report,
+    ReadingsSealed: sites.readings_sealed,
+    TimerFired: _timer,
+    EpochRequested: _epoch_requested,
+}
+
+_CHECKS: dict[type, Callable[[State, Any], None]] = {
+    SiteEnrolled: sites.check_enrolled,
+    AgentSeen: _check_site,
+    AgentLost: _check_site,
+    PowerReported: _check_site,
+    LeasesReported: _check_site,
+    Deposited: sites.check_deposit,
+    JobsSubmitted: jobs.check_submitted,
+    CancelRequested: jobs.check_cancel,
+}

@@ -1,0 +1,122 @@
+"""Closing an epoch: receipts become final, escrow is paid out, the books balance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
+from sunward.engine.sites import begin_epoch
+from sunward.engine.state import State
+from sunward.engine.turn import Turn
+from sunward.metering import merkle
+from sunward.model.commands import CloseEpoch, IssueReceipt
+from sunward.model.receipt import Receipt
+from sunward.report.statement import StatementParts, build_statement, liability_mg
+from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
+from sunward.settlement.epoch import close as close_books
+from sunward.units import DAY_MS
+from sunward.world.state import World
+
+PATIENCE_MS = DAY_MS
+"""How long a receipt waits for readings of a site that fell silent; then it says what share was metered."""
+
+
+def close_epoch(turn: Turn) -> None:
+    """Close the present epoch and begin the next; jobs whose readings are not all in wait for the next close."""
+    state = turn.state
+    receipts: list[Receipt] = []
+    settlements: list[Settlement] = []
+    carried: list[str] = []
+    for job in sorted(state.closing):
+        account = job_account(state, job)
+        if not ready(state, job, account):
+            carried.append(job)
+            continue
+        settlement = _settle(turn, account)
+        settlements.append(settlement)
+        receipts.append(receipt_of(state, account, settlement))
+    books = close_books(
+        state.ledger,
+        turn.world.network,
+        settlements,
+        offset_share_bps=state.offset_share_bps,
+        liability_mg=state.liability_mg
+        + liability_mg(
+            sum(receipt.location_mg for receipt in receipts),
+            sum(receipt.market_mg for receipt in receipts),
+            sum(receipt.embodied_mg for receipt in receipts),
+        ),
+        wei_per_usd_micro=turn.world.wei_per_usd_micro,
+    )
+    statement = build_statement(
+        StatementParts(
+            epoch=state.epoch,
+            start_ms=state.epoch_start_ms,
+            end_ms=turn.at_ms,
+            receipts=tuple(receipts),
+            idle_j=sum(site.idle_j for site in turn.world.sites.values()),
+            offset_share_bps=state.offset_share_bps,
+            next_offset_share_bps=books.next_offset_share_bps,
+            balance_wei=books.balance_wei,
+        ),
+        merkle.root,
+    )
+    for receipt in receipts:
+        turn.emit(IssueReceipt(receipt=receipt))
+        turn.world.forget_job(receipt.job)
+    turn.emit(CloseEpoch(statement=statement))
+    state.closing = carried
+    state.liability_mg += statement.liability_mg
+    state.offset_share_bps = statement.next_offset_share_bps
+    for site in turn.world.sites.values():
+        site.idle_j = 0
+    begin_epoch(turn, turn.at_ms)
+
+
+def ready(state: State, job: str, account: JobAccount) -> bool:
+    """Whether all readings of a job are sealed (or its site has been silent too long) and every hour is known."""
+    world = state.world
+    row = world.jobs.row_of[job]
+    waited_ms = world.at_ms - int(world.jobs.ints["finished_ms"][row])
+    covered = all(_covered(world, f"{job}.{n}") for n in range(1, int(world.jobs.ints["attempts"][row]) + 1))
+    return (covered or waited_ms > PATIENCE_MS) and not missing_signals(world, account)
+
+
+def _covered(world: World, lease: str) -> bool:
+    row = world.leases.row_of[lease]
+    if not world.leases.ints["started_ms"][row]:
+        return True
+    site = world.sites[world.leases.objects["site"][row]]
+    return site.covered_to_ms >= int(world.leases.ints["ended_ms"][row])
+
+
+def terms(state: State) -> Terms:
+    """Rate and shares that a job settles at now."""
+    return Terms(
+        wei_per_usd_micro=state.world.wei_per_usd_micro,
+        offset_share_bps=state.offset_share_bps,
+        provider_share_bps=state.world.network.provider_share_bps,
+    )
+
+
+def settlement_of(state: State, account: JobAccount, origin: Origin) -> Settlement:
+    """How the escrow of a job divides at the terms of now; a job that never ran got its escrow back already."""
+    spec = account.spec
+    row = state.world.jobs.row_of[spec.job]
+    served = bool(state.world.jobs.ints["attempts"][row])
+    settlement = settle_job(
+        origin,
+        terms(state),
+        job=spec.job,
+        tenant=spec.tenant,
+        escrow_wei=spec.escrow_wei,
+        prices_usd_micro=account.prices_usd_micro,
+        budget_usd_micro=spec.budget_usd_micro,
+    )
+    return settlement if served else replace(settlement, entries=())
+
+
+def _settle(turn: Turn, account: JobAccount) -> Settlement:
+    settlement = settlement_of(turn.state, account, turn.origin())
+    turn.post(settlement.entries)
+    return settlement

@@ -1,0 +1,146 @@
+"""Submission, cancellation, and the look at one job that starts, pauses or expires it."""
+
+from __future__ import annotations
+
+from sunward.engine import leases
+from sunward.engine.state import State
+from sunward.engine.turn import Turn
+from sunward.errors import ConflictError, InputError, NotFoundError
+from sunward.execution.machines import WAITING
+from sunward.model.commands import JobChanged
+from sunward.model.events import CancelRequested, JobsSubmitted
+from sunward.model.identity import JobId
+from sunward.model.job import JobSpec, JobState, LeaseState
+from sunward.model.plan import Segment
+from sunward.settlement.entries import escrow, refund_all
+from sunward.settlement.ledger import tenant_account
+from sunward.units import ceil_to
+
+
+def check_submitted(state: State, payload: JobsSubmitted) -> None:
+    """Refuse jobs that exist already or that nobody can pay for.
+
+    Raises: ConflictError, InputError.
+    """
+    owed: dict[str, int] = {}
+    for spec in payload.jobs:
+        if spec.job in state.world.jobs:
+            raise ConflictError(f"job {spec.job} exists already", code="SW-110")
+        check_spec(spec, state.world.at_ms)
+        owed[spec.tenant] = owed.get(spec.tenant, 0) + spec.escrow_wei
+    for tenant, amount in owed.items():
+        held = state.ledger.balance(tenant_account(tenant))
+        if amount > held:
+            raise InputError(
+                f"the escrow needs {amount} wei and the account holds {held}; "
+                "deposit more with `sunward account deposit`",
+                code="SW-120",
+            )
+
+
+def check_spec(spec: JobSpec, now_ms: int) -> None:
+    """Refuse figures that mean nothing.
+
+    Raises: InputError.
+    """
+    if spec.gpus < 1 or spec.units < 1 or spec.length_ms < 1 or spec.escrow_wei < 1:
+        raise InputError("gpus, units, length and escrow must be at least 1", code="SW-121")
+    if spec.interruptible and spec.units == 1:
+        raise InputError("a pausable job must say how many units of work it has (--units)", code="SW-122")
+    if spec.deadline_ms <= now_ms:
+        raise InputError("the deadline has passed; name a later one", code="SW-123")
+
+
+def submit(turn: Turn, payload: JobsSubmitted) -> None:
+    """Take in jobs: escrow, a row each, and a plan."""
+    jobs = turn.world.jobs
+    jobs.insert(payload.jobs, turn.at_ms)
+    for spec in payload.jobs:
+        turn.post([escrow(turn.origin(), spec.tenant, spec.job, spec.escrow_wei)])
+        turn.state.add_due(spec.deadline_ms, "job", spec.job)
+        turn.emit(JobChanged(job=spec.job, tenant=spec.tenant, state="submitted", reason="submitted", at_ms=turn.at_ms))
+    arm_slot(turn)
+    turn.request_plan("submitted")
+
+
+def arm_slot(turn: Turn) -> None:
+    """Plan again at the next slot boundary as long as jobs are open."""
+    slot_ms = turn.world.network.policy.slot_ms
+    boundary = ceil_to(turn.at_ms + 1, slot_ms)
+    if turn.state.slot_armed_ms < boundary:
+        turn.state.slot_armed_ms = boundary
+        turn.state.add_due(boundary, "slot", "")
+
+
+def check_cancel(state: State, payload: CancelRequested) -> None:
+    """Refuse to cancel what does not exist or has ended.
+
+    Raises: NotFoundError, ConflictError.
+    """
+    row = state.world.jobs.row_of.get(payload.job)
+    if row is None:
+        raise NotFoundError(f"there is no open job {payload.job}", code="SW-104")
+    if state.world.jobs.state(row).final:
+        raise ConflictError(f"job {payload.job} has ended already", code="SW-111")
+
+
+def cancel(turn: Turn, payload: CancelRequested) -> None:
+    """Cancel at once when nothing runs, otherwise stop the lease first."""
+    jobs = turn.world.jobs
+    row = jobs.row_of[payload.job]
+    jobs.ints["cancelled"][row] = 1
+    jobs.objects["segments"][row] = ()
+    lease = jobs.objects["lease"][row]
+    if lease:
+        leases.begin_suspend(turn, lease, "cancelled")
+    else:
+        end_unserved(turn, payload.job, JobState.CANCELLED, "cancelled")
+
+
+def end_unserved(turn: Turn, job: str, state: JobState, reason: str, detail: str = "") -> None:
+    """End a job that holds no lease; one that never ran gets its escrow back at once."""
+    jobs = turn.world.jobs
+    row = jobs.row_of[job]
+    turn.move_job(job, state, reason, detail=detail)
+    if not jobs.ints["attempts"][row]:
+        refund = refund_all(turn.origin(), job=job, tenant=jobs.tenant(row), escrow_wei=jobs.objects["escrow_wei"][row])
+        turn.post(refund.entries)
+
+
+def segment_at(segments: tuple[Segment, ...], at_ms: int) -> Segment | None:
+    """The segment that covers a moment."""
+    return next((segment for segment in segments if segment.start_ms <= at_ms < segment.end_ms), None)
+
+
+def look_at(turn: Turn, job: str) -> None:
+    """Do what the plan says for one job at this moment: start it, pause it, or see that it is too late."""
+    jobs = turn.world.jobs
+    row = jobs.row_of.get(job)
+    if row is None or jobs.state(row).final:
+        return
+    segments = jobs.objects["segments"][row]
+    lease = jobs.objects["lease"][row]
+    present = segment_at(segments, turn.at_ms)
+    if lease:
+        _look_at_running(turn, job, lease, present, segments)
+    elif present is not None:
+        leases.offer(turn, JobId(job), present)
+    elif turn.at_ms >= jobs.ints["deadline_ms"][row] and not jobs.ints["attempts"][row]:
+        if jobs.state(row) in WAITING:
+            end_unserved(turn, job, JobState.EXPIRED, "deadline")
+    elif not any(segment.start_ms > turn.at_ms for segment in segments):
+        turn.request_plan("unplaced")
+
+
+def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, segments: tuple[Segment, ...]) -> None:
+    world = turn.world
+    row = world.leases.row_of[lease]
+    if world.leases.ints["state"][row] == LeaseState.SUSPENDING:
+        return
+    if not world.jobs.ints["interruptible"][world.jobs.row_of[job]]:
+        return
+    here = world.leases.objects["pool"][row]
+    elsewhere = present is not None and present.pool != here
+    later = present is None and any(segment.start_ms > turn.at_ms for segment in segments)
+    if elsewhere or later:
+        leases.begin_suspend(turn, lease, "moving" if elsewhere else "waiting")

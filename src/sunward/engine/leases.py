@@ -1,0 +1,202 @@
+"""Leases: offered, reported, suspended, lost."""
+
+from __future__ import annotations
+
+from sunward.engine.state import State
+from sunward.engine.turn import Turn
+from sunward.execution.machines import after_loss, lease_step
+from sunward.model.events import AgentLost, AgentSeen, LeasesReported
+from sunward.model.identity import JobId, SiteId, lease_id
+from sunward.model.job import JobState, LeaseState
+from sunward.model.plan import Segment
+from sunward.model.receipt import AttemptLine
+from sunward.model.site import LeaseReport, Phase
+
+PROGRESS_STEPS = 100
+"""Progress enters the journal in steps of one hundredth of a job."""
+
+
+def offer(turn: Turn, job: JobId, segment: Segment) -> None:
+    """Offer the next attempt of a job to the site of its present segment, if a container is free now."""
+    world = turn.world
+    pool = world.pool(segment.pool)
+    site = world.sites.get(segment.pool.partition("/")[0])
+    if pool is None or site is None or not site.up:
+        turn.request_plan("site away")
+        return
+    if pool.count - world.busy(segment.pool) < segment.containers:
+        waiting = turn.state.blocked.setdefault(segment.pool, [])
+        if job not in waiting:
+            waiting.append(job)
+        return
+    table = world.jobs
+    row = table.row_of[job]
+    table.ints["attempts"][row] += 1
+    attempt = int(table.ints["attempts"][row])
+    lease = lease_id(job, attempt)
+    lease_row = world.open_lease(lease, job, attempt, site.spec.site, segment.pool, segment.containers)
+    world.leases.ints["from_units"][lease_row] = table.ints["units_done"][row]
+    world.leases.ints["units"][lease_row] = table.ints["units_done"][row]
+    world.leases.ints["power_cap_w"][lease_row] = segment.power_cap_w
+    table.ints["live_units"][row] = table.ints["units_done"][row]
+    table.objects["lease"][row] = lease
+    turn.move_job(job, JobState.STAGING, "offered", site=site.spec.site)
+    turn.orders_changed(site.spec.site)
+
+
+def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
+    """Order a lease to checkpoint and stop; an attempt nobody accepted yet is simply withdrawn."""
+    world = turn.world
+    row = world.leases.row_of[lease]
+    if world.leases.ints["state"][row] == LeaseState.OFFERED:
+        close(turn, lease, "withdrawn")
+        return
+    world.leases.ints["state"][row] = LeaseState.SUSPENDING
+    world.leases.objects["reason"][row] = reason
+    turn.orders_changed(world.leases.objects["site"][row])
+
+
+def report(turn: Turn, payload: LeasesReported) -> None:
+    """Take in what an agent says of its leases."""
+    for one in payload.reports:
+        _report_one(turn, one)
+    turn.orders_changed(payload.site)
+
+
+def is_news(state: State, one: LeaseReport) -> bool:
+    """Whether a report tells more than the journal holds; small steps of progress are not news."""
+    leases = state.world.leases
+    row = leases.row_of.get(one.lease)
+    if row is None or leases.ints["state"][row] == LeaseState.CLOSED:
+        return False
+    if lease_step(LeaseState(int(leases.ints["state"][row])), one.phase) is not None:
+        return True
+    jobs = state.world.jobs
+    job_row = jobs.row_of[leases.objects["job"][row]]
+    step = max(1, int(jobs.ints["units"][job_row]) // PROGRESS_STEPS)
+    newer = bool(one.checkpoint) and one.checkpoint_units > int(jobs.ints["units_done"][job_row])
+    return newer or one.units >= int(leases.ints["units"][row]) + step
+
+
+def _report_one(turn: Turn, one: LeaseReport) -> None:
+    world = turn.world
+    row = world.leases.row_of.get(one.lease)
+    if row is None or world.leases.ints["state"][row] == LeaseState.CLOSED:
+        return
+    job = world.leases.objects["job"][row]
+    job_row = world.jobs.row_of[job]
+    _keep_progress(turn, one, row, job_row)
+    now = LeaseState(int(world.leases.ints["state"][row]))
+    then = lease_step(now, one.phase)
+    if then is None:
+        return
+    if then is LeaseState.CLOSED:
+        _ended(turn, one, JobId(job), row)
+        return
+    world.leases.ints["state"][row] = then
+    if then is LeaseState.RUNNING:
+        world.leases.ints["started_ms"][row] = turn.at_ms
+        attempt = int(world.leases.ints["attempt"][row])
+        turn.move_job(
+            job, JobState.RUNNING, "resumed" if attempt > 1 else "started", site=world.leases.objects["site"][row]
+        )
+
+
+def _keep_progress(turn: Turn, one: LeaseReport, row: int, job_row: int) -> None:
+    jobs, leases = turn.world.jobs, turn.world.leases
+    leases.ints["units"][row] = max(int(leases.ints["units"][row]), one.units)
+    jobs.ints["live_units"][job_row] = leases.ints["units"][row]
+    if one.checkpoint and one.checkpoint_units >= jobs.ints["units_done"][job_row]:
+        jobs.ints["units_done"][job_row] = one.checkpoint_units
+        jobs.objects["checkpoint"][job_row] = one.checkpoint
+
+
+def _ended(turn: Turn, one: LeaseReport, job: JobId, row: int) -> None:
+    jobs, leases = turn.world.jobs, turn.world.leases
+    job_row = jobs.row_of[job]
+    site = leases.objects["site"][row]
+    leases.objects["detail"][row] = one.detail
+    why = leases.objects["reason"][row]
+    if one.phase == Phase.FINISHED:
+        jobs.ints["units_done"][job_row] = jobs.ints["units"][job_row]
+        jobs.objects["output"][job_row] = one.output
+        close(turn, one.lease, "finished", settle=False)
+        turn.move_job(job, JobState.FINISHED, "finished", site=site)
+    elif one.phase == Phase.SUSPENDED:
+        close(turn, one.lease, why or "suspended")
+    else:
+        jobs.ints["failures"][job_row] += 1
+        close(turn, one.lease, "failed", detail=one.detail)
+
+
+def close(turn: Turn, lease: str, reason: str, *, settle: bool = True, detail: str = "") -> None:
+    """End a lease, and unless its job has finished say where the job stands now."""
+    world = turn.world
+    row = world.leases.row_of[lease]
+    job = world.leases.objects["job"][row]
+    pool = world.leases.objects["pool"][row]
+    world.close_lease(lease, reason, turn.at_ms)
+    job_row = world.jobs.row_of[job]
+    world.jobs.objects["lease"][job_row] = ""
+    world.jobs.objects["attempt_lines"][job_row] += (_line(turn, row, reason),)
+    turn.orders_changed(world.leases.objects["site"][row])
+    if settle:
+        _settle_job(turn, JobId(job), reason, detail)
+    turn.look_later(turn.state.blocked.pop(pool, []))
+
+
+def _line(turn: Turn, row: int, reason: str) -> AttemptLine:
+    leases = turn.world.leases
+    started = int(leases.ints["started_ms"][row]) or turn.at_ms
+    return AttemptLine(
+        attempt=int(leases.ints["attempt"][row]),
+        site=leases.objects["site"][row],
+        start_ms=started,
+        end_ms=turn.at_ms,
+        ended=reason,
+    )
+
+
+def _settle_job(turn: Turn, job: JobId, reason: str, detail: str) -> None:
+    jobs = turn.world.jobs
+    row = jobs.row_of[job]
+    if jobs.ints["cancelled"][row]:
+        turn.move_job(job, JobState.CANCELLED, "cancelled")
+        return
+    if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
+        turn.move_job(job, JobState.FAILED, "failed", detail=detail)
+        return
+    turn.move_job(job, after_loss(bool(jobs.objects["checkpoint"][row])), reason, detail=detail)
+    if reason in ("moving", "waiting"):
+        # The plan that suspended it says where it goes on; a container may already be free there.
+        turn.look_later([job])
+    else:
+        jobs.objects["segments"][row] = ()
+        turn.request_plan(reason)
+
+
+def agent_seen(turn: Turn, payload: AgentSeen) -> None:
+    """Note that an agent is there; a new boot means its old attempts are gone."""
+    site = turn.world.sites[payload.site]
+    if site.boot and site.boot != payload.boot:
+        _lose_all(turn, payload.site, accepted_only=True)
+    site.boot = payload.boot
+    site.up = True
+    turn.orders_changed(payload.site)
+    turn.request_plan("site seen")
+
+
+def agent_lost(turn: Turn, payload: AgentLost) -> None:
+    """Give up the attempts of a silent agent; whatever they still write is fenced."""
+    turn.world.sites[payload.site].up = False
+    _lose_all(turn, payload.site, accepted_only=False)
+    turn.request_plan("site lost")
+
+
+def _lose_all(turn: Turn, site: SiteId, *, accepted_only: bool) -> None:
+    world = turn.world
+    for lease in world.open_leases(site):
+        row = world.leases.row_of[lease]
+        if accepted_only and world.leases.ints["state"][row] == LeaseState.OFFERED:
+            continue
+        close(turn, lease, "lost")

@@ -1,0 +1,61 @@
+"""What should be true at a site now: orders are a function of the state, never a queue."""
+
+from __future__ import annotations
+
+from sunward.engine.state import State
+from sunward.errors import InvariantError
+from sunward.execution.power import awake_count
+from sunward.model.identity import SiteId
+from sunward.model.job import LeaseState
+from sunward.model.site import AwakeOrder, LeaseOrder, SiteOrders
+from sunward.world import catalogue
+from sunward.world.power import relative_rate
+
+
+def orders(state: State, site: SiteId) -> SiteOrders:
+    """All leases a site should hold and how many containers of each pool should be awake.
+
+    A lease that is not named has no right to run: its agent stops and forgets it.
+    """
+    world = state.world
+    spec = world.sites[site].spec
+    return SiteOrders(
+        site=site,
+        version=world.sequence,
+        leases=tuple(_lease_order(state, lease) for lease in world.open_leases(site)),
+        awake=tuple(
+            AwakeOrder(
+                pool=pool.pool,
+                count=awake_count(world.awake.get(pool.pool, ()), world.at_ms, world.busy(pool.pool), pool.count),
+            )
+            for pool in spec.pools
+        ),
+    )
+
+
+def _lease_order(state: State, lease: str) -> LeaseOrder:
+    world = state.world
+    row = world.leases.row_of[lease]
+    job = world.leases.objects["job"][row]
+    job_row = world.jobs.row_of[job]
+    spec = world.jobs.spec(job_row)
+    pool = world.pool(world.leases.objects["pool"][row])
+    if pool is None:
+        raise InvariantError(f"lease {lease} names a pool that is not enrolled")
+    rate = relative_rate(catalogue.load().gpu(pool.gpu_model), spec.work_class)
+    suspending = world.leases.ints["state"][row] == LeaseState.SUSPENDING
+    stop = suspending and world.leases.objects["reason"][row] == "cancelled"
+    return LeaseOrder(
+        lease=lease,
+        job=job,
+        attempt=int(world.leases.ints["attempt"][row]),
+        pool=pool.pool,
+        gpus=int(world.leases.ints["gpus"][row]),
+        action="stop" if stop else "suspend" if suspending else "run",
+        bundle=spec.bundle,
+        checkpoint=world.jobs.objects["checkpoint"][job_row],
+        checkpoint_units=int(world.jobs.ints["units_done"][job_row]),
+        units=spec.units,
+        unit_ms_grid=max(1, round(spec.length_ms / rate / spec.units)),
+        power_cap_w=int(world.leases.ints["power_cap_w"][row]),
+    )

@@ -1,0 +1,106 @@
+"""Commit of a recorded plan: each assignment is checked again at the state it meets."""
+
+from __future__ import annotations
+
+from sunward.engine.jobs import end_unserved
+from sunward.engine.turn import Turn
+from sunward.execution.machines import WAITING
+from sunward.execution.power import next_change_ms
+from sunward.model.commands import Rejected
+from sunward.model.events import PlanProposed
+from sunward.model.job import JobState
+from sunward.model.plan import Assignment, AwakeTarget, Plan, Unplaced
+from sunward.units import floor_to
+from sunward.world.occupancy import Slots, add, occupied, slot_range
+
+
+def commit(turn: Turn, payload: PlanProposed) -> None:
+    """Take what still fits; what does not goes back to the next tick."""
+    plan = payload.plan
+    start_ms = floor_to(plan.at_ms, plan.slot_ms)
+    renamed = {assignment.job for assignment in plan.assignments}
+    taken = occupied(turn.world, start_ms, plan.slot_ms, plan.slots, renamed)
+    for assignment in plan.assignments:
+        reason = _conflict(turn, plan, start_ms, taken, assignment)
+        if reason:
+            turn.emit(Rejected(job=assignment.job, reason=reason))
+            turn.request_plan("rejected")
+            continue
+        add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
+        _accept(turn, assignment)
+    for refusal in plan.unplaced:
+        _leave(turn, refusal)
+    _set_awake(turn, plan)
+    turn.look_later([assignment.job for assignment in plan.assignments])
+
+
+def _conflict(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], assignment: Assignment) -> str:
+    jobs = turn.world.jobs
+    row = jobs.row_of.get(assignment.job)
+    if row is None or jobs.state(row).final or jobs.ints["cancelled"][row]:
+        return "ended"
+    if jobs.ints["revision"][row] != assignment.revision:
+        return "revision"
+    for segment in assignment.segments:
+        pool = turn.world.pool(segment.pool)
+        if pool is None or not turn.world.sites[segment.pool.partition("/")[0]].up:
+            return "site away"
+        first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
+        column = taken.get(segment.pool)
+        most = 0 if column is None or first >= last else int(column[first:last].max())
+        if most + segment.containers > pool.count:
+            return "capacity"
+    return ""
+
+
+def _accept(turn: Turn, assignment: Assignment) -> None:
+    jobs = turn.world.jobs
+    row = jobs.row_of[assignment.job]
+    jobs.objects["segments"][row] = assignment.segments
+    jobs.objects["assignment"][row] = assignment
+    jobs.objects["refusal"][row] = None
+    for segment in assignment.segments:
+        turn.state.add_due(segment.start_ms, "job", assignment.job)
+        turn.state.add_due(segment.end_ms, "job", assignment.job)
+    if jobs.state(row) is JobState.SUBMITTED:
+        turn.move_job(
+            assignment.job,
+            JobState.PLACED,
+            assignment.reason,
+            site=assignment.segments[0].pool.partition("/")[0],
+        )
+    else:
+        jobs.ints["revision"][row] += 1
+
+
+def _leave(turn: Turn, refusal: Unplaced) -> None:
+    jobs = turn.world.jobs
+    row = jobs.row_of.get(refusal.job)
+    if row is None or jobs.ints["revision"][row] != refusal.revision or jobs.objects["lease"][row]:
+        return
+    jobs.objects["refusal"][row] = refusal
+    if jobs.state(row) not in WAITING:
+        return
+    if not refusal.permanent:
+        jobs.objects["segments"][row] = ()
+    elif not jobs.ints["attempts"][row]:
+        end_unserved(turn, refusal.job, JobState.REFUSED, refusal.reason, refusal.detail)
+
+
+def _set_awake(turn: Turn, plan: Plan) -> None:
+    world = turn.world
+    targets: dict[str, list[AwakeTarget]] = {pool: [] for pool in world.awake}
+    for target in plan.awake:
+        targets.setdefault(target.pool, []).append(target)
+    world.awake = {pool: tuple(targets[pool]) for pool in sorted(targets) if targets[pool]}
+    for pool in sorted(targets):
+        look_at_power(turn, pool)
+
+
+def look_at_power(turn: Turn, pool: str) -> None:
+    """Tell the site when its awake count may have changed, and remember the next change."""
+    targets = turn.world.awake.get(pool, ())
+    change_ms = next_change_ms(targets, turn.at_ms)
+    if change_ms is not None:
+        turn.state.add_due(change_ms, "pool", pool)
+    turn.orders_changed(pool.partition("/")[0])

@@ -1,0 +1,148 @@
+"""Snapshots of the state: what a restart loads instead of replaying from the first event."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+
+from sunward.engine.state import State
+from sunward.model.codec import decode, encode
+from sunward.model.datum import Quality
+from sunward.model.events import NetworkStarted
+from sunward.model.plan import Assignment, AwakeTarget, Segment, Unplaced
+from sunward.model.receipt import AttemptLine
+from sunward.model.site import PoolPower, SiteSpec
+from sunward.model.wire import ClockMapping
+from sunward.settlement.ledger import Ledger
+from sunward.world.state import Site, World
+
+SNAPSHOT_FORMAT = 1
+_RECORDS: dict[str, tuple[Any, bool]] = {
+    "segments": (tuple[Segment, ...], False),
+    "attempt_lines": (tuple[AttemptLine, ...], False),
+    "assignment": (Assignment, True),
+    "refusal": (Unplaced, True),
+}
+"""Object columns that hold records, and whether a cell may be empty."""
+_BIG = ("escrow_wei",)
+"""Integers beyond 64 bits travel as text."""
+
+
+def dump(state: State) -> bytes:
+    """The state as bytes; equal states give equal bytes."""
+    return zlib.compress(msgspec.msgpack.encode(_record(state)), 1)
+
+
+def state_digest(state: State) -> str:
+    """SHA-256 of the state, to compare two histories."""
+    return hashlib.sha256(msgspec.msgpack.encode(_record(state))).hexdigest()
+
+
+def load(raw: bytes) -> State:
+    """The state a snapshot holds.
+
+    Raises: ValueError for a snapshot of another format; the caller replays the journal instead.
+    """
+    record = msgspec.msgpack.decode(zlib.decompress(raw))
+    if record["format"] != SNAPSHOT_FORMAT:
+        raise ValueError(f"snapshot format {record['format']} is not {SNAPSHOT_FORMAT}")
+    state = State(world=_load_world(record["world"]), ledger=Ledger.from_record(record["ledger"]))
+    state.liability_mg = int(record["liability_mg"])
+    for name in ("epoch", "epoch_start_ms", "epoch_end_ms", "offset_share_bps", "closing", "slot_armed_ms"):
+        setattr(state, name, record[name])
+    state.due = [(at_ms, kind, ref) for at_ms, kind, ref in record["due"]]
+    state.blocked = record["blocked"]
+    return state
+
+
+def _record(state: State) -> dict[str, Any]:
+    return {
+        "format": SNAPSHOT_FORMAT,
+        "world": _world_record(state.world),
+        "ledger": state.ledger.to_record(),
+        "epoch": state.epoch,
+        "epoch_start_ms": state.epoch_start_ms,
+        "epoch_end_ms": state.epoch_end_ms,
+        "offset_share_bps": state.offset_share_bps,
+        "liability_mg": str(state.liability_mg),
+        "closing": state.closing,
+        # A sorted list is a heap too, and does not depend on the order of pushes.
+        "due": sorted(state.due),
+        "blocked": dict(sorted(state.blocked.items())),
+        "slot_armed_ms": state.slot_armed_ms,
+    }
+
+
+def _world_record(world: World) -> dict[str, Any]:
+    jobs = world.jobs.dump()
+    objects = dict(jobs["objects"])
+    for name in _RECORDS:
+        objects[name] = [None if cell is None else encode(cell) for cell in objects[name]]
+    for name in _BIG:
+        objects[name] = [None if cell is None else str(cell) for cell in objects[name]]
+    return {
+        "sequence": world.sequence,
+        "at_ms": world.at_ms,
+        "rules": None if world.rules is None else encode(world.rules),
+        "clock": None if world.clock is None else encode(world.clock),
+        "rate": str(world.wei_per_usd_micro),
+        "sites": [_site_record(world.sites[site]) for site in sorted(world.sites)],
+        "jobs": jobs | {"objects": objects},
+        "leases": world.leases.dump(),
+        "energy": world.energy.dump(),
+        "hours_of": dict(sorted(world.hours_of.items())),
+        "signals": world.signals.dump(),
+        "awake": {pool: encode(targets) for pool, targets in sorted(world.awake.items())},
+        "on_pool": {pool: sorted(leases) for pool, leases in sorted(world.on_pool.items())},
+        "late_j": world.late_j,
+    }
+
+
+def _site_record(site: Site) -> dict[str, Any]:
+    plain = {field.name: getattr(site, field.name) for field in fields(Site)}
+    return plain | {
+        "spec": encode(site.spec),
+        "power": {pool: encode(power) for pool, power in sorted(site.power.items())},
+        "reading_quality": site.reading_quality.value,
+    }
+
+
+def _load_site(record: dict[str, Any]) -> Site:
+    return Site(
+        **record
+        | {
+            "spec": decode(record["spec"], SiteSpec),
+            "power": {pool: decode(raw, PoolPower) for pool, raw in record["power"].items()},
+            "reading_quality": Quality(record["reading_quality"]),
+        }
+    )
+
+
+def _load_world(record: dict[str, Any]) -> World:
+    world = World(
+        sequence=record["sequence"],
+        at_ms=record["at_ms"],
+        rules=None if record["rules"] is None else decode(record["rules"], NetworkStarted),
+        clock=None if record["clock"] is None else decode(record["clock"], ClockMapping),
+        wei_per_usd_micro=int(record["rate"]),
+        sites={site.spec.site: site for site in map(_load_site, record["sites"])},
+        hours_of=record["hours_of"],
+        awake={pool: decode(raw, tuple[AwakeTarget, ...]) for pool, raw in record["awake"].items()},
+        on_pool={pool: set(leases) for pool, leases in record["on_pool"].items()},
+        late_j=record["late_j"],
+    )
+    jobs = record["jobs"]
+    for name, (kind, _) in _RECORDS.items():
+        jobs["objects"][name] = [None if cell is None else decode(cell, kind) for cell in jobs["objects"][name]]
+    for name in _BIG:
+        jobs["objects"][name] = [None if cell is None else int(cell) for cell in jobs["objects"][name]]
+    world.jobs.load(jobs)
+    world.leases.load(record["leases"])
+    world.leases.objects["seals"] = [None if cell is None else tuple(cell) for cell in world.leases.objects["seals"]]
+    world.energy.load(record["energy"])
+    world.signals.load(record["signals"])
+    return world

@@ -1,0 +1,48 @@
+"""The whole state: the world, the money, and what is due when."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from sunward.settlement.ledger import Ledger
+from sunward.world.state import World
+
+
+@dataclass(slots=True)
+class State:
+    """What `advance` changes in place; one writer only."""
+
+    world: World = field(default_factory=World)
+    ledger: Ledger = field(default_factory=Ledger)
+    epoch: int = 0
+    epoch_start_ms: int = 0
+    epoch_end_ms: int = 0
+    offset_share_bps: int = 0
+    liability_mg: int = 0
+    """Residual emissions of all closed epochs; test credits retire none of it."""
+    closing: list[str] = field(default_factory=list)
+    """Jobs in a final state whose receipt is not final yet."""
+    due: list[tuple[int, str, str]] = field(default_factory=list)
+    """Heap of (grid time, kind, reference); an entry that no longer matters is found harmless when it comes up."""
+    blocked: dict[str, list[str]] = field(default_factory=dict)
+    """Jobs that should run on a pool and found no free container."""
+    slot_armed_ms: int = 0
+
+    def add_due(self, at_ms: int, kind: str, ref: str) -> None:
+        """Remember to look at something at a moment."""
+        heapq.heappush(self.due, (at_ms, kind, ref))
+
+    def take_due(self, at_ms: int) -> list[tuple[int, str, str]]:
+        """What has become due, in order, each once."""
+        taken: list[tuple[int, str, str]] = []
+        while self.due and self.due[0][0] <= at_ms:
+            item = heapq.heappop(self.due)
+            if not taken or item != taken[-1]:
+                taken.append(item)
+        return taken
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the shell should fire the next timer, grid time."""
+        return self.due[0][0] if self.due else None

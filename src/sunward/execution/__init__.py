@@ -1,0 +1,1 @@
+"""State machines of jobs, leases and node power."""

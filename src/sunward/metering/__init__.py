@@ -1,0 +1,1 @@
+"""Readings → energy, emissions, water, cost, receipts."""

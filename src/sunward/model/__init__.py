@@ -1,0 +1,1 @@
+"""Every record that crosses a boundary: immutable, typed, encoded one way (`codec`)."""

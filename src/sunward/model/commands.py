@@ -1,0 +1,70 @@
+"""What the engine asks of the shell. Identified by (event sequence, index), hence idempotent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sunward.model.identity import JobId, SiteId
+from sunward.model.ledger import Entry
+from sunward.model.receipt import EpochStatement, Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersChanged:
+    """The orders of a site changed: wake its agent's poll. What to do is in `engine.orders(state, site)`."""
+
+    site: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPlan:
+    """Something changed that a plan should take into account."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobChanged:
+    """A job reached another state: project it for readers and followers."""
+
+    job: JobId
+    tenant: str
+    state: str
+    reason: str
+    at_ms: int
+    detail: str = ""
+    site: str = ""
+    units: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostEntries:
+    """Ledger entries made by this event: project them."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReceipt:
+    """A receipt became final: sign and store it."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseEpoch:
+    """An epoch closed: store its statement."""
+
+    statement: EpochStatement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An assignment of a plan was refused at commit; it returns to the next tick."""
+
+    job: JobId
+    reason: str
+
+
+Command: TypeAlias = OrdersChanged | RequestPlan | JobChanged | PostEntries | IssueReceipt | CloseEpoch | Rejected

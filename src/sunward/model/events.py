@@ -1,0 +1,238 @@
+"""Everything that can happen, as recorded in the journal. State is a function of these and nothing else.
+
+Each kind has a version; a change of meaning gets a new version, and the golden journal of the old one
+keeps replaying. `at_ms` of the envelope is grid time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sunward.errors import InputError
+from sunward.model.codec import decode, encode
+from sunward.model.datum import Quality
+from sunward.model.identity import JobId, SiteId, TenantId
+from sunward.model.job import JobSpec
+from sunward.model.plan import Plan, PolicyInputs
+from sunward.model.reading import LeaseSeals, SiteSeal
+from sunward.model.signal import Forecast, Observation
+from sunward.model.site import LeaseReport, PoolPower, SiteSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkStarted:
+    """The first event: the rules of this network, fixed before any job runs."""
+
+    network: str
+    policy: PolicyInputs
+    epoch_ms: int
+    provider_share_bps: int = 8_000
+    offset_floor_bps: int = 50
+    offset_ceiling_bps: int = 500
+    offset_step_bps: int = 50
+    offset_start_bps: int = 100
+    offset_price_usd_micro_per_t: int = 100_000_000
+    """100 USD/t: the price test credits are budgeted at; a modelled figure, not a quote."""
+    offset_margin_bps: int = 1_000
+    """b of the control loop (DESIGN §9)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMapped:
+    """Grid time = grid_ms + (machine − machine_ms) · speed, from this event on."""
+
+    machine_ms: int
+    grid_ms: int
+    speed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteEnrolled:
+    """A provider's site joined, or declared itself anew."""
+
+    spec: SiteSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSeen:
+    """An agent is reachable; a new boot means that nothing of the old one still runs."""
+
+    site: SiteId
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLost:
+    """An agent has been silent for longer than the grace, measured on the machine clock."""
+
+    site: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerReported:
+    """Containers by power state, as the agent sees them."""
+
+    site: SiteId
+    pools: tuple[PoolPower, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalObserved:
+    """Observed values of zones; a later value for the same hour is a revision."""
+
+    observations: tuple[Observation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastIssued:
+    """Forecasts for planning, with the digest of the whole set."""
+
+    forecasts: tuple[Forecast, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateObserved:
+    """The exchange rate used from now on: wei for one micro-USD."""
+
+    wei_per_usd_micro: int
+    sources: tuple[str, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposited:
+    """Test ATH credited to a tenant by the local faucet."""
+
+    tenant: TenantId
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSubmitted:
+    """One job or a whole batch."""
+
+    jobs: tuple[JobSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """The tenant no longer wants the job."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProposed:
+    """A plan solved outside, recorded whole; commit checks each assignment."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesReported:
+    """Changes that an agent reports of its leases."""
+
+    site: SiteId
+    boot: str
+    reports: tuple[LeaseReport, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsSealed:
+    """All batches that one ingest shard accepted in one window: Merkle root and per-lease totals."""
+
+    shard: str
+    start_ms: int
+    end_ms: int
+    root: str
+    """Merkle root over the signed batches, ordered by (site, counter)."""
+    batches: int
+    sites: tuple[SiteSeal, ...]
+    leases: LeaseSeals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """Grid time reached a moment at which something is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRequested:
+    """The operator closes the epoch now instead of at its scheduled end."""
+
+
+Payload: TypeAlias = (
+    NetworkStarted
+    | ClockMapped
+    | SiteEnrolled
+    | AgentSeen
+    | AgentLost
+    | PowerReported
+    | SignalObserved
+    | ForecastIssued
+    | RateObserved
+    | Deposited
+    | JobsSubmitted
+    | CancelRequested
+    | PlanProposed
+    | LeasesReported
+    | ReadingsSealed
+    | TimerFired
+    | EpochRequested
+)
+
+KINDS: dict[str, tuple[type[Payload], int]] = {
+    "network_started": (NetworkStarted, 1),
+    "clock_mapped": (ClockMapped, 1),
+    "site_enrolled": (SiteEnrolled, 1),
+    "agent_seen": (AgentSeen, 1),
+    "agent_lost": (AgentLost, 1),
+    "power_reported": (PowerReported, 1),
+    "signal_observed": (SignalObserved, 1),
+    "forecast_issued": (ForecastIssued, 1),
+    "rate_observed": (RateObserved, 1),
+    "deposited": (Deposited, 1),
+    "jobs_submitted": (JobsSubmitted, 1),
+    "cancel_requested": (CancelRequested, 1),
+    "plan_proposed": (PlanProposed, 1),
+    "leases_reported": (LeasesReported, 1),
+    "readings_sealed": (ReadingsSealed, 1),
+    "timer_fired": (TimerFired, 1),
+    "epoch_requested": (EpochRequested, 1),
+}
+_KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One happening at one moment of grid time."""
+
+    at_ms: int
+    payload: Payload
+
+    @property
+    def kind(self) -> str:
+        """Stable name of the payload's type."""
+        return _KIND_OF[type(self.payload)][0]
+
+    @property
+    def version(self) -> int:
+        """Version of the payload's meaning."""
+        return _KIND_OF[type(self.payload)][1]
+
+    def body(self) -> bytes:
+        """Canonical bytes of the payload."""
+        return encode(self.payload)
+
+
+def read_event(kind: str, version: int, at_ms: int, body: bytes) -> Event:
+    """Rebuild a recorded event.
+
+    Raises: InputError for an unknown kind or version, or a body that does not fit.
+    """
+    known = KINDS.get(kind)
+    if known is None or known[1] != version:
+        raise InputError(f"unknown event kind {kind} version {version}; upgrade sunward", code="SW-102")
+    return Event(at_ms, decode(body, known[0]))

@@ -1,0 +1,93 @@
+"""What a tenant asks, and the states a job goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sunward.model.hardware import WorkClass
+from sunward.model.identity import JobId, TenantId, ZoneId
+
+
+class JobState(IntEnum):
+    """submitted → placed → staging → running ⇄ suspended → one of the final states."""
+
+    SUBMITTED = 0
+    PLACED = 1
+    STAGING = 2
+    RUNNING = 3
+    SUSPENDED = 4
+    FINISHED = 5
+    FAILED = 6
+    CANCELLED = 7
+    EXPIRED = 8
+    REFUSED = 9
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to the job any more."""
+        return self >= JobState.FINISHED
+
+    @property
+    def word(self) -> str:
+        """The state as users and the API name it."""
+        return self.name.lower()
+
+
+class LeaseState(IntEnum):
+    """offered → accepted → waking → running → suspending → closed(reason)."""
+
+    OFFERED = 0
+    ACCEPTED = 1
+    WAKING = 2
+    RUNNING = 3
+    SUSPENDING = 4
+    CLOSED = 5
+
+    @property
+    def word(self) -> str:
+        """The state as users and the API name it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """The public part of a job: all that planning, metering and settlement need, nothing private.
+
+    Command, name, environment and files are private content: they live in erasable tables and enter
+    the journal only as `commitment`.
+    """
+
+    job: JobId
+    tenant: TenantId
+    commitment: str
+    """SHA-256 over salt and private content, hex."""
+    bundle: str = ""
+    """SHA-256 of the packed working folder, hex, or empty."""
+    origin_zone: ZoneId
+    """Where the tenant would have run it: the first counterfactual."""
+    work_class: WorkClass = WorkClass.GENERIC
+    gpus: int = 1
+    gpu_memory_gib: int = 0
+    """Least memory of each GPU."""
+    gpu_models: tuple[str, ...] = ()
+    """Catalogue keys accepted; empty = any."""
+    length_ms: int
+    """Estimated run time on the reference GPU (A100-SXM-80GB), grid time."""
+    units: int = 1
+    """Units of work in the whole job; progress and checkpoints count them."""
+    interruptible: bool = False
+    deadline_ms: int
+    """Finish by, grid time."""
+    allowed_countries: tuple[str, ...] = ()
+    """ISO 3166-1 alpha-2; empty = any."""
+    budget_usd_micro: int = 0
+    """Most the tenant will pay; 0 = the whole escrow."""
+    carbon_price_usd_per_t: int = 100
+    known_providers: tuple[str, ...] = ()
+    """Sites that know this tenant (admission `known`) or are its own (`own`)."""
+    retries: int = 3
+    functional_unit: str = ""
+    """R of the SCI; one `unit` of work is one R. Empty: the SCI is null."""
+    data_bytes: int = 0
+    escrow_wei: int = 0

@@ -1,0 +1,141 @@
+"""The metered, priced, signed account of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sunward.model.datum import Quality
+
+RESIDUAL_MISSING = "residual missing"
+"""Market basis of energy without certificates in a market without a published residual mix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourLine:
+    """Energy of the job at one site in one hour, and the intensity it is accounted at."""
+
+    site: str
+    zone: str
+    hour_ms: int
+    gpu_model: str
+    gpu_ms: int
+    gpu_j: int
+    host_j: int
+    overhead_j: int
+    carbon_mg_per_kwh: int
+    carbon_source: str
+    carbon_quality: Quality
+    location_mg: int
+    """Location-based, life-cycle: facility energy times average intensity."""
+    market_mg_per_kwh: int
+    market_mg: int
+    """Market-based: no certificate, so residual mix or, where none is published, the fossil factor."""
+    embodied_mg: int
+    water_ml: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counterfactual:
+    """What would have been, by a named and versioned rule fixed before the job ran."""
+
+    name: str
+    """`run-now-origin/1` or `run-now-mean-site/1`."""
+    facility_j: int
+    carbon_mg: int
+    change_ppm: int
+    """(receipt − counterfactual) ÷ counterfactual of location-based operational carbon; negative = less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What was promised and whether it was kept."""
+
+    kind: str
+    at_ms: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine:
+    """One attempt: where it ran and how it ended."""
+
+    attempt: int
+    site: str
+    start_ms: int
+    end_ms: int
+    ended: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The account of one job. Integers only; sums of its lines."""
+
+    version: int
+    job: str
+    tenant: str
+    commitment: str
+    epoch: int
+    state: str
+    submitted_ms: int
+    finished_ms: int
+    gpu_j: int
+    host_j: int
+    overhead_j: int
+    facility_j: int
+    location_mg: int
+    market_mg: int
+    market_basis: str
+    """`residual missing` where the fossil factor stood in."""
+    embodied_mg: int
+    water_ml: int
+    gpu_ms: int
+    price_usd_micro: int
+    price_wei: int
+    offset_wei: int
+    provider_wei: int
+    network_wei: int
+    refund_wei: int
+    sci_mg_per_unit: int | None
+    """((E·I) + M) / R; null without a declared R."""
+    functional_unit: str
+    units: int
+    metered_ppm: int
+    """Share of leased time that signed readings cover."""
+    energy_quality: Quality
+    promises: tuple[Promise, ...]
+    counterfactuals: tuple[Counterfactual, ...]
+    attempts: tuple[AttemptLine, ...]
+    lines: tuple[HourLine, ...]
+    seals: tuple[int, ...]
+    """Journal sequences of the seals that hold its readings."""
+    not_proved: tuple[str, ...]
+    """What this receipt does not prove, stable keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStatement:
+    """Totals of one settlement interval."""
+
+    epoch: int
+    start_ms: int
+    end_ms: int
+    receipts: tuple[str, ...]
+    """SHA-256 of each receipt, in order of job id."""
+    receipts_root: str
+    facility_j: int
+    idle_j: int
+    location_mg: int
+    market_mg: int
+    embodied_mg: int
+    paid_usd_micro: int
+    paid_wei: int
+    provider_wei: int
+    network_wei: int
+    offset_wei: int
+    refunded_wei: int
+    liability_mg: int
+    """Residual operational (the larger of market- and location-based) plus embodied."""
+    offset_share_bps: int
+    next_offset_share_bps: int
+    balance_wei: int
+    """Sum over all accounts: zero."""

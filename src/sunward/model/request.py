@@ -1,0 +1,116 @@
+"""What a tenant sends to the API, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sunward.model.hardware import WorkClass
+from sunward.model.plan import Assignment, Unplaced
+from sunward.model.wire import JournalHead
+
+POLICIES = {"cheapest": 0, "balanced": 100, "greenest": 5_000}
+"""Named carbon prices, USD/t (DESIGN §5); any whole number is accepted too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job as asked. Times are grid time."""
+
+    name: str
+    command: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    bundle: str = ""
+    """SHA-256 of a packed working folder put to /v1/objects before."""
+    origin_zone: str
+    """Where it would otherwise run: the first counterfactual."""
+    work_class: WorkClass = WorkClass.GENERIC
+    gpus: int = 1
+    gpu_memory_gib: int = 0
+    gpu_models: tuple[str, ...] = ()
+    length_s: int
+    """Estimated run time on the reference GPU (A100-SXM-80GB)."""
+    units: int = 1
+    interruptible: bool = False
+    deadline_s: int
+    """Finish within so many seconds of submission."""
+    countries: tuple[str, ...] = ()
+    budget_usd: float = 0.0
+    """Most to pay; 0 = what the quote needs."""
+    policy: str = "balanced"
+    """`cheapest`, `balanced`, `greenest`, or a carbon price in whole USD/t."""
+    functional_unit: str = ""
+    retries: int = 3
+    data_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a job would cost and cause if submitted now."""
+
+    assignment: Assignment | None
+    unplaced: Unplaced | None
+    price_usd_micro: int
+    escrow_wei: int
+    start_ms: int
+    finish_ms: int
+    notice: str
+    """What the tenant must know before agreeing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as the API shows it."""
+
+    job: str
+    name: str
+    state: str
+    reason: str
+    site: str
+    units: int
+    units_done: int
+    submitted_ms: int
+    deadline_ms: int
+    updated_ms: int
+    assignment: Assignment | None
+    refusal: Unplaced | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """Acknowledgement of a submitted job, with the signed head of the journal that holds it."""
+
+    job: str
+    state: str
+    journal: JournalHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteView:
+    """A site as the API shows it."""
+
+    site: str
+    zone: str
+    country: str
+    gpu_model: str
+    gpus: int
+    awake: int
+    busy: int
+    reachable: bool
+    overhead_ppm: int
+    overhead_quality: str
+    carbon_mg_per_kwh: int | None
+    carbon_quality: str
+    ask_usd_micro_per_gpu_h: int
+    power_state: str
+    """The most awake state of its containers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """RFC 9457 problem details, with the stable code of docs/errors.md."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

@@ -1,0 +1,140 @@
+"""What a provider declares of a site, and what an agent reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sunward.model.datum import Quality
+from sunward.model.hardware import Admission, WorkClass
+from sunward.model.identity import PoolId, SiteId, TenantId, ZoneId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """All containers of one GPU model at one site."""
+
+    pool: PoolId
+    gpu_model: str
+    """A key of the hardware catalogue."""
+    count: int
+    devices: tuple[str, ...]
+    """Device ids, one per container."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSpec:
+    """One electricity meter in one zone, as enrolled."""
+
+    site: SiteId
+    owner: TenantId
+    """The provider's account."""
+    zone: ZoneId
+    country: str
+    """ISO 3166-1 alpha-2."""
+    cooling: str
+    """A key of the cooling catalogue."""
+    overhead_ppm: int
+    """Facility energy over IT energy, times a million; >= 1,000,000."""
+    overhead_quality: Quality
+    water_ml_per_kwh: int
+    """Site water per kWh of IT energy."""
+    ask_usd_micro_per_gpu_h: int
+    admission: Admission
+    pools: tuple[PoolSpec, ...]
+    public_key: str
+    """Ed25519 key that signs the readings, 64 hex digits."""
+    power_ceiling_w: int = 0
+    """Grid connection of the site; 0 = not stated."""
+
+
+class Phase:
+    """Phases of a lease as an agent reports them, in order."""
+
+    ACCEPTED = "accepted"
+    WAKING = "waking"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+PHASE_ORDER = (Phase.ACCEPTED, Phase.WAKING, Phase.RUNNING, Phase.SUSPENDED, Phase.FINISHED, Phase.FAILED)
+FINAL_PHASES = frozenset({Phase.SUSPENDED, Phase.FINISHED, Phase.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseReport:
+    """What an agent saw of one lease; sent again until acknowledged, so reports are level, not edge."""
+
+    lease: str
+    attempt: int
+    phase: str
+    at_ms: int
+    """Grid time of the change of phase."""
+    units: int
+    """Units of work done so far, counted over all attempts."""
+    checkpoint_units: int
+    """Units held by the newest checkpoint that is safely stored."""
+    checkpoint: str
+    """SHA-256 of that checkpoint's archive, or empty."""
+    devices: tuple[str, ...] = ()
+    exit_code: int | None = None
+    output: str = ""
+    """SHA-256 of the output archive, set when finished."""
+    detail: str = ""
+    """One line for the tenant; never private content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPower:
+    """Containers of a pool by power state, as the agent sees them."""
+
+    pool: PoolId
+    asleep: int
+    waking: int
+    idle: int
+    busy: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseOrder:
+    """What should be true of one lease at an agent."""
+
+    lease: str
+    job: str
+    attempt: int
+    pool: PoolId
+    gpus: int
+    action: str
+    """`run`, `suspend` (checkpoint, then stop) or `stop`."""
+    bundle: str
+    """SHA-256 of the job's packed working folder, or empty."""
+    checkpoint: str
+    """SHA-256 of the checkpoint to restore, or empty."""
+    checkpoint_units: int
+    units: int
+    unit_ms_grid: int
+    """Grid milliseconds one unit takes on this pool by the estimate."""
+    power_cap_w: int
+    """0 = none."""
+    work_class: WorkClass = WorkClass.GENERIC
+    """What the modelled meter takes the devices' power from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwakeOrder:
+    """How many containers of a pool should be awake now."""
+
+    pool: PoolId
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteOrders:
+    """All that should be true at one site now; an agent reconciles towards it and forgets nothing else."""
+
+    site: SiteId
+    version: int
+    """Sequence of the last journal event taken into account."""
+    leases: tuple[LeaseOrder, ...]
+    awake: tuple[AwakeOrder, ...]

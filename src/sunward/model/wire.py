@@ -1,0 +1,64 @@
+"""Records that agents and the control plane exchange, and the private content of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sunward.model.site import LeaseReport, PoolPower, SiteOrders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContent:
+    """What only the tenant and the provider of the lease may read; never journalled."""
+
+    name: str
+    command: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMapping:
+    """Grid time = grid_ms + (machine − machine_ms) · speed."""
+
+    machine_ms: int
+    grid_ms: int
+    speed: int
+
+    def grid(self, machine_ms: int) -> int:
+        """Grid time at a machine time."""
+        return self.grid_ms + (machine_ms - self.machine_ms) * self.speed
+
+    def machine(self, grid_ms: int) -> int:
+        """First machine time at which grid time has reached `grid_ms`."""
+        return self.machine_ms - (self.grid_ms - grid_ms) // self.speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRequest:
+    """All that an agent knows: every lease it holds or has not yet had acknowledged as ended."""
+
+    boot: str
+    orders_version: int
+    """Version of the orders it last took; the poll returns at once when newer ones exist."""
+    wait_ms: int
+    reports: tuple[LeaseReport, ...]
+    power: tuple[PoolPower, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReply:
+    """The orders, and the ended leases that need not be reported again."""
+
+    clock: ClockMapping
+    orders: SiteOrders
+    settled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalHead:
+    """Where the journal stands; signed by the control plane so that a fork can be shown."""
+
+    sequence: int
+    hash: str
+    term: int
+    signature: str = ""

@@ -1,0 +1,1 @@
+"""(snapshot, jobs, policy) → plan: filter, score, assign, explain."""

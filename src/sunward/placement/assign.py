@@ -1,0 +1,235 @@
+"""Who gets what: jobs one at a time where they lose most by waiting, then bounded improvement.
+
+1. Present segments are kept while they still hold. 2. The rest are placed, gangs first, then those with fewest pools, then
+those that lose most by their second-best choice (regret), then by id. 3. A job without room may displace planned ones if each of
+them still finds a place. 4. Rounds: each job moves, or displaces others, where the total falls; a promised plan changes
+only for a gain of `hysteresis_ppm`. Each step costs a few searches, and step 4 ends at a fixed amount of work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sunward import units
+from sunward.placement.board import Board, runs_of
+from sunward.placement.demand import Demand, Option, Run, price
+from sunward.placement.filter import is_fresh
+from sunward.placement.fleet import Fleet
+from sunward.placement.search import Task, best_option
+from sunward.placement.windows import cheapest, option_at, regret, roomy
+
+ROUNDS_MAX = 3
+EFFORT_MAX = 100_000_000
+"""Table cells that rescue and improvement may touch, about a second of work; a limit of work, not of time."""
+VICTIMS_MAX = 8
+"""Most jobs that one job may displace at once."""
+NO_SECOND = 2**62
+
+
+@dataclass(slots=True)
+class Draft:
+    """The plan in the making."""
+
+    fleet: Fleet
+    board: Board
+    tasks: dict[str, Task]
+    """Every job that may be placed or moved, by id."""
+    chosen: dict[str, Option] = field(default_factory=dict)
+    kept: dict[str, Option] = field(default_factory=dict)
+    """Present segments that still hold."""
+    ideal: dict[str, Option | None] = field(default_factory=dict)
+    """The best option if no other planned job were there: a lower bound."""
+    effort: int = 0
+
+
+def assign(fleet: Fleet, board: Board, tasks: dict[str, Task]) -> Draft:
+    """Choose an option for as many jobs as find one; `board` holds what cannot be moved."""
+    draft = Draft(fleet, board, tasks)
+    order, fallback = _order(draft)
+    for job, task in sorted(tasks.items()):
+        present = present_option(fleet, task)
+        if present is not None and board.holds(task.demand, present):
+            _take(draft, job, present)
+            draft.kept[job] = present
+    for job in order:
+        if job not in draft.chosen:
+            _place(draft, job)
+    for job in order:
+        if job not in draft.chosen and draft.effort < EFFORT_MAX:
+            _rescue(draft, job, fallback[job], order)
+    for _ in range(ROUNDS_MAX):
+        if not any([_improve(draft, job, order) for job in order]):
+            break
+    return draft
+
+
+def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
+    """Jobs in canonical order, and each one's best start per pool on the board without planned jobs."""
+    keys: dict[str, tuple[int, int, int, str]] = {}
+    starts: dict[str, list[Option]] = {}
+    for job, task in draft.tasks.items():
+        found = roomy(task.windows, draft.board.open(task.demand))
+        lost = regret(task.windows, found)
+        pools = int(found.any(axis=1).sum())
+        keys[job] = (-task.demand.gpus, pools, -(NO_SECOND if lost is None else lost), job)
+        starts[job] = best_per_pool(draft.fleet, task, found)
+        draft.ideal[job] = best_option(draft.fleet, task, draft.board)
+    return sorted(keys, key=keys.__getitem__), starts
+
+
+def best_per_pool(fleet: Fleet, task: Task, found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[Option]:
+    """The cheapest start in one piece on each pool, cheapest first."""
+    best = []
+    for at in np.flatnonzero(found.any(axis=1)).tolist():
+        only = np.zeros_like(found)
+        only[at] = found[at]
+        place = cheapest(task.windows, only)
+        if place is not None:
+            best.append(option_at(fleet, task.demand, task.windows, *place))
+    return sorted(best, key=lambda option: (option.total, option.runs[0].start_ms, option.runs[0].row))
+
+
+def present_option(fleet: Fleet, task: Task) -> Option | None:
+    """A job's present segments as an option, unless they break a constraint or no longer end the work."""
+    demand = task.demand
+    runs = runs_of(fleet, demand.job)
+    if not runs or len(runs) < sum(segment.end_ms > fleet.now_ms for segment in demand.job.segments):
+        return None
+    allowed = set(demand.rows.tolist())
+    if any(run.row not in allowed or run.end_ms > demand.limit_ms for run in runs):
+        return None
+    if any(segment.containers != demand.gpus for segment in demand.job.segments):
+        return None
+    if _done_ppm(fleet, demand, runs) < _due_ppm(fleet, demand, runs):
+        return None
+    return Option(runs, price(fleet, demand, runs).terms.total)
+
+
+def _done_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
+    """Reference ms, times a million, that runs add."""
+    done, restart = 0, 0 if is_fresh(demand.job) else fleet.policy.switch_ms
+    for run in runs:
+        at = int(np.searchsorted(demand.rows, run.row))
+        on_course = run.row == demand.current and run.start_ms <= fleet.now_ms
+        done += max(0, run.end_ms - run.start_ms - (0 if on_course else restart)) * int(demand.rate_ppm[at])
+        restart = fleet.policy.switch_ms
+    return done
+
+
+def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
+    """What kept runs must add: a unit under way is not reported yet, and a start just made may take a switch's time."""
+    job = demand.job
+    at = int(np.searchsorted(demand.rows, runs[0].row))
+    rate = int(demand.rate_ppm[at])
+    due = demand.remaining_ms * units.PPM
+    if job.spec.units > 1:
+        due -= job.spec.length_ms * units.PPM // job.spec.units if job.pool else 0
+    elif runs[0].row == demand.current:
+        due -= job.elapsed_ms * rate
+    begun = any(segment.start_ms <= fleet.now_ms for segment in job.segments)
+    return due - (fleet.policy.switch_ms * rate if begun else 0)
+
+
+def _take(draft: Draft, job: str, option: Option) -> None:
+    draft.board.take(draft.tasks[job].demand, option)
+    draft.chosen[job] = option
+
+
+def _give(draft: Draft, job: str) -> Option | None:
+    option = draft.chosen.pop(job, None)
+    if option is not None:
+        draft.board.give(draft.tasks[job].demand, option)
+    return option
+
+
+def _place(draft: Draft, job: str) -> bool:
+    """Take the ideal when it finds room, else the best that does."""
+    task, option = draft.tasks[job], draft.ideal[job]
+    if option is None or not draft.board.holds(task.demand, option):
+        draft.effort += task.effort
+        option = best_option(draft.fleet, task, draft.board)
+    if option is None:
+        return False
+    _take(draft, job, option)
+    return True
+
+
+def _rescue(draft: Draft, job: str, starts: list[Option], order: list[str]) -> None:
+    """Place a job by displacing planned ones that all find another place."""
+    ideal = draft.ideal[job]
+    for option in ([] if ideal is None else [ideal]) + starts:
+        if draft.effort >= EFFORT_MAX or _displace(draft, job, option, order):
+            return
+
+
+def _improve(draft: Draft, job: str, order: list[str]) -> bool:
+    """Move a job, alone or by displacing others, if the total falls enough."""
+    present, ideal = draft.chosen.get(job), draft.ideal[job]
+    if present is None or ideal is None or present.total <= ideal.total or draft.effort >= EFFORT_MAX:
+        return False
+    draft.effort += draft.tasks[job].effort
+    _give(draft, job)
+    other = best_option(draft.fleet, draft.tasks[job], draft.board)
+    if other is not None and other.total + _margin(draft, job, present, other) < present.total:
+        _take(draft, job, other)
+        return True
+    _take(draft, job, present)
+    return _displace(draft, job, ideal, order)
+
+
+def _margin(draft: Draft, job: str, old: Option, new: Option) -> int:
+    """What a change must gain before a promised plan is touched."""
+    if draft.kept.get(job) != old or old == new:
+        return 0
+    return abs(old.total) * draft.fleet.policy.hysteresis_ppm // units.PPM
+
+
+def _displace(draft: Draft, job: str, option: Option, order: list[str]) -> bool:
+    """Give a job an option that others stand in the way of; undone unless all end placed and the change pays."""
+    old = {job: _give(draft, job)}
+    for other in _victims(draft, job, option, order):
+        if draft.board.holds(draft.tasks[job].demand, option):
+            break
+        old[other] = _give(draft, other)
+    placed = draft.board.holds(draft.tasks[job].demand, option)
+    if placed:
+        _take(draft, job, option)
+        placed = all(_place(draft, other) for other in order if other in old and other != job)
+    if placed and _pays(draft, old):
+        return True
+    for other in old:
+        _give(draft, other)
+    for other, before in old.items():
+        if before is not None:
+            _take(draft, other, before)
+    return False
+
+
+def _pays(draft: Draft, old: dict[str, Option | None]) -> bool:
+    """Whether the new options cost less than the old ones by more than the margins; a job placed at last always pays."""
+    change = 0
+    for job, before in old.items():
+        if before is None:
+            return True
+        after = draft.chosen[job]
+        change += after.total - before.total + _margin(draft, job, before, after)
+    return change < 0
+
+
+def _victims(draft: Draft, job: str, option: Option, order: list[str]) -> list[str]:
+    """Planned jobs that use what an option wants, those that came last in order first."""
+    site = draft.fleet.pools.site
+    in_way = [
+        other
+        for other in reversed(order)
+        if other != job
+        and other in draft.chosen
+        and any(
+            site[one.row] == site[two.row] and one.first < two.last and two.first < one.last
+            for one in draft.chosen[other].runs
+            for two in option.runs
+        )
+    ]
+    return in_way[:VICTIMS_MAX]

@@ -1,0 +1,181 @@
+"""One job made ready for the search: where it fits, what it costs there, and what a start loses.
+
+Axes: A pools that fit the job, H slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward.model.hardware import WorkClass
+from sunward.model.plan import ScoreTerms, Unplaced
+from sunward.placement.filter import Fit, fit, is_fresh, remaining_ms, unbanked_ms
+from sunward.placement.fleet import Fleet
+from sunward.placement.score import ASK, CARBON, ENERGY, RISK, WATER, SlotCosts, share, slot_costs, to_integer
+from sunward.placement.score import transfer_costs as _transfer_costs
+from sunward.world.snapshot import WORK_CLASSES, IntArray, JobView
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch on one pool: the slots `[first, last)` are held, `[start_ms, end_ms)` is used."""
+
+    row: int
+    start_ms: int
+    end_ms: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A way to run a whole job."""
+
+    runs: tuple[Run, ...]
+    total: int
+    """Score, micro-USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """An option's score, term by term, and its expected physics."""
+
+    terms: ScoreTerms
+    energy_j: int
+    carbon_mg: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Demand:
+    """A job and everything the search needs of it."""
+
+    job: JobView
+    fit: Fit
+    costs: SlotCosts
+    rate_ppm: IntArray
+    """(A,)."""
+    remaining_ms: int
+    limit_ms: int
+    """The earlier of deadline and end of the last slot."""
+    loss_ms: IntArray
+    """(A, H) time lost before work goes on when the job's next start is at this slot: restart, wake."""
+    restart_loss_ms: IntArray
+    """(A, H) as `loss_ms`, for a start after a pause or a move that this very plan makes."""
+    wake: IntArray
+    """(A, H) micro-USD to wake what a start needs."""
+    transfer: IntArray
+    """(A, H) micro-USD to bring the data from another site."""
+    need_w: IntArray
+    """(A,) facility watts above sleeping, rounded up."""
+    current: int
+    """Row of the fleet it runs on, or NOWHERE."""
+    current_site: int
+    """Site its data is at, or NOWHERE."""
+    pausable: bool
+
+    @property
+    def gpus(self) -> int:
+        """Containers needed at once."""
+        return self.job.spec.gpus
+
+    @property
+    def rows(self) -> IntArray:
+        """(A,) rows of the fleet."""
+        return self.fit.rows
+
+
+CostBook = dict[tuple[WorkClass, int, int], SlotCosts]
+"""Slot costs by (work class, GPUs, carbon price): like jobs share them."""
+
+
+def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
+    """Make a job ready, or say why it can never run."""
+    fitting = fit(fleet, job)
+    if isinstance(fitting, Unplaced):
+        return fitting
+    spec, rows = job.spec, fitting.rows
+    key = (spec.work_class, spec.gpus, spec.carbon_price_usd_per_t)
+    if key not in book:
+        book[key] = slot_costs(fleet, *key)
+    current = fleet.row.get(job.pool, NOWHERE)
+    asleep = _to_wake(fleet, job, rows)
+    woken_ms = np.maximum(0, fleet.now_ms + fleet.pools.wake_ms[rows][:, None] - fleet.begin_ms) * (asleep > 0)
+    restart = woken_ms + fleet.policy.switch_ms
+    loss = woken_ms if is_fresh(job) else restart.copy()
+    loss[rows == current] += unbanked_ms(job)
+    loss[rows == current, 0] = 0
+    return Demand(
+        job=job,
+        fit=fitting,
+        costs=book[key],
+        rate_ppm=fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)],
+        remaining_ms=remaining_ms(job),
+        limit_ms=min(spec.deadline_ms, fleet.end_ms),
+        loss_ms=loss,
+        restart_loss_ms=restart,
+        wake=to_integer(book[key].wake_one[rows] * asleep),
+        transfer=_transfer_costs(fleet, spec.data_bytes, spec.carbon_price_usd_per_t)[rows],
+        need_w=need_w(fleet, rows, spec.work_class, spec.gpus),
+        current=current,
+        current_site=NOWHERE if current == NOWHERE else int(fleet.pools.site[current]),
+        # A job without units cannot show what it has done, so a pause would lose it: it runs in one piece.
+        pausable=spec.interruptible and spec.units > 1,
+    )
+
+
+def _to_wake(fleet: Fleet, job: JobView, rows: IntArray) -> IntArray:
+    """(A, H) containers to wake: what is idle and awake serves a start now; later it will have been put to sleep."""
+    asleep = np.full((len(rows), fleet.slots), job.spec.gpus, dtype=np.int64)
+    asleep[:, 0] = np.maximum(0, job.spec.gpus - fleet.idle_awake[rows])
+    if job.pool in fleet.row:
+        asleep[rows == fleet.row[job.pool], 0] = 0
+    return asleep
+
+
+def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int) -> IntArray:
+    """Facility watts that busy containers draw above sleeping ones, rounded up."""
+    pools = fleet.pools
+    busy_w = pools.busy_w[rows, WORK_CLASSES.index(work_class)]
+    watts: IntArray = np.ceil(gpus * (busy_w - pools.asleep_w[rows]) * pools.overhead[rows]).astype(np.int64)
+    return np.maximum(watts, 0)
+
+
+def continues(fleet: Fleet, demand: Demand, run: Run) -> bool:
+    """Whether a run only goes on with what runs now: nothing is woken, moved or restarted."""
+    return run.row == demand.current and run.start_ms <= fleet.now_ms
+
+
+def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
+    """Score runs term by term from the slot costs."""
+    sums = np.zeros(5, dtype=np.int64)
+    energy_j = carbon_mg = wake = transfer = 0
+    site = demand.current_site
+    for run in runs:
+        slots = slice(run.first, run.last)
+        slot_end = fleet.begin_ms[slots] + fleet.usable_ms[slots]
+        used = np.minimum(run.end_ms, slot_end) - np.maximum(run.start_ms, fleet.begin_ms[slots])
+        whole = fleet.usable_ms[slots]
+        sums += share(demand.costs.terms[:, run.row, slots], used, whole).sum(axis=1)
+        energy_j += int(share(demand.costs.energy_j[run.row, slots], used, whole).sum())
+        carbon_mg += int(share(demand.costs.carbon_mg[run.row, slots], used, whole).sum())
+        at = int(np.searchsorted(demand.rows, run.row))
+        if not continues(fleet, demand, run):
+            wake += int(demand.wake[at, run.first])
+        if fleet.pools.site[run.row] != site:
+            transfer += int(demand.transfer[at, run.first])
+            site = int(fleet.pools.site[run.row])
+    terms = ScoreTerms(
+        energy=int(sums[ENERGY]),
+        carbon=int(sums[CARBON]),
+        water=int(sums[WATER]),
+        ask=int(sums[ASK]),
+        transfer=transfer,
+        wake=wake,
+        risk=int(sums[RISK]),
+        shadow=0,
+    )
+    return Priced(terms, energy_j, carbon_mg)

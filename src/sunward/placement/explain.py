@@ -1,0 +1,143 @@
+"""What a decision says of itself: reason, saving against starting now, and the options not taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward import units
+from sunward.model.identity import PoolId
+from sunward.model.plan import Alternative, Assignment, Segment, Unplaced
+from sunward.placement.assign import best_per_pool
+from sunward.placement.board import Board
+from sunward.placement.demand import NOWHERE, Option, price
+from sunward.placement.fleet import Fleet
+from sunward.placement.search import Task
+from sunward.placement.windows import cheapest, option_at, roomy
+from sunward.world.snapshot import BoolArray
+
+ALTERNATIVES_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Rivals:
+    """What else was possible: the start to compare with, and the best start of each pool."""
+
+    soonest: Option | None
+    is_now: bool
+    per_pool: tuple[Option, ...]
+
+
+def segments_of(fleet: Fleet, task: Task, option: Option) -> tuple[Segment, ...]:
+    """An option as segments."""
+    return tuple(
+        Segment(
+            pool=PoolId(fleet.pools.ids[run.row]),
+            start_ms=run.start_ms,
+            end_ms=run.end_ms,
+            containers=task.demand.gpus,
+        )
+        for run in option.runs
+    )
+
+
+def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assignment:
+    """A chosen option with its reasons; `board` holds every other job but not this one."""
+    demand = task.demand
+    priced = price(fleet, demand, option.runs)
+    rivals = _rivals(fleet, task, board)
+    return Assignment(
+        job=demand.job.spec.job,
+        revision=demand.job.revision,
+        segments=segments_of(fleet, task, option),
+        free_read=board.least_free(option),
+        terms=priced.terms,
+        energy_j=priced.energy_j,
+        carbon_mg=priced.carbon_mg,
+        reason=_reason(fleet, task, option),
+        saves_ppm=_saves_ppm(fleet, task, rivals, priced.carbon_mg),
+        alternatives=_alternatives(fleet, task, option, rivals),
+    )
+
+
+def no_room(fleet: Fleet, task: Task, board: Board) -> Unplaced:
+    """Why a job that fits somewhere finds no place now."""
+    demand = task.demand
+    return Unplaced(
+        job=demand.job.spec.job,
+        revision=demand.job.revision,
+        reason="capacity",
+        detail=_shortage(fleet, task, board),
+        permanent=False,
+    )
+
+
+def _shortage(fleet: Fleet, task: Task, board: Board) -> str:
+    demand = task.demand
+    within = slice(0, max(1, -(-(demand.limit_ms - fleet.start_ms) // fleet.slot_ms)))
+    if not task.windows.possible.any():
+        return "no fitting pool can wake and end in time; the next slot decides"
+    most = int(np.maximum(board.free[demand.rows, within], 0).max())
+    if most < demand.gpus:
+        return f"at most {most} of {demand.gpus} containers are free at once on {len(demand.rows)} fitting pools"
+    watts = board.headroom_w[fleet.pools.site[demand.rows], within].max(axis=1)
+    if (watts < demand.need_w).all():
+        least = int(demand.need_w.min())
+        return f"needs {least} W at least, ceilings leave {max(0, int(watts.max()))} W at most"
+    return f"no free stretch is long enough before the deadline on {len(demand.rows)} fitting pools"
+
+
+def _reason(fleet: Fleet, task: Task, option: Option) -> str:
+    demand, first = task.demand, option.runs[0]
+    if demand.fit.residency:
+        return "residency"
+    if len(set(fleet.pools.site[demand.rows].tolist())) == 1 and len(fleet.sites) > 1:
+        return "only_site"
+    if demand.current != NOWHERE and any(run.row != demand.current for run in option.runs):
+        return "moving"
+    if first.start_ms > fleet.now_ms:
+        return "waiting"
+    later = np.arange(fleet.slots) > 0
+    return "now" if (task.windows.possible & later).any() else "deadline"
+
+
+def _rivals(fleet: Fleet, task: Task, board: Board) -> _Rivals:
+    found = roomy(task.windows, board.open(task.demand))
+    per_pool = tuple(best_per_pool(fleet, task, found))
+    starts = found.any(axis=0)
+    if not starts.any():
+        return _Rivals(None, is_now=False, per_pool=per_pool)
+    slot = int(starts.argmax())
+    return _Rivals(_best_at(fleet, task, found, slot), is_now=slot == 0, per_pool=per_pool)
+
+
+def _best_at(fleet: Fleet, task: Task, found: BoolArray, slot: int) -> Option | None:
+    only = np.zeros_like(found)
+    only[:, slot] = found[:, slot]
+    place = cheapest(task.windows, only)
+    return None if place is None else option_at(fleet, task.demand, task.windows, *place)
+
+
+def _saves_ppm(fleet: Fleet, task: Task, rivals: _Rivals, carbon_mg: int) -> int:
+    if rivals.soonest is None:
+        return 0
+    base = price(fleet, task.demand, rivals.soonest.runs).carbon_mg
+    return units.round_half_up((base - carbon_mg) * units.PPM, base) if base else 0
+
+
+def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals) -> tuple[Alternative, ...]:
+    used = {run.row for run in option.runs}
+    others = [(fleet.pools.ids[one.runs[0].row], one) for one in rivals.per_pool if one.runs[0].row not in used]
+    now = rivals.soonest if rivals.is_now else None
+    shown = [] if now is None or now.runs == option.runs else [("now", now)]
+    shown += others[: ALTERNATIVES_MAX - len(shown)]
+    return tuple(
+        Alternative(
+            label=label,
+            start_ms=one.runs[0].start_ms,
+            total_usd_micro=one.total,
+            carbon_mg=price(fleet, task.demand, one.runs).carbon_mg,
+        )
+        for label, one in sorted(shown, key=lambda pair: (pair[1].total, pair[0]))
+    )

@@ -1,0 +1,145 @@
+"""Hard constraints: which pools a job may use at all, and the first reason that leaves none.
+
+These look at what exists (`count`), never at what is free at the moment: load and lost agents pass, so they are left
+to the board. A job that fails here is refused for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward import units
+from sunward.model.hardware import Admission
+from sunward.model.job import JobSpec
+from sunward.model.plan import Unplaced
+from sunward.placement.fleet import Fleet
+from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fit:
+    """The pools that meet every hard constraint."""
+
+    rows: IntArray
+    """(A,) rows of the fleet, in order of pool id."""
+    needed_ms: IntArray
+    """(A,) run time of what remains, start and restart apart; where it runs now, as if it ran on."""
+    residency: bool
+    """The allowed countries ruled out a pool that meets all else."""
+
+
+def remaining_ms(job: JobView) -> int:
+    """Run time of the remaining work on the reference GPU, rounded up, at least 1 ms."""
+    left = max(0, job.spec.units - job.units_done)
+    return max(1, -(-job.spec.length_ms * left // job.spec.units))
+
+
+def is_fresh(job: JobView) -> bool:
+    """Whether the job has not begun: its first start costs no restart."""
+    return not job.pool and job.units_done == 0
+
+
+def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
+    """The pools a job may use, or why there are none."""
+    spec = job.spec
+    if not fleet.pools.ids:
+        return _refusal(job, "capacity", "no site has joined yet", permanent=False)
+    needed = _needed(fleet, job)
+    checks = _checks(fleet, job, needed)
+    left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
+    for reason, passed in checks.items():
+        if not (left & passed).any():
+            return _refusal(job, reason, _detail(fleet, spec, reason, left, needed), permanent=True)
+        left &= passed
+    others = np.logical_and.reduce([passed for reason, passed in checks.items() if reason != "country"])
+    rows = np.flatnonzero(left)
+    return Fit(rows=rows, needed_ms=needed[rows], residency=bool((others & ~checks["country"]).any()))
+
+
+def _refusal(job: JobView, reason: str, detail: str, *, permanent: bool) -> Unplaced:
+    return Unplaced(job=job.spec.job, revision=job.revision, reason=reason, detail=detail, permanent=permanent)
+
+
+def _needed(fleet: Fleet, job: JobView) -> IntArray:
+    """(P,) run time of what remains; a pool without a rate never ends."""
+    rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
+    never = 2 * (fleet.end_ms - fleet.now_ms + fleet.slot_ms) + max(0, job.spec.deadline_ms - fleet.now_ms)
+    needed: IntArray = np.where(rate > 0, -(-remaining_ms(job) * units.PPM // np.maximum(rate, 1)), never)
+    if job.pool in fleet.row:
+        here = fleet.row[job.pool]
+        needed[here] = max(1, needed[here] - unbanked_ms(job))
+    return needed
+
+
+def unbanked_ms(job: JobView) -> int:
+    """Run time that counts only while the job runs on where it is: a job without units cannot bank it."""
+    return job.elapsed_ms if job.pool and job.spec.units == 1 else 0
+
+
+def restart_ms(fleet: Fleet, job: JobView) -> IntArray:
+    """(P,) time lost before work goes on, when the job starts now on each pool."""
+    lost = np.full(len(fleet.pools.ids), 0 if is_fresh(job) else fleet.policy.switch_ms, dtype=np.int64)
+    if job.pool in fleet.row:
+        lost[fleet.row[job.pool]] = 0
+    return lost
+
+
+def _checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray]:
+    spec, pools = job.spec, fleet.pools
+    known = set(spec.known_providers)
+    site_known = [fleet.sites[site] in known for site in pools.site.tolist()]
+    in_time = needed + restart_ms(fleet, job)
+    return {
+        "gpus": pools.count >= spec.gpus,
+        "memory": pools.memory_gib >= spec.gpu_memory_gib,
+        "model": np.array([not spec.gpu_models or model in spec.gpu_models for model in pools.gpu_model])
+        & (fleet.rate_ppm[:, WORK_CLASSES.index(spec.work_class)] > 0),
+        "country": np.array([not spec.allowed_countries or where in spec.allowed_countries for where in pools.country]),
+        "admission": np.array([rule == Admission.ANYONE for rule in pools.admission]) | np.array(site_known),
+        "deadline": fleet.now_ms + in_time <= spec.deadline_ms,
+        "horizon": fleet.now_ms + in_time <= fleet.end_ms,
+        "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, in_time) <= spec.budget_usd_micro)
+        | (spec.budget_usd_micro == 0),
+    }
+
+
+def price_usd_micro(ask_usd_micro: IntArray, gpus: int, run_ms: IntArray) -> IntArray:
+    """What the tenant pays for `gpus` containers over `run_ms`, as `units.price_usd_micro` for columns."""
+    price: IntArray = gpus * run_ms * ask_usd_micro // units.HOUR_MS
+    return price
+
+
+def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, needed: IntArray) -> str:
+    """Figures of the pools that were still left when the reason struck."""
+    pools, rows = fleet.pools, np.flatnonzero(left).tolist()
+    if reason == "gpus":
+        return _largest(fleet, spec.gpus)
+    if reason == "memory":
+        return f"most memory is {max(pools.memory_gib[rows].tolist())} GiB, {spec.gpu_memory_gib} GiB wanted"
+    if reason == "model":
+        there = ", ".join(sorted({pools.gpu_model[row] for row in rows}))
+        return f"fitting pools have {there}; wanted {', '.join(spec.gpu_models) or spec.work_class.value}"
+    if reason == "country":
+        there = ", ".join(sorted({pools.country[row] for row in rows}))
+        return f"fitting pools are in {there}; allowed {', '.join(spec.allowed_countries)}"
+    if reason == "admission":
+        return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
+    fastest_h = units.hours(min(needed[rows].tolist()))
+    if reason == "deadline":
+        due_h = units.hours(spec.deadline_ms - fleet.now_ms)
+        return f"fastest fitting pool needs {fastest_h:.2f} h, deadline is in {due_h:.2f} h"
+    if reason == "horizon":
+        reach_h = units.hours(fleet.end_ms - fleet.now_ms)
+        return f"fastest fitting pool needs {fastest_h:.2f} h, plans reach {reach_h:.2f} h"
+    least = min(price_usd_micro(fleet.ask_usd_micro, spec.gpus, needed)[rows].tolist())
+    return f"least price is {least / units.MICRO:.2f} USD, budget is {spec.budget_usd_micro / units.MICRO:.2f} USD"
+
+
+def _largest(fleet: Fleet, gpus: int) -> str:
+    at_site = np.zeros(len(fleet.sites), dtype=np.int64)
+    np.add.at(at_site, fleet.pools.site, fleet.pools.count)
+    if at_site.max() < gpus:
+        return f"largest site has {at_site.max()}"
+    return f"largest pool of one GPU model has {fleet.pools.count.max()}"

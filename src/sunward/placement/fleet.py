@@ -1,0 +1,115 @@
+"""The snapshot laid out for planning: pools in order of id, signals per pool, slots with their usable part.
+
+Axes: P pools in order of pool id, H slots. Nothing here depends on the order of the snapshot's rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from sunward import units
+from sunward.model.plan import PolicyInputs
+from sunward.world.snapshot import FloatArray, IntArray, PoolColumns, Snapshot
+
+NO_CEILING_W = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fleet:
+    """What every job is planned against, before anything is occupied."""
+
+    now_ms: int
+    start_ms: int
+    slot_ms: int
+    slots: int
+    end_ms: int
+    """End of the last slot: no plan reaches further."""
+    policy: PolicyInputs
+    pools: PoolColumns
+    row: dict[str, int]
+    """Pool id to row."""
+    sites: tuple[str, ...]
+    begin_ms: IntArray
+    """(H,) first usable moment of each slot; `now_ms` for slot 0."""
+    usable_ms: IntArray
+    """(H,) what can be used of each slot."""
+    carbon: FloatArray
+    """(P, H) gCO2e/kWh."""
+    spread: FloatArray
+    """(P, H) gCO2e/kWh, p90 − p50."""
+    price: FloatArray
+    """(P, H) USD/kWh."""
+    rate_ppm: IntArray
+    """(P, C) throughput against the reference GPU."""
+    ask_usd_micro: IntArray
+    """(P,) per container and hour."""
+    headroom_w: IntArray
+    """(S, H) whole facility watts left above all containers asleep, rounded down."""
+    idle_awake: IntArray
+    """(P,) containers awake now that no job uses."""
+    greenness_ppm: IntArray
+    """(P,) verified greenness of the pool's site, 0 when unknown."""
+
+
+def fleet_of(snapshot: Snapshot) -> Fleet:
+    """Lay a snapshot out for planning."""
+    pools = _in_order(snapshot.pools)
+    slot_start = snapshot.start_ms + np.arange(snapshot.slots, dtype=np.int64) * snapshot.slot_ms
+    begin = np.maximum(slot_start, snapshot.now_ms)
+    row = {pool: index for index, pool in enumerate(pools.ids)}
+    green = dict(snapshot.policy.greenness_ppm)
+    return Fleet(
+        now_ms=snapshot.now_ms,
+        start_ms=snapshot.start_ms,
+        slot_ms=snapshot.slot_ms,
+        slots=snapshot.slots,
+        end_ms=snapshot.start_ms + snapshot.slots * snapshot.slot_ms,
+        policy=snapshot.policy,
+        pools=pools,
+        row=row,
+        sites=snapshot.sites,
+        begin_ms=begin,
+        usable_ms=slot_start + snapshot.slot_ms - begin,
+        carbon=snapshot.carbon_g_per_kwh[pools.zone],
+        spread=snapshot.carbon_spread_g_per_kwh[pools.zone],
+        price=snapshot.price_usd_per_kwh[pools.zone],
+        rate_ppm=np.rint(pools.rate * units.PPM).astype(np.int64),
+        ask_usd_micro=np.rint(pools.ask_usd_per_h * units.MICRO).astype(np.int64),
+        headroom_w=_headroom(snapshot, pools),
+        idle_awake=_idle_awake(snapshot, pools, row),
+        greenness_ppm=np.array([green.get(snapshot.sites[site], 0) for site in pools.site.tolist()], dtype=np.int64),
+    )
+
+
+def _in_order(pools: PoolColumns) -> PoolColumns:
+    order = sorted(range(len(pools.ids)), key=pools.ids.__getitem__)
+    columns: dict[str, Any] = {}
+    for column in fields(PoolColumns):
+        values = getattr(pools, column.name)
+        columns[column.name] = (
+            values[np.array(order, dtype=np.int64)]
+            if isinstance(values, np.ndarray)
+            else tuple(values[index] for index in order)
+        )
+    return PoolColumns(**columns)
+
+
+def _headroom(snapshot: Snapshot, pools: PoolColumns) -> IntArray:
+    """Sleeping containers draw too, so a ceiling is first spent on them."""
+    asleep_w = np.zeros(len(snapshot.sites))
+    np.add.at(asleep_w, pools.site, pools.count * pools.asleep_w * pools.overhead)
+    left = np.floor(np.minimum(snapshot.site_ceiling_w, float(NO_CEILING_W // 2)) - asleep_w[:, None])
+    headroom: IntArray = np.where(np.isinf(snapshot.site_ceiling_w), NO_CEILING_W, left.astype(np.int64))
+    return headroom
+
+
+def _idle_awake(snapshot: Snapshot, pools: PoolColumns, row: dict[str, int]) -> IntArray:
+    idle = pools.awake.copy()
+    for job in snapshot.jobs:
+        if job.pool in row:
+            idle[row[job.pool]] -= job.spec.gpus
+    least: IntArray = np.maximum(idle, 0)
+    return least

@@ -1,0 +1,87 @@
+"""The planner: a pure function from a snapshot to a plan; filter, score, assign, explain, and who is awake."""
+
+from __future__ import annotations
+
+from sunward.model.job import JobSpec
+from sunward.model.plan import Assignment, Plan, Segment, Unplaced
+from sunward.placement.assign import Draft, assign
+from sunward.placement.board import Board, runs_of
+from sunward.placement.demand import CostBook, demand_of
+from sunward.placement.explain import assignment, no_room, segments_of
+from sunward.placement.fleet import fleet_of
+from sunward.placement.search import best_option, task_of
+from sunward.placement.sleep import awake_targets
+from sunward.world.snapshot import JobView, Snapshot
+
+PLANNER = "regret-1"
+"""Name and version of the algorithm; a change of any plan it makes changes the version."""
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Place every open job that may be placed or moved; jobs whose segments stay as they are go unnamed."""
+    fleet = fleet_of(snapshot)
+    board, tasks, unplaced = Board(fleet), {}, []
+    settled: list[JobView] = []
+    book: CostBook = {}
+    for job in sorted(snapshot.jobs, key=lambda one: one.spec.job):
+        demand = None if job.fixed else demand_of(fleet, job, book)
+        if demand is None or (isinstance(demand, Unplaced) and job.pool in fleet.row):
+            # What runs and cannot be moved, or will be late wherever it goes, runs on where it is.
+            board.occupy(job)
+            settled.append(job)
+        elif isinstance(demand, Unplaced):
+            unplaced.append(demand)
+        else:
+            tasks[job.spec.job] = task_of(fleet, demand)
+    draft = assign(fleet, board, tasks)
+    unplaced += [no_room(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
+    return Plan(
+        based_on=snapshot.based_on,
+        at_ms=snapshot.now_ms,
+        slot_ms=snapshot.slot_ms,
+        slots=snapshot.slots,
+        planner=PLANNER,
+        assignments=_changes(draft),
+        unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
+        awake=awake_targets(fleet, [*_held(settled), *_chosen(draft)]),
+    )
+
+
+def quote(snapshot: Snapshot, spec: JobSpec) -> Assignment | Unplaced:
+    """What one more job would get from what everybody's present segments leave; nobody is moved for it."""
+    fleet = fleet_of(snapshot)
+    board = Board(fleet)
+    for other in sorted(snapshot.jobs, key=lambda one: one.spec.job):
+        if other.spec.job != spec.job:
+            board.occupy(other)
+    job = JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
+    demand = demand_of(fleet, job, {})
+    if isinstance(demand, Unplaced):
+        return demand
+    task = task_of(fleet, demand)
+    option = best_option(fleet, task, board)
+    return no_room(fleet, task, board) if option is None else assignment(fleet, task, option, board)
+
+
+def _changes(draft: Draft) -> tuple[Assignment, ...]:
+    changed = []
+    for job in sorted(draft.chosen):
+        option, task = draft.chosen[job], draft.tasks[job]
+        if option.runs == runs_of(draft.fleet, task.demand.job):
+            continue
+        draft.board.give(task.demand, option)
+        changed.append(assignment(draft.fleet, task, option, draft.board))
+        draft.board.take(task.demand, option)
+    return tuple(changed)
+
+
+def _held(jobs: list[JobView]) -> list[Segment]:
+    return [segment for job in jobs for segment in job.segments]
+
+
+def _chosen(draft: Draft) -> list[Segment]:
+    return [
+        segment
+        for job, option in sorted(draft.chosen.items())
+        for segment in segments_of(draft.fleet, draft.tasks[job], option)
+    ]

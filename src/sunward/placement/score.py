@@ -1,0 +1,108 @@
+"""The one objective, in micro-USD per pool and slot, every term apart (DESIGN §5).
+
+A slot's figures are those of the whole gang running through the usable part of the slot, rounded half up to
+an integer once per term, pool and slot. A part of a slot costs its share by time, rounded half up again. What the
+search compares and what the plan reports are therefore the same integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward import units
+from sunward.model.hardware import WorkClass
+from sunward.placement.fleet import Fleet
+from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray
+
+RISK_FRAC = 0.1
+"""Share of the forecast's upper spread that is charged: enough to prefer the surer of two equal slots."""
+BYTES_PER_GB = 10**9
+"""SI gigabyte, as network tariffs count."""
+WH_PER_KWH = units.W_PER_KW
+
+ENERGY, CARBON, WATER, ASK, RISK = range(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SlotCosts:
+    """Costs of one kind of gang on every pool."""
+
+    terms: IntArray
+    """(5, P, H) micro-USD: energy, carbon, water, ask, risk."""
+    before: IntArray
+    """(5, P, H + 1) sums of `terms` over the slots before."""
+    run: IntArray
+    """(P, H) sum of the terms."""
+    energy_j: IntArray
+    """(P, H) facility energy."""
+    carbon_mg: IntArray
+    """(P, H) location-based emissions."""
+    wake_one: FloatArray
+    """(P, H) micro-USD to wake one container."""
+
+
+def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_per_t: int) -> SlotCosts:
+    """Score `gpus` containers of one work class on every pool and slot."""
+    pools = fleet.pools
+    it_w = pools.busy_w[:, WORK_CLASSES.index(work_class)] * gpus
+    it_j = it_w[:, None] * fleet.usable_ms / units.SECOND_MS
+    it_kwh = it_j / units.J_PER_KWH
+    facility_kwh = it_kwh * pools.overhead[:, None]
+    carbon_usd = carbon_usd_per_kwh(fleet.carbon, carbon_price_usd_per_t)
+    spread_usd = carbon_usd_per_kwh(fleet.spread, carbon_price_usd_per_t)
+    litres = it_kwh * pools.water_l_per_kwh[:, None]
+    hours = fleet.usable_ms / units.HOUR_MS
+    terms = np.stack(
+        [
+            to_micro(facility_kwh * fleet.price),
+            to_micro(facility_kwh * carbon_usd),
+            to_integer(litres * fleet.policy.water_price_usd_micro_per_l),
+            to_integer(fleet.ask_usd_micro[:, None] * gpus * hours),
+            to_micro(facility_kwh * spread_usd * RISK_FRAC),
+        ]
+    )
+    before = np.zeros((*terms.shape[:2], fleet.slots + 1), dtype=np.int64)
+    np.cumsum(terms, axis=2, out=before[:, :, 1:])
+    wake_kwh = (pools.wake_j * pools.overhead / units.J_PER_KWH)[:, None]
+    return SlotCosts(
+        terms=terms,
+        before=before,
+        run=terms.sum(axis=0),
+        energy_j=to_integer(it_j * pools.overhead[:, None]),
+        carbon_mg=to_integer(facility_kwh * fleet.carbon * units.MG_PER_G),
+        wake_one=wake_kwh * (fleet.price + carbon_usd) * units.MICRO,
+    )
+
+
+def transfer_costs(fleet: Fleet, data_bytes: int, carbon_price_usd_per_t: int) -> IntArray:
+    """(P, H) micro-USD to bring a job's data to each pool: tariff, and carbon at the destination."""
+    policy = fleet.policy
+    gigabytes = data_bytes / BYTES_PER_GB
+    kwh = gigabytes * policy.transfer_wh_per_gb / WH_PER_KWH
+    carbon = kwh * carbon_usd_per_kwh(fleet.carbon, carbon_price_usd_per_t) * units.MICRO
+    return to_integer(gigabytes * policy.transfer_usd_micro_per_gb + carbon)
+
+
+def carbon_usd_per_kwh(intensity_g_per_kwh: FloatArray, carbon_price_usd_per_t: int) -> FloatArray:
+    """USD of the emissions of one kWh."""
+    priced: FloatArray = intensity_g_per_kwh * (carbon_price_usd_per_t / (units.G_PER_KG * units.KG_PER_T))
+    return priced
+
+
+def to_micro(usd: FloatArray) -> IntArray:
+    """USD to micro-USD, rounded half up: the one rounding of a score's term."""
+    return to_integer(usd * units.MICRO)
+
+
+def to_integer(amount: FloatArray) -> IntArray:
+    """Nearest integers, halves up."""
+    nearest: IntArray = np.floor(amount + 0.5).astype(np.int64)
+    return nearest
+
+
+def share(amount: IntArray, part_ms: IntArray, whole_ms: IntArray) -> IntArray:
+    """What `part_ms` of `whole_ms` takes of an integer amount, rounded half up."""
+    taken: IntArray = (2 * amount * part_ms + whole_ms) // (2 * whole_ms)
+    return taken

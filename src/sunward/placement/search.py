@@ -1,0 +1,79 @@
+"""The cheapest option of one job against a board: in one piece or with pauses, then the green tie-break."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward.placement.board import Board
+from sunward.placement.demand import Demand, Option
+from sunward.placement.fleet import Fleet
+from sunward.placement.pauses import best_with_pauses, quantum_ms
+from sunward.placement.windows import Windows, cheapest, option_at, roomy, windows_of
+from sunward.world.snapshot import BoolArray, IntArray
+
+POOLS_PAUSED_MAX = 12
+"""A job with pauses is searched on this many of its cheapest pools; with no more pools than this the search is exact."""
+GREEN_PERCENT = 1
+"""Greenness decides between options this near to the best (DESIGN §5)."""
+PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A job ready for the search."""
+
+    demand: Demand
+    windows: Windows
+    effort: int
+    """Table cells that one search of this job touches: the unit of every work limit."""
+
+
+def task_of(fleet: Fleet, demand: Demand) -> Task:
+    """Price a job's starts once; only what is free changes afterwards."""
+    pools = len(demand.rows)
+    effort = pools * fleet.slots
+    if demand.pausable:
+        quanta = -(-demand.remaining_ms // quantum_ms(demand.remaining_ms, fleet.slot_ms))
+        effort = min(pools, POOLS_PAUSED_MAX) * fleet.slots * quanta
+    return Task(demand, windows_of(fleet, demand), effort)
+
+
+def best_option(fleet: Fleet, task: Task, board: Board) -> Option | None:
+    """The option of least total that finds room, or a verified greener one within the tie-break."""
+    room = board.open(task.demand)
+    best = _least(fleet, task, room)
+    green = fleet.greenness_ppm[task.demand.rows]
+    if best is None or not green.any():
+        return best
+    bound = best.total + abs(best.total) * GREEN_PERCENT // PERCENT
+    for level in sorted(set(green.tolist()), reverse=True)[:-1]:
+        greener = _least(fleet, task, room & (green >= level)[:, None])
+        if greener is not None and greener.total <= bound:
+            return greener
+    return best
+
+
+def _least(fleet: Fleet, task: Task, room: BoolArray) -> Option | None:
+    found = roomy(task.windows, room)
+    place = cheapest(task.windows, found)
+    whole = None if place is None else option_at(fleet, task.demand, task.windows, *place)
+    if not task.demand.pausable:
+        return whole
+    paused = best_with_pauses(fleet, task.demand, room, _cheapest_pools(task, room, found))
+    if whole is None or paused is None:
+        return whole or paused
+    return paused if paused.total < whole.total else whole
+
+
+def _cheapest_pools(task: Task, room: BoolArray, found: BoolArray) -> IntArray:
+    """Positions of the pools worth searching, in order: cheapest in one piece first, those without room for it after."""
+    limit = np.iinfo(np.int64).max
+    now_best = np.where(found, task.windows.total, limit).min(axis=1)
+    any_best = np.where(task.windows.possible, task.windows.total, limit).min(axis=1)
+    usable = np.flatnonzero(room.any(axis=1))
+    order = sorted(usable.tolist(), key=lambda at: (int(now_best[at]), int(any_best[at]), at))
+    chosen = set(order[:POOLS_PAUSED_MAX])
+    chosen |= set(np.flatnonzero(task.demand.rows == task.demand.current).tolist())
+    return np.array(sorted(chosen), dtype=np.int64)

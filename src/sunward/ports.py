@@ -1,0 +1,166 @@
+"""The outside world as the engine's shells see it; one conformance suite per port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from sunward.model.commands import Command
+from sunward.model.datum import SeriesKind
+from sunward.model.events import Event
+from sunward.model.identity import ZoneId
+from sunward.model.signal import Forecast
+from sunward.model.site import LeaseOrder, PoolPower
+from sunward.model.wire import JobContent, JournalHead
+from sunward.signals.series import Series
+
+
+class Clock(Protocol):
+    """Two clocks (DESIGN §3): grid time may run faster, machine time never does."""
+
+    def grid_ms(self) -> int:
+        """Grid time now, ms since 1970 UTC."""
+
+    def machine_ms(self) -> int:
+        """Machine time now, ms since 1970 UTC."""
+
+
+class SignalSource(Protocol):
+    """Dated series of a zone."""
+
+    def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
+        """Values over `[start_ms, end_ms)`, hourly.
+
+        Raises: SourceError when the source fails, InputError when the zone or time is unknown to it.
+        """
+
+
+class Forecaster(Protocol):
+    """Forecasts from what was known at `issued_ms`."""
+
+    def forecast(self, zone: ZoneId, kind: SeriesKind, issued_ms: int, hours: int) -> Forecast:
+        """Hourly p10, p50, p90 for `hours` hours from the hour that holds `issued_ms`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the journal holds it, with the commands it caused."""
+
+    sequence: int
+    previous: str
+    hash: str
+    term: int
+    event: Event
+
+
+class Journal(Protocol):
+    """Append-only, hash-chained; append is compare-and-swap on (sequence, previous hash, term)."""
+
+    def head(self) -> JournalHead:
+        """Where the journal stands; sequence 0 and 64 zeros when empty."""
+
+    def claim_leadership(self) -> JournalHead:
+        """Begin a new term: from now on every append of an earlier leader fails."""
+
+    def append(
+        self,
+        expected: JournalHead,
+        events: Sequence[Event],
+        commands: Sequence[tuple[Command, ...]],
+        *,
+        sealed: Sequence[tuple[str, int, int]] = (),
+    ) -> JournalHead:
+        """Record events, project their commands and mark the batches they seal, all or nothing.
+
+        `sealed`: (site, first counter, last counter), each as a `ReadingsSealed` among the events names it.
+        Raises: ConflictError when the head is not `expected` (another writer leads).
+        """
+
+    def read(self, after: int = 0) -> Iterator[Recorded]:
+        """Recorded events with a sequence greater than `after`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that an executor needs to run one attempt."""
+
+    order: LeaseOrder
+    content: JobContent
+    devices: tuple[str, ...]
+    folder: Path
+    """Holds `work/` (unpacked bundle), `checkpoint/`, `output/`; the executor adds `log`."""
+    unit_ms_machine: float
+    """Machine ms one unit takes at the modelled rate of these devices; 0 = do not pace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an executor knows of one attempt."""
+
+    lease: str
+    running: bool
+    exit_code: int | None
+    units: int
+    """From `$SUNWARD_PROGRESS`."""
+    detail: str = ""
+
+
+class Executor(Protocol):
+    """Starts, suspends and watches attempts on the machines of one site."""
+
+    sandboxed: bool
+
+    def start(self, launch: Launch) -> None:
+        """Start an attempt; starting the same lease twice does nothing."""
+
+    def suspend(self, lease: str, grace_s: float) -> None:
+        """Ask to checkpoint and stop: SIGTERM, grace on the machine clock, SIGKILL. Returns at once."""
+
+    def stop(self, lease: str) -> None:
+        """Kill at once."""
+
+    def poll(self) -> tuple[Run, ...]:
+        """Every attempt known, ended ones until `forget`."""
+
+    def forget(self, lease: str) -> None:
+        """Drop what is kept of an ended attempt."""
+
+
+class PowerSwitch(Protocol):
+    """Wakes and sleeps containers as far as the machine can."""
+
+    def set_awake(self, pool: str, count: int, at_ms: int) -> None:
+        """Ask for a number of awake containers."""
+
+    def states(self, at_ms: int) -> tuple[PoolPower, ...]:
+        """Containers by power state now."""
+
+
+class Meter(Protocol):
+    """Cumulative energy counters."""
+
+    quality: str
+
+    def read(self, at_ms: int) -> dict[str, int]:
+        """Cumulative joules per device id, `host`, and `meter` where the site has one.
+
+        Raises: SourceError when a counter cannot be read; never a zero in its place.
+        """
+
+
+class ObjectStore(Protocol):
+    """Content-addressed bytes."""
+
+    def put(self, source: BinaryIO) -> str:
+        """Store and return the SHA-256, hex."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """Read what was stored. Raises: NotFoundError."""
+
+    def has(self, digest: str) -> bool:
+        """Whether it is stored."""
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Erase."""

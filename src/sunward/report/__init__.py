@@ -1,0 +1,1 @@
+"""SCI, job receipts, epoch and fleet statements, pictures."""

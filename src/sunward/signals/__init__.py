@@ -1,0 +1,1 @@
+"""Dated series with source and quality: typical years, and series a user brings."""

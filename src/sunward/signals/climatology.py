@@ -1,0 +1,335 @@
+"""The typical year of every grid zone: what carbon and price usually are at a month and an hour.
+
+Packaged figures (statistics of 2021-2023, built by `tools/build_climatology.py`) give, per zone, the
+10th, 50th and 90th percentile, the mean and the standard deviation by month and UTC hour. Zones without
+hourly data borrow the mean shape of named donor zones, shifted to their own solar hour and scaled to their own
+mean; they are marked `modelled`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sunward.errors import InputError, InvariantError
+from sunward.model.datum import Quality
+from sunward.model.identity import ZoneId
+from sunward.units import HOUR_MS, GCo2ePerKwh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from importlib.resources.abc import Traversable
+
+Int64Array: TypeAlias = npt.NDArray[np.int64]
+
+MONTHS = 12
+HOURS = 24
+CARBON_STEP_MG = 100
+"""Resolution the carbon series is published in, and its percentiles are stored in."""
+BAND, MOMENTS = slice(0, 3), slice(3, 5)
+"""Rows of a table that are percentiles, and that are mean and standard deviation."""
+EARTH_RADIUS_KM = 6_371.0088
+"""Mean radius of the Earth (IUGG)."""
+NEAR_MISSES = 3
+LATITUDE_MAX = 90.0
+LONGITUDE_MAX = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """One grid zone and where its typical year comes from."""
+
+    zone: ZoneId
+    country: str
+    """ISO 3166-1 alpha-2."""
+    name: str
+    lat: float
+    lon: float
+    tz: str
+    aggregate: bool
+    """True for a country that is also split into finer zones here; never guessed from a place."""
+    carbon_quality: Quality
+    carbon_source: str
+    carbon_donors: tuple[ZoneId, ...]
+    """The zones whose mean shape is used; the zone itself when it has its own hourly history."""
+    carbon_shifts_h: tuple[int, ...]
+    """Hours added to UTC when reading each donor's shape."""
+    carbon_mean_mgco2e_per_kwh: int
+    """Yearly mean, average, life-cycle."""
+    low_carbon_share: float
+    """Renewable and nuclear share of the electricity used, 0..1."""
+    fossil_gco2e_per_kwh: GCo2ePerKwh
+    """Factor of the fossil part alone, for a missing residual mix; modelled, errs high."""
+    flat_share: float
+    """Share of hours the published series does not move; NaN for modelled zones."""
+    price_quality: Quality
+    price_source: str
+    price_donor: ZoneId
+    price_mean_usd_micro_per_kwh: int
+    price_shift_h: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Three quantiles of one hourly series.
+
+    Shapes: p10, p50, p90 are int64 of shape (hours,), in the unit of the series.
+    """
+
+    p10: Int64Array
+    p50: Int64Array
+    p90: Int64Array
+    source: str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Mean and standard deviation of one hourly series; int64 of shape (hours,), in the unit of the series."""
+
+    mean: Int64Array
+    std: Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandMatrix:
+    """Quantiles of the same hours in many zones.
+
+    Shapes: p10, p50, p90 are int64 of shape (zones, hours); `qualities` has one entry a zone.
+    """
+
+    zones: tuple[ZoneId, ...]
+    p10: Int64Array
+    p50: Int64Array
+    p90: Int64Array
+    qualities: tuple[Quality, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Climatology:
+    """Typical years of all packaged zones.
+
+    Shapes: `carbon` (mgCO2e/kWh) and `price` (micro-USD/kWh) are int64 (5, zones, 12, 24): p10, p50, p90,
+    mean and std; zone; month; UTC hour.
+    """
+
+    zones: tuple[Zone, ...]
+    rows: Mapping[str, int]
+    carbon: Int64Array
+    price: Int64Array
+
+    def row(self, zone_id: str) -> int:
+        """Row of a zone in the arrays.
+
+        Raises: InputError for an unknown zone, naming the nearest spellings.
+        """
+        row = self.rows.get(zone_id)
+        if row is None:
+            raise InputError(f"unknown grid zone '{zone_id}'{near_miss(zone_id, self.rows)}")
+        return row
+
+    def zone(self, zone_id: str) -> Zone:
+        """What is known of a zone.
+
+        Raises: InputError for an unknown zone.
+        """
+        return self.zones[self.row(zone_id)]
+
+    def carbon_mgco2e_per_kwh(self, zone_id: str, start_ms: int, hours: int) -> Band:
+        """Average life-cycle carbon intensity a typical year has in the hours from `start_ms`.
+
+        Shapes: (hours,) mgCO2e/kWh. Raises: InputError for an unknown zone or a start off the hour.
+        """
+        zone = self.zone(zone_id)
+        low, middle, high = interpolate(self.carbon[BAND, self.rows[zone_id]], start_ms, hours)
+        return Band(p10=low, p50=middle, p90=high, source=zone.carbon_source, quality=zone.carbon_quality)
+
+    def price_usd_micro_per_kwh(self, zone_id: str, start_ms: int, hours: int) -> Band:
+        """Wholesale electricity price a typical year has in the hours from `start_ms`; may be negative.
+
+        Shapes: (hours,) micro-USD/kWh. Raises: InputError for an unknown zone or a start off the hour.
+        """
+        zone = self.zone(zone_id)
+        low, middle, high = interpolate(self.price[BAND, self.rows[zone_id]], start_ms, hours)
+        return Band(p10=low, p50=middle, p90=high, source=zone.price_source, quality=zone.price_quality)
+
+    def carbon_moments(self, zone_id: str, start_ms: int, hours: int) -> Moments:
+        """Mean and standard deviation behind `carbon_mgco2e_per_kwh`; the mean is what expected emissions need.
+
+        Shapes: (hours,) mgCO2e/kWh.
+        """
+        mean, std = interpolate(self.carbon[MOMENTS, self.row(zone_id)], start_ms, hours)
+        return Moments(mean=mean, std=std)
+
+    def price_moments(self, zone_id: str, start_ms: int, hours: int) -> Moments:
+        """Mean and standard deviation behind `price_usd_micro_per_kwh`; the mean is what expected cost needs.
+
+        Shapes: (hours,) micro-USD/kWh.
+        """
+        mean, std = interpolate(self.price[MOMENTS, self.row(zone_id)], start_ms, hours)
+        return Moments(mean=mean, std=std)
+
+    def carbon_many(self, zone_ids: Sequence[str], start_ms: int, hours: int) -> BandMatrix:
+        """`carbon_mgco2e_per_kwh` of many zones at once.
+
+        Shapes: (zones, hours) mgCO2e/kWh, in the order asked.
+        """
+        rows = [self.row(zone_id) for zone_id in zone_ids]
+        low, middle, high = interpolate(self.carbon[BAND][:, rows], start_ms, hours)
+        found = [self.zones[row] for row in rows]
+        return BandMatrix(
+            zones=tuple(zone.zone for zone in found),
+            p10=low,
+            p50=middle,
+            p90=high,
+            qualities=tuple(zone.carbon_quality for zone in found),
+        )
+
+    def nearest_zone(self, lat: float, lon: float, country: str | None = None) -> Zone:
+        """The zone whose reference point is nearest on the great circle, within `country` when given.
+
+        A guess from coordinates, never proof of place. Raises: InputError when no zone qualifies.
+        """
+        if not (abs(lat) <= LATITUDE_MAX and abs(lon) <= LONGITUDE_MAX):
+            raise InputError(f"no such place: latitude {lat}, longitude {lon}; give degrees, -90..90 and -180..180")
+        candidates = [zone for zone in self.zones if country in {None, zone.country}]
+        fine = [zone for zone in candidates if not zone.aggregate] or candidates
+        if not fine:
+            raise InputError(f"no grid zone known in country '{country}'; give an ISO 3166-1 alpha-2 code such as DE")
+        return min(fine, key=lambda zone: (distance_km(lat, lon, zone.lat, zone.lon), zone.zone))
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """The tail of an error line: the nearest known spellings, or where to find them all."""
+    by_fold = {name.casefold(): name for name in sorted(known)}
+    close = difflib.get_close_matches(word.casefold(), by_fold, n=NEAR_MISSES, cutoff=0.6)
+    if close:
+        return "; did you mean " + ", ".join(by_fold[name] for name in close) + "?"
+    return f"; {len(by_fold)} are known, such as " + ", ".join(list(by_fold.values())[:NEAR_MISSES])
+
+
+def distance_km(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> float:
+    """Great-circle distance of two places in km, on a sphere.
+
+    Source: haversine formula.
+    """
+    phi_a, phi_b = math.radians(lat_a), math.radians(lat_b)
+    half_lat = math.sin((phi_b - phi_a) / 2) ** 2
+    half_lon = math.sin(math.radians(lon_b - lon_a) / 2) ** 2
+    chord = min(1.0, half_lat + math.cos(phi_a) * math.cos(phi_b) * half_lon)
+    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(chord))
+
+
+def interpolate(typical: Int64Array, start_ms: int, hours: int) -> Int64Array:
+    """Hours of a calendar read from month-by-hour tables, linear between the middles of the months.
+
+    Shapes: (..., 12, 24), scalar, scalar -> (..., hours), same unit; exact integers, halves up, so the
+    result has no jump at a month's end and is the same on every machine.
+    Raises: InputError when `start_ms` is not a whole UTC hour or `hours` is negative.
+    """
+    if start_ms % HOUR_MS or hours < 0:
+        raise InputError(f"typical years are hourly: start {start_ms} ms must be a whole UTC hour, hours {hours} >= 0")
+    at_ms = start_ms + np.arange(hours, dtype=np.int64) * HOUR_MS
+    stamps = at_ms.astype("datetime64[ms]")
+    months = stamps.astype("datetime64[M]")
+    begin_ms = months.astype("datetime64[ms]").astype(np.int64)
+    length_ms = (months + 1).astype("datetime64[ms]").astype(np.int64) - begin_ms
+    month = months.astype(np.int64) % MONTHS
+    hour = at_ms // HOUR_MS % HOURS
+    late = 2 * (at_ms - begin_ms) >= length_ms
+    first = np.where(late, month, (month - 1) % MONTHS)
+    second = (first + 1) % MONTHS
+    span_ms = 2 * length_ms
+    ahead_ms = 2 * (at_ms - begin_ms) + np.where(late, -length_ms, length_ms)
+    mixed = typical[..., first, hour] * (span_ms - ahead_ms) + typical[..., second, hour] * ahead_ms
+    result: Int64Array = (2 * mixed + span_ms) // (2 * span_ms)
+    return result
+
+
+@cache
+def load() -> Climatology:
+    """The packaged typical years; read once."""
+    folder = resources.files("sunward.signals") / "data" / "climatology"
+    lines = (folder / "zones.csv").read_text(encoding="utf-8").splitlines()
+    zones = tuple(_zone(record) for record in csv.DictReader(lines))
+    rows = {str(zone.zone): row for row, zone in enumerate(zones)}
+    return Climatology(
+        zones=zones,
+        rows=rows,
+        carbon=_tables(
+            _stored(folder, "carbon", CARBON_STEP_MG),
+            zones,
+            {zone.zone: (zone.carbon_donors, zone.carbon_shifts_h, zone.carbon_mean_mgco2e_per_kwh) for zone in zones},
+        ),
+        price=_tables(
+            _stored(folder, "price", 1),
+            zones,
+            {
+                zone.zone: ((zone.price_donor,), (zone.price_shift_h,), zone.price_mean_usd_micro_per_kwh)
+                for zone in zones
+            },
+        ),
+    )
+
+
+def _zone(record: Mapping[str, str]) -> Zone:
+    return Zone(
+        zone=ZoneId(record["zone"]),
+        country=record["country"],
+        name=record["name"],
+        lat=float(record["lat"]),
+        lon=float(record["lon"]),
+        tz=record["tz"],
+        aggregate=record["aggregate"] == "1",
+        carbon_quality=Quality(record["carbon_quality"]),
+        carbon_source=record["carbon_source"],
+        carbon_donors=tuple(ZoneId(donor) for donor in record["carbon_donors"].split()),
+        carbon_shifts_h=tuple(int(shift_h) for shift_h in record["carbon_shifts_h"].split()),
+        carbon_mean_mgco2e_per_kwh=int(record["carbon_mean_mgco2e_per_kwh"]),
+        low_carbon_share=float(record["low_carbon_share"]),
+        fossil_gco2e_per_kwh=GCo2ePerKwh(float(record["fossil_gco2e_per_kwh"])),
+        flat_share=float(record["flat_share"] or "nan"),
+        price_quality=Quality(record["price_quality"]),
+        price_source=record["price_source"],
+        price_donor=ZoneId(record["price_donor"]),
+        price_mean_usd_micro_per_kwh=int(record["price_mean_usd_micro_per_kwh"]),
+        price_shift_h=int(record["price_shift_h"]),
+    )
+
+
+def _stored(folder: Traversable, kind: str, step: int) -> Int64Array:
+    """Shapes: stored (3, rows, 12, 24) percentiles in steps, (rows, 12, 24) mean and std -> (5, rows, 12, 24)."""
+    with (folder / "tables.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+        quantiles, mean, std = (stored[f"{kind}_{part}"].astype(np.int64) for part in ("quantiles", "mean", "std"))
+    return np.concatenate([quantiles * step, mean[None], std[None]])
+
+
+def _tables(
+    own_tables: Int64Array,
+    zones: tuple[Zone, ...],
+    shapes: Mapping[ZoneId, tuple[tuple[ZoneId, ...], tuple[int, ...], int]],
+) -> Int64Array:
+    """One table a zone: its own, or its donors' moved to its solar hour, scaled to its mean and averaged."""
+    own = [zone.zone for zone in zones if shapes[zone.zone][0] == (zone.zone,)]
+    if len(own) != own_tables.shape[1]:
+        raise InvariantError(f"climatology holds {own_tables.shape[1]} tables for {len(own)} zones; rebuild it")
+    stored = {zone: row for row, zone in enumerate(own)}
+    tables = np.empty((len(own_tables), len(zones), MONTHS, HOURS), dtype=np.int64)
+    for row, zone in enumerate(zones):
+        donors, shifts_h, mean = shapes[zone.zone]
+        scaled = np.zeros_like(tables[:, row])
+        for donor, shift_h in zip(donors, shifts_h, strict=True):
+            donor_mean = shapes[donor][2]
+            moved = np.roll(own_tables[:, stored[donor]], -shift_h, axis=-1)
+            scaled += (2 * moved * mean + donor_mean) // (2 * donor_mean)
+        tables[:, row] = (2 * scaled + len(donors)) // (2 * len(donors))
+    tables.setflags(write=False)
+    return tables

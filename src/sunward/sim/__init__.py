@@ -1,0 +1,1 @@
+"""The same engine in virtual time: simulated fleet, faults, checkers."""

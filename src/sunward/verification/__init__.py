@@ -1,0 +1,1 @@
+"""Claims and evidence → verdicts; a second author, sharing no arithmetic with metering."""

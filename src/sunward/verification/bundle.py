@@ -1,0 +1,155 @@
+"""All that checking one receipt offline needs, in one JSON file; docs/verification.md explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sunward.model.datum import SeriesKind
+from sunward.model.events import (
+    ForecastIssued,
+    JobsSubmitted,
+    NetworkStarted,
+    Payload,
+    RateObserved,
+    ReadingsSealed,
+    SignalObserved,
+    SiteEnrolled,
+    read_event,
+)
+from sunward.model.receipt import Receipt
+from sunward.model.signal import Forecast, Observation
+from sunward.model.wire import JournalHead
+
+BUNDLE_VERSION = 1
+HOUR_MS = 3_600_000
+
+_NEEDED = frozenset(
+    {
+        "network_started",
+        "site_enrolled",
+        "signal_observed",
+        "forecast_issued",
+        "rate_observed",
+        "jobs_submitted",
+        "readings_sealed",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """One journal record, as docs/journal.md has it."""
+
+    sequence: int
+    previous: str
+    hash: str
+    term: int
+    kind: str
+    version: int
+    at_ms: int
+    body: str
+    """Canonical JSON of the payload."""
+    signature: str = ""
+    """Of the control plane, over the head that this record was; hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedBatch:
+    """One batch of readings with its way to the root of a seal."""
+
+    seal: int
+    """Journal sequence of the seal."""
+    message: str
+    """The COSE_Sign1 message, base64."""
+    path: tuple[str, ...]
+    """Merkle siblings, leaf first, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareFigures:
+    """What the catalogue says of one container of a GPU model."""
+
+    gpu_model: str
+    embodied_mg: int
+    service_life_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketFactor:
+    """Market-based intensity of energy without certificates in a zone."""
+
+    zone: str
+    mg_per_kwh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A receipt and its evidence."""
+
+    version: int = BUNDLE_VERSION
+    receipt: str
+    """The receipt's canonical JSON, exactly as signed."""
+    signature: str
+    """Of the control plane over the receipt's bytes, hex."""
+    public_key: str
+    """Of the control plane, hex."""
+    head: JournalHead
+    """A signed head of the journal, of the receipt's issue or later."""
+    events: tuple[RecordedEvent, ...]
+    """Rules, the job, its sites, the rate, intensities and seals, in order of sequence."""
+    batches: tuple[SignedBatch, ...]
+    """Every sealed batch with a span of one of the job's leases."""
+    hardware: tuple[HardwareFigures, ...]
+    market: tuple[MarketFactor, ...]
+    offset_share_bps: int
+    """The share in force in the receipt's epoch."""
+
+
+def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[RecordedEvent, ...]:
+    """The records a bundle needs, out of the journal up to the one that made the receipt final.
+
+    Of rules, rates and intensities the last counts; of the declarations of the receipt's sites, all that were ever in force.
+    """
+    slots: dict[tuple[object, ...], RecordedEvent] = {}
+    wanted = {(line.zone, line.hour_ms) for line in receipt.lines}
+    for record in records:
+        if record.kind in _NEEDED:
+            payload = read_event(record.kind, record.version, record.at_ms, record.body.encode()).payload
+            slots.update((slot, record) for slot in _slots(payload, record.sequence, receipt, wanted))
+    return tuple(sorted(set(slots.values()), key=lambda record: record.sequence))
+
+
+def hours_of(series: Observation | Forecast) -> range:
+    """Starts of the hours a series has a value for."""
+    values = series.values if isinstance(series, Observation) else series.p50
+    return range(series.start_ms, series.start_ms + len(values) * HOUR_MS, HOUR_MS)
+
+
+def _slots(
+    payload: Payload, sequence: int, receipt: Receipt, wanted: set[tuple[str, int]]
+) -> Iterator[tuple[object, ...]]:
+    """What a record is needed for; a later record takes the place of an earlier one in the same slot."""
+    match payload:
+        case NetworkStarted() | RateObserved():
+            yield (type(payload),)
+        case SiteEnrolled() if any(line.site == payload.spec.site for line in receipt.lines):
+            yield ("site", sequence)
+        case JobsSubmitted() if any(spec.job == receipt.job for spec in payload.jobs):
+            yield ("job",)
+        case ReadingsSealed() if sequence in receipt.seals:
+            yield ("seal", sequence)
+        case SignalObserved():
+            yield from _series_slots("observed", payload.observations, wanted)
+        case ForecastIssued():
+            yield from _series_slots("forecast", payload.forecasts, wanted)
+        case _:
+            return
+
+
+def _series_slots(
+    name: str, many: Iterable[Observation | Forecast], wanted: set[tuple[str, int]]
+) -> Iterator[tuple[object, ...]]:
+    for series in many:
+        if series.kind is SeriesKind.CARBON_AVERAGE_LIFECYCLE:
+            yield from ((name, series.zone, hour) for hour in hours_of(series) if (series.zone, hour) in wanted)

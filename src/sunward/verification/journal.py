@@ -1,0 +1,94 @@
+"""The journal's chain, recomputed from the text of docs/journal.md."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from sunward.errors import InputError
+from sunward.model.events import read_event
+from sunward.model.wire import JournalHead
+from sunward.verification.bundle import RecordedEvent
+from sunward.verification.signature import signed_by
+from sunward.verification.verdict import Finding, Verdict, mismatch
+
+NOT_PROVED = ("truth_of_events", "no_other_journal_shown")
+"""That what was recorded is true; that nobody was shown another journal."""
+GENESIS = "0" * 64
+
+
+def record_hash(record: RecordedEvent) -> str:
+    """The hash a record must have."""
+    header = ("sunward-journal/1", record.previous, record.sequence, record.term)
+    lines = (*header, record.kind, record.version, record.at_ms)
+    text = "".join(f"{line}\n" for line in lines)
+    return hashlib.sha256(text.encode() + record.body.encode()).hexdigest()
+
+
+def head_message(sequence: int, record_hash: str, term: int) -> bytes:
+    """The bytes that the signature of a head covers."""
+    return f"sunward-head/1\n{sequence}\n{record_hash}\n{term}\n".encode()
+
+
+def head_signed(head: JournalHead, public_key: str) -> bool:
+    """Whether the control plane signed this head."""
+    return signed_by(public_key, head.signature, head_message(head.sequence, head.hash, head.term))
+
+
+def verify_chain(records: Iterable[RecordedEvent], head: JournalHead | None = None, public_key: str = "") -> Verdict:
+    """Check a whole journal, from its first record, and where a head is given that it ends there, signed."""
+    findings: list[Finding] = []
+    before: RecordedEvent | None = None
+    for record in records:
+        findings.extend(check_record(record))
+        findings.extend(_check_link(before, record))
+        before = record
+    checked = ["record_hash", "event_body", "chain"]
+    if head is not None:
+        findings.extend(_check_head(before, head, public_key))
+        checked.append("head")
+    return Verdict(findings=tuple(findings), checked=tuple(checked), not_proved=NOT_PROVED)
+
+
+def check_record(record: RecordedEvent) -> Iterator[Finding]:
+    """Hash and body of one record, taken alone."""
+    expected = record_hash(record)
+    if record.hash != expected:
+        yield mismatch("record_hash", "hash", record.hash, expected, sequence=record.sequence)
+    try:
+        event = read_event(record.kind, record.version, record.at_ms, record.body.encode())
+    except InputError as reason:
+        yield Finding(
+            key="event_body",
+            sentence="the body of record {sequence} cannot be read: {reason}",
+            figures={"sequence": record.sequence, "reason": reason.message},
+        )
+        return
+    if event.body() != record.body.encode():
+        yield Finding(
+            key="event_body",
+            sentence="the body of record {sequence} is not in canonical form",
+            figures={"sequence": record.sequence},
+        )
+
+
+def _check_link(before: RecordedEvent | None, record: RecordedEvent) -> Iterator[Finding]:
+    sequence, previous, term = (before.sequence, before.hash, before.term) if before else (0, GENESIS, 0)
+    if record.sequence != sequence + 1:
+        yield mismatch("chain", "sequence", record.sequence, sequence + 1, after=sequence)
+    if record.previous != previous:
+        yield mismatch("chain", "previous hash", record.previous, previous, sequence=record.sequence)
+    if record.term < term:
+        yield Finding(
+            key="chain",
+            sentence="record {sequence} goes back to term {term} after {before}",
+            figures={"sequence": record.sequence, "term": record.term, "before": term},
+        )
+
+
+def _check_head(last: RecordedEvent | None, head: JournalHead, public_key: str) -> Iterator[Finding]:
+    standing = (last.sequence, last.hash, last.term) if last else (0, GENESIS, head.term)
+    if (head.sequence, head.hash, head.term) != standing:
+        yield mismatch("head", "signed head", f"{head.sequence} {head.hash}", f"{standing[0]} {standing[1]}")
+    if not head_signed(head, public_key):
+        yield Finding(key="head", sentence="the head is not signed by the control plane's key")

@@ -1,0 +1,100 @@
+"""Signed batches of readings, read and checked from the text of docs/readings.md alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import cbor2
+
+from sunward.errors import InputError
+from sunward.model.datum import Quality
+from sunward.model.reading import READING_FORMAT, ReadingBatch, Span
+from sunward.verification.signature import signed_by
+
+SIGN1_TAG = 18
+PROTECTED = bytes.fromhex("a10127")
+"""{1: -8}: the algorithm is EdDSA."""
+KEYS = tuple(range(1, 11))
+SHARED_COUNTERS = frozenset({"host", "meter"})
+"""Counters that never work for one lease alone."""
+
+
+def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
+    """A base64 message as batch, hash, signed bytes and signature; the signature is still to be checked.
+
+    Raises: InputError with what does not fit.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+        message = cbor2.loads(raw)
+        if not isinstance(message, cbor2.CBORTag) or message.tag != SIGN1_TAG or cbor2.dumps(message) != raw:
+            raise InputError("it is not a COSE_Sign1 message in its one valid form")
+        protected, unprotected, payload, signature = message.value
+        batch = _batch(cbor2.loads(payload), payload)
+    except (binascii.Error, cbor2.CBORError, ValueError, TypeError, RecursionError) as reason:
+        raise InputError(f"it is not a reading: {type(reason).__name__}") from None
+    if protected != PROTECTED or unprotected != {} or not isinstance(signature, bytes):
+        raise InputError("its headers are not those of an Ed25519 signature")
+    signed = cbor2.dumps(["Signature1", protected, b"", payload])
+    return batch, hashlib.sha256(raw).hexdigest(), signed, signature
+
+
+def message_signed(signed: bytes, signature: bytes, public_key: str) -> bool:
+    """Whether the site's key signed the message."""
+    return signed_by(public_key, signature, signed)
+
+
+def faults(batch: ReadingBatch) -> Iterator[str]:
+    """What cannot be true of a batch, in words."""
+    if batch.t1_ms <= batch.t0_ms:
+        yield "it covers no time"
+    last: dict[str, Span] = {}
+    for span in batch.spans:
+        if not batch.t0_ms <= span.t0_ms < span.t1_ms <= batch.t1_ms:
+            yield f"a span of {span.device} lies outside the batch"
+        if span.end_j < span.start_j or span.start_j < 0:
+            yield f"the counter of {span.device} falls"
+        if span.lease and span.device in SHARED_COUNTERS:
+            yield f"{span.device} is said to work for one lease"
+        before = last.get(span.device)
+        if before and (span.t0_ms < before.t1_ms or span.start_j < before.end_j):
+            yield f"spans of {span.device} overlap or its counter falls between them"
+        last[span.device] = span
+
+
+def _batch(fields: Any, payload: bytes) -> ReadingBatch:  # noqa: ANN401  whatever CBOR held
+    if tuple(fields) != KEYS or cbor2.dumps(fields, canonical=True) != payload:
+        raise InputError("its payload is not the canonical map of ten fields")
+    if fields[1] != READING_FORMAT:
+        raise InputError(f"it has the unknown format {fields[1]}")
+    strings = (fields[2], fields[3], fields[9])
+    numbers = (fields[1], fields[4], fields[5], fields[6], fields[8])
+    if not _all(strings, str) or not _all(numbers, int) or type(fields[7]) is not bytes:
+        raise InputError("a field has the wrong type")
+    return ReadingBatch(
+        site=fields[2],
+        boot=fields[3],
+        counter=fields[4],
+        t0_ms=fields[5],
+        t1_ms=fields[6],
+        previous=fields[7].hex(),
+        uncertainty_ppm=fields[8],
+        quality=Quality(fields[9]),
+        spans=tuple(_span(row) for row in fields[10]),
+    )
+
+
+def _span(row: Any) -> Span:  # noqa: ANN401  whatever CBOR held
+    device, lease, state, t0_ms, t1_ms, start_j, end_j = row
+    if not _all((device, lease, state), str) or not _all((t0_ms, t1_ms, start_j, end_j), int):
+        raise InputError("a span has a field of the wrong type")
+    return Span(device=device, lease=lease, state=state, t0_ms=t0_ms, t1_ms=t1_ms, start_j=start_j, end_j=end_j)
+
+
+def _all(values: tuple[object, ...], kind: type) -> bool:
+    # A CBOR true is an int to Python, hence the exact type.
+    return all(type(value) is kind for value in values)

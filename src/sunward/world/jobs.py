@@ -1,0 +1,132 @@
+"""Open jobs as columns: numbers in arrays, words as codes, so that 100,000 jobs stay small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from sunward.model.hardware import WorkClass
+from sunward.model.job import JobSpec, JobState
+from sunward.world.table import Table
+
+NUMBERS = (
+    "gpus",
+    "gpu_memory_gib",
+    "length_ms",
+    "units",
+    "interruptible",
+    "deadline_ms",
+    "budget_usd_micro",
+    "carbon_price_usd_per_t",
+    "retries",
+    "data_bytes",
+)
+WORDS = (
+    "tenant",
+    "origin_zone",
+    "work_class",
+    "gpu_models",
+    "allowed_countries",
+    "known_providers",
+    "functional_unit",
+    "bundle",
+)
+UNIQUE = ("commitment", "escrow_wei")
+"""Escrow exceeds 64 bits, so it stays a Python integer."""
+
+PROGRESS = (
+    "state",
+    "revision",
+    "attempts",
+    "failures",
+    "units_done",
+    "live_units",
+    "submitted_ms",
+    "updated_ms",
+    "finished_ms",
+    "cancelled",
+)
+OBJECTS = ("lease", "segments", "assignment", "refusal", "checkpoint", "output", "attempt_lines")
+_EMPTY: tuple[tuple[str, Any], ...] = (
+    ("lease", ""),
+    ("segments", ()),
+    ("checkpoint", ""),
+    ("output", ""),
+    ("attempt_lines", ()),
+)
+
+if {field.name for field in fields(JobSpec)} != {"job", *NUMBERS, *WORDS, *UNIQUE}:
+    raise TypeError("the columns of JobTable do not cover JobSpec")
+
+
+class JobTable(Table):
+    """Open jobs, and closed ones until their receipt is final."""
+
+    __slots__ = ("code_of", "words")
+
+    def __init__(self) -> None:
+        super().__init__((*NUMBERS, *WORDS, *PROGRESS), (*UNIQUE, *OBJECTS))
+        self.words: list[Any] = []
+        self.code_of: dict[Any, int] = {}
+
+    def code(self, word: Any) -> int:  # noqa: ANN401
+        """The number that stands for a string or tuple."""
+        code = self.code_of.get(word)
+        if code is None:
+            plain = word.value if isinstance(word, WorkClass) else word
+            code = self.code_of[plain] = len(self.words)
+            self.words.append(plain)
+        return code
+
+    def insert(self, specs: Sequence[JobSpec], at_ms: int) -> None:
+        """Add submitted jobs; a batch fills each column at once."""
+        keys = [spec.job for spec in specs]
+        rows: Any = self.add_many(keys) if len(keys) > 1 else self.add(keys[0])
+        for name in NUMBERS:
+            self._fill(name, rows, list(map(attrgetter(name), specs)))
+        for name in WORDS:
+            self._fill(name, rows, [self.code(word) for word in map(attrgetter(name), specs)])
+        self.ints["submitted_ms"][rows] = at_ms
+        self.ints["updated_ms"][rows] = at_ms
+        first = int(np.min(rows))
+        for name in UNIQUE:
+            cells = self.objects[name]
+            for row, value in enumerate(map(attrgetter(name), specs), first):
+                cells[row] = value
+        for name, empty in _EMPTY:
+            self.objects[name][first : first + len(specs)] = [empty] * len(specs)
+
+    def _fill(self, name: str, rows: Any, values: list[int]) -> None:  # noqa: ANN401
+        self.ints[name][rows] = values if len(values) > 1 else values[0]
+
+    def spec(self, row: int) -> JobSpec:
+        """The public part of a job, as submitted."""
+        ints, objects, words = self.ints, self.objects, self.words
+        values: dict[str, Any] = {name: int(ints[name][row]) for name in NUMBERS}
+        values.update({name: words[ints[name][row]] for name in WORDS})
+        values.update({name: objects[name][row] for name in UNIQUE})
+        values["interruptible"] = bool(values["interruptible"])
+        values["work_class"] = WorkClass(values["work_class"])
+        return JobSpec(job=self.ids[row], **values)  # type: ignore[arg-type]
+
+    def state(self, row: int) -> JobState:
+        """Where the job stands."""
+        return JobState(int(self.ints["state"][row]))
+
+    def tenant(self, row: int) -> str:
+        """The account that pays."""
+        return str(self.words[self.ints["tenant"][row]])
+
+    def dump(self) -> dict[str, Any]:
+        """The table with its words."""
+        return super().dump() | {"words": self.words}
+
+    def load(self, record: Any) -> None:  # noqa: ANN401
+        """Take the content of a dump; tuples come back as tuples."""
+        super().load(record)
+        self.words = [tuple(word) if isinstance(word, list) else word for word in record["words"]]
+        self.code_of = {word: code for code, word in enumerate(self.words)}

@@ -1,0 +1,41 @@
+"""How many containers of each pool are spoken for, slot by slot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sunward.model.plan import Segment
+from sunward.units import ceil_to, floor_to
+from sunward.world.state import World
+
+Slots = NDArray[np.int64]
+
+
+def slot_range(segment: Segment, start_ms: int, slot_ms: int, slots: int) -> tuple[int, int]:
+    """First and past-the-last slot that a segment touches, cut to the horizon."""
+    first = (floor_to(segment.start_ms, slot_ms) - start_ms) // slot_ms
+    last = (ceil_to(segment.end_ms, slot_ms) - start_ms) // slot_ms
+    return max(0, first), min(slots, last)
+
+
+def add(taken: dict[str, Slots], segments: Iterable[Segment], start_ms: int, slot_ms: int, slots: int) -> None:
+    """Count segments into the slots of their pools."""
+    for segment in segments:
+        first, last = slot_range(segment, start_ms, slot_ms, slots)
+        column = taken.get(segment.pool)
+        if column is None:
+            column = taken[segment.pool] = np.zeros(slots, np.int64)
+        column[first:last] += segment.containers
+
+
+def occupied(world: World, start_ms: int, slot_ms: int, slots: int, without: Collection[str]) -> dict[str, Slots]:
+    """Containers taken by every open job but those named."""
+    taken: dict[str, Slots] = {}
+    ids = world.jobs.ids
+    for row, segments in enumerate(world.jobs.objects["segments"]):
+        if segments and ids[row] not in without:
+            add(taken, segments, start_ms, slot_ms, slots)
+    return taken

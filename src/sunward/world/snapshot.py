@@ -1,0 +1,107 @@
+"""The immutable view of the world that a planner works on.
+
+Axes: Z zones, H slots, S sites, P pools, C work classes (in the order of `WORK_CLASSES`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sunward.model.hardware import WorkClass
+from sunward.model.job import JobSpec
+from sunward.model.plan import PolicyInputs, Segment
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+WORK_CLASSES = tuple(WorkClass)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolColumns:
+    """All pools, one row each, in order of pool id."""
+
+    ids: tuple[str, ...]
+    site: IntArray
+    """(P,) row in `Snapshot.sites`."""
+    zone: IntArray
+    """(P,) row in `Snapshot.zones`."""
+    country: tuple[str, ...]
+    gpu_model: tuple[str, ...]
+    count: IntArray
+    """(P,) containers that exist."""
+    available: IntArray
+    """(P,) containers that can be planned on now: 0 while the agent is lost, less what the reserve holds."""
+    memory_gib: IntArray
+    overhead: FloatArray
+    """(P,) facility energy over IT energy, >= 1."""
+    water_l_per_kwh: FloatArray
+    ask_usd_per_h: FloatArray
+    """(P,) per container and hour."""
+    busy_w: FloatArray
+    """(P, C) IT watts of one busy container: device and its host share."""
+    idle_w: FloatArray
+    """(P,) IT watts of one awake, idle container."""
+    asleep_w: FloatArray
+    """(P,) IT watts of one sleeping container."""
+    rate: FloatArray
+    """(P, C) throughput of one container against the reference GPU."""
+    wake_j: FloatArray
+    """(P,) IT energy to wake one container."""
+    wake_ms: IntArray
+    awake: IntArray
+    """(P,) containers awake now."""
+    admission: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One open job as the planner sees it."""
+
+    spec: JobSpec
+    revision: int
+    units_done: int
+    """Safe progress: the newest stored checkpoint, or live progress while it runs undisturbed."""
+    elapsed_ms: int
+    """Run time already spent on the present attempt, for jobs without units."""
+    pool: str
+    """Pool it runs on now, or empty."""
+    fixed: bool
+    """True: it runs and may not be moved (contiguous, or about to end); its segments only occupy."""
+    segments: tuple[Segment, ...]
+    """What it was assigned and has not yet used up; empty = not placed."""
+
+    @property
+    def remaining_frac(self) -> float:
+        """Share of the job's work that is still to be done."""
+        return max(0.0, 1.0 - self.units_done / self.spec.units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """World, signals and open jobs at one moment; equal snapshots give equal plans."""
+
+    based_on: int
+    now_ms: int
+    start_ms: int
+    """Start of slot 0: the slot that holds `now_ms`; what is left of it can be used at once."""
+    slot_ms: int
+    slots: int
+    policy: PolicyInputs
+    zones: tuple[str, ...]
+    carbon_g_per_kwh: FloatArray
+    """(Z, H) expected average life-cycle intensity."""
+    carbon_spread_g_per_kwh: FloatArray
+    """(Z, H) p90 − p50."""
+    price_usd_per_kwh: FloatArray
+    """(Z, H)."""
+    sites: tuple[str, ...]
+    site_ceiling_w: FloatArray
+    """(S, H) facility watts; inf = none."""
+    pools: PoolColumns
+    jobs: tuple[JobView, ...]
+    """Every open job, in order of job id."""

@@ -1,0 +1,178 @@
+"""The state of the world: everything the events so far amount to, except money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sunward.errors import InvariantError
+from sunward.model.datum import Quality
+from sunward.model.events import NetworkStarted
+from sunward.model.identity import LeaseId, PoolId, SiteId
+from sunward.model.job import LeaseState
+from sunward.model.plan import AwakeTarget
+from sunward.model.reading import LeaseSeals, SiteSeal
+from sunward.model.site import PoolPower, PoolSpec, SiteSpec
+from sunward.model.wire import ClockMapping
+from sunward.world.jobs import JobTable
+from sunward.world.signalbook import SignalBook
+from sunward.world.table import Table
+
+LEASE_INTS = (
+    "state",
+    "attempt",
+    "gpus",
+    "offered_ms",
+    "started_ms",
+    "ended_ms",
+    "units",
+    "from_units",
+    "power_cap_w",
+)
+LEASE_OBJECTS = ("job", "site", "pool", "reason", "detail", "seals")
+ENERGY_INTS = ("hour_ms", "gpu_j", "host_j", "overhead_j", "gpu_ms")
+
+
+@dataclass(slots=True)
+class Site:
+    """A site with what its agent last said."""
+
+    spec: SiteSpec
+    enrolled_ms: int = 0
+    up: bool = False
+    boot: str = ""
+    power: dict[str, PoolPower] = field(default_factory=dict)
+    covered_to_ms: int = 0
+    """End of the last sealed batch."""
+    last_counter: int = 0
+    idle_j: int = 0
+    """Facility energy of this epoch that served no job."""
+    gap_ms: int = 0
+    faults: int = 0
+    reading_quality: Quality = Quality.MODELLED
+
+
+@dataclass(slots=True)
+class World:
+    """Columnar tables of jobs, leases and energy; small records for sites."""
+
+    sequence: int = 0
+    at_ms: int = 0
+    rules: NetworkStarted | None = None
+    clock: ClockMapping | None = None
+    wei_per_usd_micro: int = 0
+    sites: dict[str, Site] = field(default_factory=dict)
+    jobs: JobTable = field(default_factory=JobTable)
+    leases: Table = field(default_factory=lambda: Table(LEASE_INTS, LEASE_OBJECTS))
+    energy: Table = field(default_factory=lambda: Table(ENERGY_INTS, ("lease",)))
+    """One row per lease and hour, keyed `lease@hour_ms`."""
+    hours_of: dict[str, list[str]] = field(default_factory=dict)
+    """Keys of the energy rows of each lease."""
+    signals: SignalBook = field(default_factory=SignalBook)
+    awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
+    on_pool: dict[str, set[str]] = field(default_factory=dict)
+    """Open leases of each pool."""
+    late_j: int = 0
+    """Energy sealed for leases whose receipt was final already; told, never spread over others."""
+
+    @property
+    def network(self) -> NetworkStarted:
+        """The rules of the network."""
+        if self.rules is None:
+            raise InvariantError("the journal does not begin with network_started")
+        return self.rules
+
+    def pool(self, pool: str) -> PoolSpec | None:
+        """The declared pool, if its site is enrolled."""
+        site = self.sites.get(pool.partition("/")[0])
+        if site is None:
+            return None
+        return next((spec for spec in site.spec.pools if spec.pool == pool), None)
+
+    def pools(self) -> list[tuple[SiteSpec, PoolSpec]]:
+        """All pools in order of pool id."""
+        found = [(site.spec, pool) for site in self.sites.values() for pool in site.spec.pools]
+        return sorted(found, key=lambda pair: pair[1].pool)
+
+    def busy(self, pool: str) -> int:
+        """Containers of a pool held by open leases."""
+        gpus = self.leases.ints["gpus"]
+        return sum(int(gpus[self.leases.row_of[lease]]) for lease in self.on_pool.get(pool, ()))
+
+    def open_leases(self, site: str) -> list[str]:
+        """Open leases at a site, in order."""
+        spec = self.sites[site].spec
+        return sorted(lease for pool in spec.pools for lease in self.on_pool.get(pool.pool, ()))
+
+    def open_lease(self, lease: LeaseId, job: str, attempt: int, site: SiteId, pool: PoolId, gpus: int) -> int:
+        """Record an offered lease and return its row."""
+        row = self.leases.add(lease)
+        ints, objects = self.leases.ints, self.leases.objects
+        ints["state"][row] = LeaseState.OFFERED
+        ints["attempt"][row] = attempt
+        ints["gpus"][row] = gpus
+        ints["offered_ms"][row] = self.at_ms
+        objects["job"][row] = job
+        objects["site"][row] = site
+        objects["pool"][row] = pool
+        objects["reason"][row] = ""
+        objects["detail"][row] = ""
+        objects["seals"][row] = ()
+        self.on_pool.setdefault(pool, set()).add(lease)
+        return row
+
+    def close_lease(self, lease: str, reason: str, at_ms: int) -> None:
+        """Record the end of a lease; its row stays until the job's receipt is final."""
+        row = self.leases.row_of[lease]
+        self.leases.ints["state"][row] = LeaseState.CLOSED
+        self.leases.ints["ended_ms"][row] = at_ms
+        self.leases.objects["reason"][row] = reason
+        self.on_pool[self.leases.objects["pool"][row]].discard(lease)
+
+    def add_energy(self, seals: LeaseSeals, sequence: int) -> None:
+        """Add sealed totals to their leases; what belongs to no known lease is kept as late energy."""
+        table, leases = self.energy, self.leases.row_of
+        rows: list[int] = []
+        taken: list[int] = []
+        for index, (lease, hour_ms) in enumerate(zip(seals.lease, seals.hour_ms, strict=True)):
+            if lease not in leases:
+                self.late_j += seals.gpu_j[index] + seals.host_j[index] + seals.overhead_j[index]
+                continue
+            key = f"{lease}@{hour_ms}"
+            row = table.row_of.get(key)
+            if row is None:
+                row = table.add(key)
+                table.ints["hour_ms"][row] = hour_ms
+                table.objects["lease"][row] = lease
+                self.hours_of.setdefault(lease, []).append(key)
+            rows.append(row)
+            taken.append(index)
+            known = self.leases.objects["seals"]
+            if sequence not in known[leases[lease]]:
+                known[leases[lease]] = (*known[leases[lease]], sequence)
+        for name in ("gpu_j", "host_j", "overhead_j", "gpu_ms"):
+            # A lease and hour may stand in several rows of one seal: `add.at` adds each of them.
+            np.add.at(table.ints[name], rows, np.asarray(getattr(seals, name), np.int64)[taken])
+
+    def seal_site(self, seal: SiteSeal) -> None:
+        """Record where a site's chain of batches stands and what was idle."""
+        site = self.sites[seal.site]
+        site.covered_to_ms = max(site.covered_to_ms, seal.covered_to_ms)
+        site.last_counter = seal.last_counter
+        site.idle_j += seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j
+        site.gap_ms += seal.gap_ms
+        site.faults += len(seal.faults)
+        site.reading_quality = seal.quality
+
+    def forget_job(self, job: str) -> None:
+        """Remove a job, its leases and its energy, once its receipt is final."""
+        row = self.jobs.row_of[job]
+        attempts = int(self.jobs.ints["attempts"][row])
+        for attempt in range(1, attempts + 1):
+            lease = f"{job}.{attempt}"
+            for key in self.hours_of.pop(lease, ()):
+                self.energy.remove(key)
+            if lease in self.leases:
+                self.leases.remove(lease)
+        self.jobs.remove(job)
