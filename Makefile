@@ -50,7 +50,7 @@ demo: setup ## run the demonstration (KEEP=1 keeps it running, SPEED=n sets the 
 	@$(LANGUAGE_ASKED) $(BIN)/sunward demo $(if $(KEEP),--keep) $(if $(SPEED),--speed $(SPEED))
 
 test: setup-dev ## every test but the long ones; the core packages must be covered to 90 %
-	$(PYTEST) $(COVERED) -m 'not soak' $(CORE:%=--cov=sunward.%) --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) $(COVERED) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
 	$(PYTEST) -m 'not soak' $(COVERED:%=--ignore=%)
 
 unit: setup-dev ## the unit tests alone
@@ -60,7 +60,7 @@ check: setup-dev ## style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict --exclude '^src/sunward/demo/jobs/'
-	cd src/sunward/demo/jobs && $(CURDIR)/$(BIN)/mypy --strict --explicit-package-bases *.py
+	cd src/sunward/demo/jobs && $(CURDIR)/$(BIN)/mypy --strict --config-file= --cache-dir=$(CURDIR)/.mypy_cache/jobs --explicit-package-bases *.py
 	$(BIN)/lint-imports
 
 ifneq ($(filter bench,$(MAKECMDGOALS)),)

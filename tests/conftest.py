@@ -21,10 +21,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder of raw hourly data, which is not part of the repository."""
-    folder = Path(os.environ.get("SUNWARD_DATA", ROOT.parent / "shared" / "data"))
+    """The folder of raw hourly data, which is not part of the repository: `data` in the folder SUNWARD_DATA names."""
+    folder = Path(os.environ.get("SUNWARD_DATA", ROOT.parent / "shared")) / "data"
     if not folder.is_dir():
-        pytest.skip(f"no raw data at {folder}; set SUNWARD_DATA to its folder")
+        pytest.skip(f"no raw data at {folder}; set SUNWARD_DATA to the folder that holds `data`")
     return folder
 
 

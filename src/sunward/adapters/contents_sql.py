@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -66,7 +66,7 @@ class Contents:
         On SQLite the bytes leave the files at once; PostgreSQL reuses their space at its next vacuum.
         """
         # Lease ids are `job.attempt`, and "/" is the sign after "." in byte order.
-        leases = _logs.c.lease.between(f"{job}.", f"{job}/")
+        leases = and_(_logs.c.lease >= f"{job}.", _logs.c.lease < f"{job}/")
         with self.database.writing() as connection:
             connection.execute(delete(_contents).where(_contents.c.job == job))
             connection.execute(delete(_logs).where(leases))

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, insert, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
 
 from sunward.adapters import tables
 from sunward.errors import InputError, InvariantError, SourceError
@@ -58,8 +58,13 @@ class Database:
             yield connection
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that knows ON CONFLICT; both backends write it alike, SQLAlchemy keeps two classes."""
-        return sqlite.insert(table) if self.on_sqlite else postgresql.insert(table)
+        """An INSERT of this backend that knows ON CONFLICT."""
+        return insert_on(table, on_sqlite=self.on_sqlite)
+
+
+def insert_on(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT; both backends write it alike, SQLAlchemy keeps two classes."""
+    return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
 
 
 @contextmanager
@@ -68,7 +73,7 @@ def _named_faults() -> Iterator[None]:
         yield
     except IntegrityError as reason:
         raise InvariantError(f"the database refused a row: {reason.orig}") from reason
-    except DBAPIError as reason:
+    except (InterfaceError, OperationalError) as reason:
         raise SourceError(f"the database failed: {reason.orig}", code="SW-210") from reason
 
 

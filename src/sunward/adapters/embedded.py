@@ -1,7 +1,7 @@
 """Runs attempts as processes of this machine; the executor of a single node.
 
 Each attempt has its folder: `work/` (unpacked bundle), `checkpoint/`, `output/`, `progress/`, `log`. What the
-job sees is documented in docs/jobs.md. Linux only: process groups, prctl(2), /proc.
+job sees is documented in docs/job-contract.md. Linux only: process groups, prctl(2), /proc.
 """
 
 from __future__ import annotations
@@ -59,14 +59,10 @@ class EmbeddedExecutor:
     def __init__(self, root: Path, sandbox: Sandbox | None) -> None:
         self._root = root.resolve()
         self._sandbox = sandbox
+        self.sandboxed = sandbox is not None
         self._attempts: dict[str, _Attempt] = {}
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         end_strays(self._root)
-
-    @property
-    def sandboxed(self) -> bool:
-        """Whether jobs are kept apart from the machine's files and network."""
-        return self._sandbox is not None
 
     def start(self, launch: Launch) -> None:
         """Start an attempt; starting the same lease twice does nothing.

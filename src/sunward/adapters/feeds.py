@@ -14,9 +14,9 @@ import numpy as np
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
-from sunward.signals.climatology import load, near_miss
+from sunward.signals.climatology import near_miss
 from sunward.signals.series import UNITS, Series
-from sunward.units import HOUR_MS, MG_PER_G, MICRO, SECOND_MS, W_PER_KW, ceil_to, floor_to
+from sunward.units import HOUR_MS, MG_PER_G, MICRO, SECOND_MS, W_PER_KW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,36 +34,6 @@ COLUMNS_NEEDED = ("zone", "ts_utc", "value")
 WORST_LAST = tuple(Quality)
 INTEGER_MAX = 2**53
 """Largest magnitude at which a float still names every integer."""
-
-
-class ClimatologySource:
-    """The mean of the packaged typical year, as if it were observed; quality says it is not."""
-
-    def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
-        """Hourly values over [start_ms, end_ms), widened to whole hours.
-
-        Raises: InputError for an unknown zone, an empty interval, or a kind that is not packaged.
-        """
-        if kind is SeriesKind.CARBON_MARGINAL:
-            raise InputError(f"no typical year of {kind} is packaged; bring a file of your own")
-        if start_ms >= end_ms:
-            raise InputError(f"nothing to observe in [{start_ms}, {end_ms}) ms; the end must come after the start")
-        year = load()
-        known = year.zone(zone)
-        first_ms = floor_to(start_ms, HOUR_MS)
-        hours = (ceil_to(end_ms, HOUR_MS) - first_ms) // HOUR_MS
-        is_price = kind is SeriesKind.PRICE
-        moments = (year.price_moments if is_price else year.carbon_moments)(zone, first_ms, hours)
-        return Series(
-            zone=known.zone,
-            kind=kind,
-            start_ms=first_ms,
-            step_ms=HOUR_MS,
-            values=moments.mean,
-            unit=UNITS[kind],
-            source=known.price_source if is_price else known.carbon_source,
-            quality=known.price_quality if is_price else known.carbon_quality,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ class NvmlMeter:
         """
         if at_ms > self._latest[0]:
             self._before, self._latest = self._latest, (at_ms, self._sample())
-        reading = {uuid: int(mj // MILLIJOULE_PER_J) for uuid, mj in self._interpolated(at_ms).items()}
+        reading = {uuid: mj // MILLIJOULE_PER_J for uuid, mj in self._interpolated(at_ms).items()}
         if self._host is not None:
             reading[HOST] = self._host.read(at_ms)[HOST]
         return reading
@@ -139,7 +139,7 @@ class NvmlMeter:
         power_w = 0.0 if raw is not None else _power_w(handle)
         return _Gauge(handle, start_j * MILLIJOULE_PER_J, raw, power_w, self._clock_s())
 
-    def _sample(self) -> dict[str, float]:
+    def _sample(self) -> dict[str, int]:
         with _driver("read an energy counter"):
             for gauge in self._gauges.values():
                 self._advance(gauge)
@@ -159,15 +159,16 @@ class NvmlMeter:
             raise SourceError("an energy counter went back; the driver was reloaded")
         gauge.counted_mj += raw - before
 
-    def _counted(self) -> dict[str, float]:
-        return {uuid: gauge.counted_mj for uuid, gauge in self._gauges.items()}
+    def _counted(self) -> dict[str, int]:
+        return {uuid: int(gauge.counted_mj) for uuid, gauge in self._gauges.items()}
 
-    def _interpolated(self, at_ms: int) -> dict[str, float]:
+    def _interpolated(self, at_ms: int) -> dict[str, int]:
+        """Whole millijoules, so that no rounding lets a counter fall."""
         (early_ms, early), (late_ms, late) = self._before, self._latest
         if at_ms >= late_ms:
             return late
-        share = max(0, at_ms - early_ms) / (late_ms - early_ms)
-        return {uuid: early[uuid] + (late[uuid] - early[uuid]) * share for uuid in late}
+        since_ms, span_ms = max(0, at_ms - early_ms), late_ms - early_ms
+        return {uuid: early[uuid] + (late[uuid] - early[uuid]) * since_ms // span_ms for uuid in late}
 
 
 def power_limit(uuid: str) -> PowerLimit:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, tuple_
+from sqlalchemy import Connection, Insert, Table, tuple_
 
 from sunward.adapters import tables
-from sunward.adapters.database import Database
+from sunward.adapters.database import insert_on
 from sunward.errors import InvariantError
 from sunward.model.codec import digest_bytes, encode
 from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostEntries
@@ -65,7 +66,7 @@ def _add_job(rows: Rows, identity: Row, change: JobChanged) -> None:
         "job": change.job,
         "state": change.state,
         "reason": change.reason,
-        "detail": change.detail,
+        "detail": change.detail.replace("\0", "\ufffd"),  # It comes from agents, and PostgreSQL takes no NUL.
         "site": change.site,
         "units": change.units,
     }
@@ -118,34 +119,41 @@ def _receipt(receipt: Receipt, sign: Sign) -> Row:
     }
 
 
-def write_rows(database: Database, connection: Connection, rows: Rows) -> None:
+def write_rows(connection: Connection, rows: Rows) -> None:
     """Write rows that are not there yet.
 
     Raises: InvariantError (from the transaction) for a second receipt of a job or statement of an epoch.
     """
-    _insert_new(database, connection, tables.job_history, rows.history)
-    _insert_new(database, connection, tables.ledger_entries, rows.entries)
-    _insert_new(database, connection, tables.receipts, rows.receipts)
-    _insert_new(database, connection, tables.epochs, rows.epochs)
+    on_sqlite = connection.dialect.name == "sqlite"
+    for table, new in (
+        (tables.job_history, rows.history),
+        (tables.ledger_entries, rows.entries),
+        (tables.receipts, rows.receipts),
+        (tables.epochs, rows.epochs),
+    ):
+        if new:
+            connection.execute(_insert_new(table, on_sqlite=on_sqlite), new)
     if rows.jobs:
-        _upsert_jobs(database, connection, list(rows.jobs.values()))
+        connection.execute(_upsert_jobs(on_sqlite=on_sqlite), list(rows.jobs.values()))
 
 
-def _insert_new(database: Database, connection: Connection, table: Table, rows: list[Row]) -> None:
-    if rows:
-        # Only a repeated command is passed over; any other clash is a fault and must be heard.
-        statement = database.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
-        connection.execute(statement, rows)
+# Statements are made once: making one costs as much as running it for a small group of events.
 
 
-def _upsert_jobs(database: Database, connection: Connection, rows: list[Row]) -> None:
+@cache
+def _insert_new(table: Table, *, on_sqlite: bool) -> Insert:
+    # Only a repeated command is passed over; any other clash is a fault and must be heard.
+    return insert_on(table, on_sqlite=on_sqlite).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+
+
+@cache
+def _upsert_jobs(*, on_sqlite: bool) -> Insert:
     jobs = tables.jobs
-    statement = database.insert(jobs)
+    statement = insert_on(jobs, on_sqlite=on_sqlite)
     new = statement.excluded
     changing = ("state", "reason", "detail", "site", "units", "updated_ms", "sequence", "command")
-    upsert = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=[jobs.c.job],
         set_={name: new[name] for name in changing},
         where=tuple_(new.sequence, new.command) > tuple_(jobs.c.sequence, jobs.c.command),
     )
-    connection.execute(upsert, rows)

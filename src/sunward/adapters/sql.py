@@ -90,7 +90,7 @@ class SqlStore:
             _move_head(connection, expected, reached)
             if records:
                 connection.execute(insert(tables.journal), records)
-            write_rows(self._database, connection, projected)
+            write_rows(connection, projected)
             for mark in marks:
                 mark_sealed(connection, *mark)
         return reached
@@ -104,7 +104,7 @@ class SqlStore:
             raise InvariantError("commands of events that the journal does not hold")
         rows = rows_of(first_sequence, commands, self._sign)
         with self._database.writing() as connection:
-            write_rows(self._database, connection, rows)
+            write_rows(connection, rows)
 
     def read(self, after: int = 0) -> Iterator[Recorded]:
         """Recorded events with a sequence greater than `after`, in order.

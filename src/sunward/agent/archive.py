@@ -13,11 +13,11 @@ FILE_MODE = 0o644
 PROGRAM_MODE = 0o755
 
 
-def pack(folder: Path, target: Path) -> None:
+def pack(folder: Path, target: Path, *, links: bool = True) -> None:
     """Write a folder as an uncompressed tar: sorted names, no times, no owners.
 
-    A job may still change the folder while it is read: links are stored as links and never followed, and
-    what is neither a file, a folder nor a link is left out.
+    A job may still change the folder while it is read: links are never followed, but stored as links or,
+    without `links`, left out; so is what is neither a file, a folder nor a link.
     Raises: InputError when the folder cannot be read or a file shrinks under the reader.
     """
     with target.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -25,7 +25,7 @@ def pack(folder: Path, target: Path) -> None:
             folders.sort()
             relative = Path(parent).relative_to(folder)
             for name in sorted([*folders, *files]):
-                _add(archive, descriptor, name, str(relative / name))
+                _add(archive, descriptor, name, str(relative / name), links=links)
 
 
 def unpack(source: Path, folder: Path) -> None:
@@ -46,7 +46,7 @@ def is_empty(folder: Path) -> bool:
     return not folder.is_dir() or next(folder.iterdir(), None) is None
 
 
-def _add(archive: tarfile.TarFile, descriptor: int, name: str, stored: str) -> None:
+def _add(archive: tarfile.TarFile, descriptor: int, name: str, stored: str, *, links: bool) -> None:
     try:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         entry = tarfile.TarInfo(stored)
@@ -54,7 +54,7 @@ def _add(archive: tarfile.TarFile, descriptor: int, name: str, stored: str) -> N
         if stat.S_ISDIR(status.st_mode):
             entry.type = tarfile.DIRTYPE
             archive.addfile(entry)
-        elif stat.S_ISLNK(status.st_mode):
+        elif stat.S_ISLNK(status.st_mode) and links:
             entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=descriptor)
             archive.addfile(entry)
         elif stat.S_ISREG(status.st_mode):

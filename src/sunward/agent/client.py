@@ -35,6 +35,7 @@ class Backoff:
     """How long to wait before another try: doubling, spread by jitter so that agents do not come back as one."""
 
     sleep: Callable[[float], object]
+    """Waits; something true means that trying again makes no sense any more (`Event.wait` of a stop)."""
     jitter: Callable[[], float]
     """Uniform in [0, 1)."""
     attempts: int = 6
@@ -48,14 +49,14 @@ class Backoff:
 
     def run(self, call: Callable[[], T]) -> T:
         """Call until it works; only transient faults of the outside are tried again."""
-        for failures in range(1, self.attempts):
+        failures = 0
+        while True:
             try:
                 return call()
             except SourceError as reason:
-                if not reason.transient:
+                failures += 1
+                if not reason.transient or failures >= self.attempts or self.sleep(self.delay_s(failures)):
                     raise
-            self.sleep(self.delay_s(failures))
-        return call()
 
 
 class ControlPlane:

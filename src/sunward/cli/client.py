@@ -19,6 +19,7 @@ from sunward.model.plan import Assignment, AwakeTarget, Unplaced
 from sunward.model.receipt import EpochStatement, Receipt
 from sunward.model.request import JobRequest, JobView, Problem, Quote, SiteView, Submitted
 from sunward.model.wire import ClockMapping, JournalHead
+from sunward.verification.bundle import RecordedEvent
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ PAGE = 500
 TRIES = 2
 """A POST carries an idempotency key, so one whose answer was lost is sent once more."""
 CHUNK_BYTES = 1 << 20
+REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,13 @@ class EpochClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JournalPage:
+    """Some journal records, in order."""
+
+    records: tuple[RecordedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
     """What a tenant has."""
 
@@ -132,13 +141,17 @@ class Deposit:
 
 
 class ApiClient:
-    """One service, one token. Every method raises SourceError when the service cannot be used, and
-    InputError, NotFoundError or ConflictError with the service's own code when it refuses.
+    """One service, one token.
+
+    Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or
+    ConflictError with the service's own code when it refuses.
     """
 
     def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
         if not url.startswith(("http://", "https://")):
-            raise InputError(_("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-311")
+            raise InputError(
+                _("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-311"
+            )
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport)
@@ -146,7 +159,9 @@ class ApiClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._http.close()
 
     def quote(self, request: JobRequest) -> Quote:
@@ -192,8 +207,7 @@ class ApiClient:
     def save_output(self, job: str, target: BinaryIO) -> None:
         """Write a job's output archive to an open file."""
         with self._stream(f"/v1/jobs/{job}/output") as reply:
-            for chunk in reply.iter_bytes(CHUNK_BYTES):
-                target.write(chunk)
+            target.writelines(reply.iter_bytes(CHUNK_BYTES))
 
     def receipt(self, job: str) -> SignedReceipt:
         """The receipt of a job."""
@@ -235,6 +249,17 @@ class ApiClient:
     def journal_head(self) -> JournalHead:
         """Where the journal stands."""
         return _read(self._get("/v1/journal/head"), JournalHead)
+
+    def journal(self, after: int = 0, limit: int = PAGE) -> tuple[RecordedEvent, ...]:
+        """At most `limit` journal records with a sequence greater than `after`."""
+        return _read(self._get("/v1/journal", after=after, limit=limit), JournalPage).records
+
+    def whole_journal(self) -> Iterator[RecordedEvent]:
+        """Every journal record, from the first."""
+        after = 0
+        while records := self.journal(after):
+            yield from records
+            after = records[-1].sequence
 
     def account(self) -> AccountView:
         """The caller's account."""
@@ -314,5 +339,4 @@ def _refusal(reply: httpx.Response) -> InputError | SourceError:
         return SourceError(line, transient=reply.is_server_error, code="SW-341")
     if reply.is_server_error:
         return SourceError(problem.detail, code=problem.code)
-    kind = {httpx.codes.NOT_FOUND: NotFoundError, httpx.codes.CONFLICT: ConflictError}.get(reply.status_code, InputError)
-    return kind(problem.detail, code=problem.code)
+    return REFUSALS.get(reply.status_code, InputError)(problem.detail, code=problem.code)

@@ -19,10 +19,10 @@ from sunward.cli.commands.network import account, epoch, site
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.submit import submit
-from sunward.cli.reasons import ERRORS, REMEDIES
+from sunward.cli.reasons import ERRORS, REMEDIES, translated, word
 from sunward.cli.shell import Group, Shell, group, option
-from sunward.cli.text import LANGUAGES, _, choose, language_of
-from sunward.errors import InputError, SourceError, SunwardError
+from sunward.cli.text import LANGUAGES, _, choose, language_of, speaks_english
+from sunward.errors import InputError, InvariantError, SourceError, SunwardError
 from sunward.model.codec import encode
 
 EXIT_INPUT = 2
@@ -75,9 +75,9 @@ def report(error: click.ClickException | SunwardError | OSError, *, as_json: boo
 def described(error: click.ClickException | SunwardError | OSError) -> tuple[str, str]:
     """An error's stable code, and its message on one line in the chosen language."""
     if isinstance(error, SunwardError):
-        code, message = error.code, error.message
-        if not code.startswith(OWN_CODES) and code in ERRORS and _(ERRORS[code]) != ERRORS[code]:
-            message = f"{_(ERRORS[code])}: {message}"
+        code, message = error.code, translated(error.message)
+        if message == error.message and not code.startswith(OWN_CODES) and not speaks_english():
+            message = f"{word(ERRORS, code)}: {message}" if code in ERRORS else message
     elif isinstance(error, OSError):
         code = "SW-312"
         message = _("cannot use {file}: {reason}").format(file=error.filename or "?", reason=error.strerror or error)
@@ -96,7 +96,13 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
 
 @group(cls=Root, invoke_without_command=True)
 @option("--lang", type=click.Choice(LANGUAGES), help="Language of all text; else SUNWARD_LANG, LC_ALL or LANG.")
-@option("--home", type=click.Path(path_type=Path), envvar="SUNWARD_HOME", default=HOME, help="Folder of credentials and state.")
+@option(
+    "--home",
+    type=click.Path(path_type=Path),
+    envvar="SUNWARD_HOME",
+    default=HOME,
+    help="Folder of credentials and state.",
+)
 @option("--url", envvar="SUNWARD_URL", default="", help="Address of the service; else from the home folder.")
 @option("--token", envvar="SUNWARD_TOKEN", default="", help="Access token; else from the home folder.")
 @option(
@@ -134,3 +140,4 @@ for _command in COMMANDS:
 def main() -> NoReturn:
     """Entry point of the installed command."""
     cli.main()
+    raise InvariantError("the command line did not exit")

@@ -18,7 +18,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from sunward.cli.text import _
 from sunward.errors import InputError
@@ -41,7 +41,7 @@ class Rule:
     takes_back: bool
 
 
-def pack(folder: Path, target: BinaryIO, *, limit_bytes: int = PACK_LIMIT_BYTES) -> int:
+def pack(folder: Path, target: IO[bytes], *, limit_bytes: int = PACK_LIMIT_BYTES) -> int:
     """Write a folder's files as a tar archive; the number of files.
 
     Raises: InputError when the folder holds links or special files, or more than `limit_bytes`.
@@ -67,7 +67,9 @@ def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BY
     Raises: InputError when the archive is unsafe, damaged or too large, or the folder is in use.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(_("{folder} exists and is not empty; name another with --to").format(folder=folder), code="SW-323")
+        raise InputError(
+            _("{folder} exists and is not empty; name another with --to").format(folder=folder), code="SW-323"
+        )
     try:
         with tarfile.open(fileobj=source, mode="r:") as archive:
             members = archive.getmembers()
@@ -78,17 +80,17 @@ def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BY
         raise InputError(_("the archive is damaged: {reason}").format(reason=reason), code="SW-322") from None
 
 
-def _files(folder: Path, rules: Sequence[Rule], inside: PurePosixPath = PurePosixPath()) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, rules: Sequence[Rule], inside: str = "") -> Iterator[tuple[str, Path]]:
     """Files to pack below a folder, in order of name."""
     for entry in sorted(os.scandir(folder), key=lambda found: found.name):
-        name = inside / entry.name
+        name = f"{inside}{entry.name}"
         is_folder = entry.is_dir(follow_symlinks=False)
-        if _ignored(str(name), rules, is_folder=is_folder):
+        if _ignored(name, rules, is_folder=is_folder):
             continue
         if is_folder:
-            yield from _files(Path(entry.path), rules, name)
+            yield from _files(Path(entry.path), rules, f"{name}/")
         elif entry.is_file(follow_symlinks=False):
-            yield str(name), Path(entry.path)
+            yield name, Path(entry.path)
         else:
             line = _("{file} is a link or a special file; replace it, or name it in .sunwardignore")
             raise InputError(line.format(file=entry.path), code="SW-320")
@@ -162,7 +164,11 @@ def _check(members: Sequence[tarfile.TarInfo], limit_bytes: int) -> None:
     if not files.isdisjoint(parent for member in members for parent in PurePosixPath(member.name).parents):
         raise _unsafe(_("a name stands for a file and for a folder"))
     if len(members) > UNPACK_LIMIT_FILES or sum(member.size for member in members) > limit_bytes:
-        raise _unsafe(_("it is larger than {limit} GiB or {files} files").format(limit=limit_bytes >> 30, files=UNPACK_LIMIT_FILES))
+        raise _unsafe(
+            _("it is larger than {limit} GiB or {files} files").format(
+                limit=limit_bytes >> 30, files=UNPACK_LIMIT_FILES
+            )
+        )
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> str:

@@ -5,7 +5,9 @@ A key without a sentence here is shown as it is, so nothing is hidden when a sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import cache
 
 from sunward.cli.text import N_, _
 
@@ -58,6 +60,7 @@ REFUSED = {
     "country": N_("no site stands in an allowed country"),
     "admission": N_("no site admits jobs of this tenant"),
     "deadline": N_("it cannot finish by the deadline"),
+    "horizon": N_("it is longer than plans reach ahead"),
     "budget": N_("the budget does not cover the cheapest place"),
     "capacity": N_("all fitting GPUs are taken until the deadline"),
 }
@@ -98,6 +101,16 @@ NOT_PROVED = {
     "part_of_time_unmetered": N_("the energy of the time that no signed reading covers"),
     "no_certificates": N_("any claim to clean supply: no certificates were cancelled for it"),
     "result_not_checked": N_("that the result is right: the work was not run again"),
+    "readings_true": N_("that the meters told the truth"),
+    "figures_of_catalogue": N_("the hardware catalogue's figures"),
+    "market_factors": N_("the market-based factors"),
+    "offset_share": N_("the offset share of the epoch"),
+    "attempt_times": N_("the times at which attempts began and ended"),
+    "counterfactual_energy": N_("the energy that the named counterfactuals would have used"),
+    "no_other_seals": N_("that no other seal holds readings of this job"),
+    "no_later_revision": N_("that no source revised its figures later"),
+    "journal_between_records": N_("the journal between the records shown"),
+    "control_plane_key": N_("whose key signed it: give --key to check against one you know"),
     "truth_of_events": N_("that what was recorded is true"),
     "no_other_journal_shown": N_("that nobody was shown another journal"),
 }
@@ -122,7 +135,7 @@ TERMS = {
     "shadow": N_("scarcity"),
 }
 
-FILTERS = ("gpus", "memory", "model", "country", "admission", "deadline", "budget", "capacity")
+FILTERS = ("gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "capacity")
 """The hard constraints, in the order they are checked."""
 
 FILTER_NAMES = {
@@ -132,6 +145,7 @@ FILTER_NAMES = {
     "country": N_("country"),
     "admission": N_("admission"),
     "deadline": N_("deadline"),
+    "horizon": N_("length of the plan"),
     "budget": N_("budget"),
     "capacity": N_("free capacity"),
 }
@@ -160,6 +174,46 @@ REMEDIES = {
 }
 
 
+FROM_BELOW = (
+    N_("largest site has {most}"),
+    N_("largest pool of one GPU model has {most}"),
+    N_("most memory is {most} GiB, {wanted} GiB wanted"),
+    N_("fitting pools have {there}; wanted {wanted}"),
+    N_("fitting pools are in {there}; allowed {allowed}"),
+    N_("none of {count} fitting sites admits this tenant"),
+    N_("fastest fitting pool needs {needed} h, deadline is in {left} h"),
+    N_("fastest fitting pool needs {needed} h, plans reach {reach} h"),
+    N_("least price is {least} USD, budget is {budget} USD"),
+    N_("needs {needed} W at least, ceilings leave {left} W at most"),
+    N_("no free stretch is long enough before the deadline on {count} fitting pools"),
+    N_("no site has joined yet"),
+    N_("unknown grid zone '{name}'; did you mean {near}?"),
+    N_("unknown grid zone '{name}'; {count} are known, such as {some}"),
+    N_("unknown GPU '{name}'; did you mean {near}?"),
+    N_("unknown GPU '{name}'; {count} are known, such as {some}"),
+    N_("there is no open job {job}"),
+    N_("job {job} has ended already"),
+)
+"""Sentences that the stages and the service write in English, with their figures in place."""
+
+
+def translated(text: str) -> str:
+    """A sentence from below in the chosen language; as it is where its form is not known here."""
+    for template in FROM_BELOW:
+        found = _form(template).fullmatch(text)
+        if found:
+            return _(template).format(**found.groupdict())
+    return text
+
+
+@cache
+def _form(template: str) -> re.Pattern[str]:
+    """The texts that a template can become."""
+    parts = re.split(r"\{(\w+)\}", template)
+    names = iter(range(len(parts)))
+    return re.compile("".join(f"(?P<{part}>.+?)" if next(names) % 2 else re.escape(part) for part in parts))
+
+
 def word(table: Mapping[str, str], key: str) -> str:
     """What a key means in the chosen language, or the key itself."""
     return _(table[key]) if key in table else key
@@ -168,4 +222,4 @@ def word(table: Mapping[str, str], key: str) -> str:
 def sentence(table: Mapping[str, str], key: str, detail: str = "") -> str:
     """A key's sentence with the figures that make it checkable."""
     text = word(table, key)
-    return f"{text} ({detail})" if detail and detail != text else text
+    return f"{text} ({translated(detail)})" if detail else text

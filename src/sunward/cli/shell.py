@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ class Shell:
         stored = self._credentials()
         url = self.url or (stored.url if stored else "")
         if not url:
-            raise SourceError(_("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-340")
+            raise SourceError(
+                _("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-340"
+            )
         own = stored is not None and stored.url.rstrip("/") == url.rstrip("/")
         token = self.token or (stored.token(role) if own and stored else "")
         with ApiClient(url, token, transport=self.transport) as client:
@@ -71,7 +74,9 @@ class Shell:
         except FileNotFoundError:
             return None
         except OSError as reason:
-            raise InputError(_("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-310") from None
+            raise InputError(
+                _("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-310"
+            ) from None
         try:
             return decode(raw, Credentials)
         except InputError as reason:
@@ -129,9 +134,9 @@ class _Spoken:
         """The help text in the chosen language."""
         return _(self.message) if self.message else None
 
-    @help.setter
+    @help.setter  # noqa: A003 - click's name
     def help(self, text: str | None) -> None:
-        self.message = text or ""
+        self.message = inspect.cleandoc(text or "")
 
 
 class Option(_Spoken, click.Option):
@@ -147,6 +152,13 @@ class Command(_Spoken, click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's signature
         super().__init__(*args, **kwargs)
         self.params.append(_json_option())
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """`--help`, in the language chosen now; click keeps the one it made first."""
+        made = super().get_help_option(ctx)
+        if made is not None:
+            made.help = _("Show this message and exit.")
+        return made
 
     def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - the formatter wraps instead
         """The first line of the help."""
@@ -171,8 +183,16 @@ def _json_option() -> Option:
 
 
 option = partial(click.option, cls=Option)
-command = partial(click.command, cls=Command)
-group = partial(click.group, cls=Group)
+
+
+def command(*, cls: type[Command] = Command) -> Callable[[Callable[..., Any]], Command]:
+    """A command named after its function, with the function's docstring as help."""
+    return click.command(cls=cls)
+
+
+def group(*, cls: type[Group] = Group, **settings: Any) -> Callable[[Callable[..., Any]], Group]:  # noqa: ANN401
+    """A group of commands named after its function."""
+    return click.group(cls=cls, **settings)
 
 
 def commands_of(root: click.Command) -> Sequence[click.Command]:

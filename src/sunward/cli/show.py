@@ -15,7 +15,18 @@ from rich.text import Text
 
 from sunward.cli.text import _
 from sunward.model.codec import encode
-from sunward.units import G_PER_KG, HOUR_MS, J_PER_KWH, MG_PER_G, MICRO, MINUTE_MS, ML_PER_L, PPM, SECOND_MS, WEI_PER_ATH
+from sunward.units import (
+    G_PER_KG,
+    HOUR_MS,
+    J_PER_KWH,
+    MG_PER_G,
+    MICRO,
+    MINUTE_MS,
+    ML_PER_L,
+    PPM,
+    SECOND_MS,
+    WEI_PER_ATH,
+)
 
 NOTHING = "–"
 PERCENT = 100

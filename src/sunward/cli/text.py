@@ -13,7 +13,18 @@ from gettext import gettext as _
 from gettext import ngettext
 from importlib import resources
 
-__all__ = ["CLICK_MESSAGES", "DOMAIN", "LANGUAGES", "N_", "_", "choose", "language_of", "ngettext"]
+__all__ = [
+    "CLICK_MESSAGES",
+    "CLICK_PLURALS",
+    "DOMAIN",
+    "LANGUAGES",
+    "N_",
+    "_",
+    "choose",
+    "language_of",
+    "ngettext",
+    "speaks_english",
+]
 
 DOMAIN = "sunward"
 LANGUAGES = ("en", "ko")
@@ -47,6 +58,11 @@ def choose(language: str) -> None:
     _gettext.bindtextdomain(DOMAIN, str(resources.files("sunward") / "locale"))
     _gettext.textdomain(DOMAIN)
     os.environ["LANGUAGE"] = language
+
+
+def speaks_english() -> bool:
+    """Whether English was chosen, so that messages from below need no gloss."""
+    return os.environ.get("LANGUAGE", "en") == "en"
 
 
 def _nearest(wish: str) -> str:
@@ -90,3 +106,4 @@ CLICK_PLURALS = (
     ("{value!r} is not {choice}.", "{value!r} is not one of {choices}."),
     ("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)"),
 )
+"""The same for messages with a number; `tools/build_locale.py` puts them in the catalogue."""

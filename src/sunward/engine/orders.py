@@ -58,4 +58,5 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
         units=spec.units,
         unit_ms_grid=max(1, round(spec.length_ms / rate / spec.units)),
         power_cap_w=int(world.leases.ints["power_cap_w"][row]),
+        work_class=spec.work_class,
     )

@@ -50,7 +50,10 @@ def load(raw: bytes) -> State:
     record = msgspec.msgpack.decode(zlib.decompress(raw))
     if record["format"] != SNAPSHOT_FORMAT:
         raise ValueError(f"snapshot format {record['format']} is not {SNAPSHOT_FORMAT}")
-    state = State(world=_load_world(record["world"]), ledger=Ledger.from_record(record["ledger"]))
+    state = State(
+        world=_load_world(record["world"]),
+        ledger=Ledger.from_record({account: int(wei) for account, wei in record["ledger"].items()}),
+    )
     state.liability_mg = int(record["liability_mg"])
     for name in ("epoch", "epoch_start_ms", "epoch_end_ms", "offset_share_bps", "closing", "slot_armed_ms"):
         setattr(state, name, record[name])
@@ -63,7 +66,7 @@ def _record(state: State) -> dict[str, Any]:
     return {
         "format": SNAPSHOT_FORMAT,
         "world": _world_record(state.world),
-        "ledger": state.ledger.to_record(),
+        "ledger": {account: str(wei) for account, wei in state.ledger.to_record().items()},
         "epoch": state.epoch,
         "epoch_start_ms": state.epoch_start_ms,
         "epoch_end_ms": state.epoch_end_ms,

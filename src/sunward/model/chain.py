@@ -8,9 +8,7 @@ GENESIS = "0" * 64
 """What the first record names as its previous hash."""
 
 
-def record_hash(  # noqa: PLR0917  the fields of a record, in the order in which they are hashed
-    previous: str, sequence: int, term: int, kind: str, version: int, at_ms: int, body: bytes
-) -> str:
+def record_hash(previous: str, sequence: int, term: int, kind: str, version: int, at_ms: int, body: bytes) -> str:
     """Hash of one journal record, lower-case hex.
 
     SHA-256 of an ASCII header, one field a line, followed by the body. No header field can hold a line
@@ -18,3 +16,8 @@ def record_hash(  # noqa: PLR0917  the fields of a record, in the order in which
     """
     header = f"sunward-journal/1\n{previous}\n{sequence}\n{term}\n{kind}\n{version}\n{at_ms}\n"
     return digest_bytes(header.encode("ascii") + body)
+
+
+def head_bytes(sequence: int, hash_: str, term: int) -> bytes:
+    """What the control plane signs of the journal's head."""
+    return f"sunward-head/1\n{sequence}\n{hash_}\n{term}\n".encode("ascii")

@@ -1,9 +1,11 @@
 """Who gets what: jobs one at a time where they lose most by waiting, then bounded improvement.
 
-1. Present segments are kept while they still hold. 2. The rest are placed, gangs first, then those with fewest pools, then
-those that lose most by their second-best choice (regret), then by id. 3. A job without room may displace planned ones if each of
-them still finds a place. 4. Rounds: each job moves, or displaces others, where the total falls; a promised plan changes
-only for a gain of `hysteresis_ppm`. Each step costs a few searches, and step 4 ends at a fixed amount of work.
+1. Present segments are kept while they still hold.
+2. The rest are placed: gangs first, then those with fewest pools, then those that lose most by their second-best
+   choice (regret), then by id. One search a job, a second one where others took its best place.
+3. A job without room may displace planned ones if each of them still finds a place.
+4. Rounds: each job moves, or displaces others, where the total falls; a promised plan changes only for a gain of
+   `hysteresis_ppm`. Steps 3 and 4 end at a fixed amount of work.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from sunward.placement.filter import is_fresh
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
 from sunward.placement.windows import cheapest, option_at, regret, roomy
+from sunward.world.snapshot import BoolArray
 
 ROUNDS_MAX = 3
 EFFORT_MAX = 100_000_000
@@ -60,7 +63,8 @@ def assign(fleet: Fleet, board: Board, tasks: dict[str, Task]) -> Draft:
         if job not in draft.chosen and draft.effort < EFFORT_MAX:
             _rescue(draft, job, fallback[job], order)
     for _ in range(ROUNDS_MAX):
-        if not any([_improve(draft, job, order) for job in order]):
+        moved = [_improve(draft, job, order) for job in order]
+        if not any(moved):
             break
     return draft
 
@@ -79,7 +83,7 @@ def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
     return sorted(keys, key=keys.__getitem__), starts
 
 
-def best_per_pool(fleet: Fleet, task: Task, found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[Option]:
+def best_per_pool(fleet: Fleet, task: Task, found: BoolArray) -> list[Option]:
     """The cheapest start in one piece on each pool, cheapest first."""
     best = []
     for at in np.flatnonzero(found.any(axis=1)).tolist():
@@ -208,7 +212,7 @@ def _displace(draft: Draft, job: str, option: Option, order: list[str]) -> bool:
 
 
 def _pays(draft: Draft, old: dict[str, Option | None]) -> bool:
-    """Whether the new options cost less than the old ones by more than the margins; a job placed at last always pays."""
+    """Whether the new options cost less than the old ones by more than the margins; placing a job always pays."""
     change = 0
     for job, before in old.items():
         if before is None:

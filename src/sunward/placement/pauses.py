@@ -1,8 +1,8 @@
 """Runs with pauses: the cheapest way through (slot, work left, pool or paused), exact in whole quanta.
 
-Backwards over the slots. A slot advances the work by whole quanta, rounded down, so a plan is never late. A start after a
-pause or a move first loses the restart, costs a wake and, at another site, a transfer; a run lasts at least two slots unless it
-ends the job. O(H·K·W) for K pools and W quanta, with one numpy step per slot.
+Backwards over the slots. A slot advances the work by whole quanta, rounded down, so a plan is never late. A start after
+a pause or a move first loses the restart, costs a wake and, at another site, a transfer; a run lasts at least two slots
+unless it ends the job. O(H·K·W) for K pools and W quanta, with one numpy step per slot.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _gain(used_ms: IntArray, rate_ppm: IntArray, quantum: int) -> IntArray:
 def _affordable(fleet: Fleet, demand: Demand, among: IntArray, quantum: int) -> BoolArray:
     """Pools that fit the budget however the job is paused and moved between them.
 
-    A run of n ≥ 2 slots gains at least n·(start + run)/2 quanta, so W quanta take at most 2W/(start + run) slots and the
-    spare ones; a budget that holds for that on every pool used holds for any mix of them.
+    A run of n ≥ 2 slots gains at least n·(start + run)/2 quanta, so W quanta take at most 2W/(start + run) slots and
+    the spare ones; a budget that holds for that on every pool used holds for any mix of them.
     """
     budget = demand.job.spec.budget_usd_micro
     if not budget:

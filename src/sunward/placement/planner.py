@@ -9,7 +9,7 @@ from sunward.placement.board import Board, runs_of
 from sunward.placement.demand import CostBook, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of
 from sunward.placement.fleet import fleet_of
-from sunward.placement.search import best_option, task_of
+from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.sleep import awake_targets
 from sunward.world.snapshot import JobView, Snapshot
 
@@ -20,7 +20,9 @@ PLANNER = "regret-1"
 def plan(snapshot: Snapshot) -> Plan:
     """Place every open job that may be placed or moved; jobs whose segments stay as they are go unnamed."""
     fleet = fleet_of(snapshot)
-    board, tasks, unplaced = Board(fleet), {}, []
+    board = Board(fleet)
+    tasks: dict[str, Task] = {}
+    unplaced: list[Unplaced] = []
     settled: list[JobView] = []
     book: CostBook = {}
     for job in sorted(snapshot.jobs, key=lambda one: one.spec.job):

@@ -14,7 +14,7 @@ from sunward.placement.windows import Windows, cheapest, option_at, roomy, windo
 from sunward.world.snapshot import BoolArray, IntArray
 
 POOLS_PAUSED_MAX = 12
-"""A job with pauses is searched on this many of its cheapest pools; with no more pools than this the search is exact."""
+"""A job with pauses is searched on this many of its cheapest pools; the search is exact up to that many."""
 GREEN_PERCENT = 1
 """Greenness decides between options this near to the best (DESIGN §5)."""
 PERCENT = 100
@@ -68,7 +68,7 @@ def _least(fleet: Fleet, task: Task, room: BoolArray) -> Option | None:
 
 
 def _cheapest_pools(task: Task, room: BoolArray, found: BoolArray) -> IntArray:
-    """Positions of the pools worth searching, in order: cheapest in one piece first, those without room for it after."""
+    """Positions of the pools worth searching: the cheapest in one piece, then those without room for it."""
     limit = np.iinfo(np.int64).max
     now_best = np.where(found, task.windows.total, limit).min(axis=1)
     any_best = np.where(task.windows.possible, task.windows.total, limit).min(axis=1)

@@ -10,7 +10,7 @@ from sunward import units
 from sunward.model.identity import PoolId
 from sunward.model.plan import AwakeTarget, Segment
 from sunward.placement.fleet import NO_CEILING_W, Fleet
-from sunward.world.snapshot import IntArray
+from sunward.world.snapshot import BoolArray, IntArray
 
 FOREVER_MS = 2**62
 Span = tuple[int, int]
@@ -39,8 +39,8 @@ def break_even_ms(fleet: Fleet) -> IntArray:
     saved_w = pools.idle_w - pools.asleep_w
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = np.where(saved_w > 0, pools.wake_j / saved_w * units.SECOND_MS, float(FOREVER_MS))
-    bound = (fleet.headroom_w < NO_CEILING_W).any(axis=1)[pools.site]
-    bridged: IntArray = np.where(bound, 0, np.minimum(gap, float(FOREVER_MS))).astype(np.int64)
+    bound: BoolArray = np.any(fleet.headroom_w < NO_CEILING_W, axis=1)
+    bridged: IntArray = np.where(bound[pools.site], 0, np.minimum(gap, float(FOREVER_MS))).astype(np.int64)
     return bridged
 
 

@@ -1,7 +1,7 @@
 """Runs in one piece: the exact cost of every start on every pool, and the cheapest that finds room.
 
-A job starts now or at the start of a slot. Its cost is a difference of running sums over slots plus the share of the last
-slot, so all A·H starts of a job are priced in O(A·H) and searched in O(A·H).
+A job starts now or at the start of a slot. Its cost is a difference of running sums over slots plus the share of the
+last slot, so all A·H starts of a job are priced in O(A·H) and searched in O(A·H).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def option_at(fleet: Fleet, demand: Demand, windows: Windows, at: int, slot: int
 
 
 def regret(windows: Windows, found: BoolArray) -> int | None:
-    """Cost of the best start that shares no pool-slot with the best one, less that of the best; None without a second."""
+    """How much more the best start costs that shares no pool-slot with the best one; None without a second."""
     best = cheapest(windows, found)
     if best is None:
         return None

@@ -20,9 +20,9 @@ from sunward.model.events import (
 from sunward.model.receipt import Receipt
 from sunward.model.signal import Forecast, Observation
 from sunward.model.wire import JournalHead
+from sunward.verification.exact import MS_IN_HOUR
 
 BUNDLE_VERSION = 1
-HOUR_MS = 3_600_000
 
 _NEEDED = frozenset(
     {
@@ -109,7 +109,7 @@ class Bundle:
 def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[RecordedEvent, ...]:
     """The records a bundle needs, out of the journal up to the one that made the receipt final.
 
-    Of rules, rates and intensities the last counts; of the declarations of the receipt's sites, all that were ever in force.
+    Of rules, rates and intensities the last counts; the declarations of the receipt's sites are all kept.
     """
     slots: dict[tuple[object, ...], RecordedEvent] = {}
     wanted = {(line.zone, line.hour_ms) for line in receipt.lines}
@@ -123,7 +123,7 @@ def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[Recorded
 def hours_of(series: Observation | Forecast) -> range:
     """Starts of the hours a series has a value for."""
     values = series.values if isinstance(series, Observation) else series.p50
-    return range(series.start_ms, series.start_ms + len(values) * HOUR_MS, HOUR_MS)
+    return range(series.start_ms, series.start_ms + len(values) * MS_IN_HOUR, MS_IN_HOUR)
 
 
 def _slots(

@@ -13,6 +13,8 @@ from sunward.verification.exact import MILLION, MS_IN_HOUR, apportion
 
 Part: TypeAlias = tuple[str, int]
 """(lease, start of the hour); no lease = idle."""
+SHARED = ("host", "meter")
+"""Counters that stand for the whole node or site."""
 NOT_AWAKE = (PowerState.OFF, PowerState.ASLEEP)
 
 
@@ -24,6 +26,10 @@ class Parts:
     host_j: Counter[Part] = field(default_factory=Counter)
     overhead_j: Counter[Part] = field(default_factory=Counter)
     gpu_ms: Counter[Part] = field(default_factory=Counter)
+
+    def all(self) -> set[Part]:
+        """Every part that has any figure."""
+        return {*self.gpu_j, *self.host_j, *self.overhead_j, *self.gpu_ms}
 
     def row(self, part: Part) -> dict[str, int]:
         """The figures of one part by name."""
@@ -46,7 +52,7 @@ def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
     """What each lease used, and what nobody did."""
     parts = Parts()
     declared: Counter[Part] = Counter()
-    devices = [span for span in batch.spans if span.device not in ("host", "meter")]
+    devices = [span for span in batch.spans if span.device not in SHARED]
     for span in devices:
         times = _time_by_hour(span.t0_ms, span.t1_ms)
         for hour, time_ms in times.items():

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
+# Written out here, not taken from `units`: a wrong figure there must not pass here.
 J_IN_KWH = 3_600_000
 MS_IN_HOUR = 3_600_000
+MS_IN_DAY = 86_400_000
 MILLION = 1_000_000
 TEN_THOUSAND = 10_000
 

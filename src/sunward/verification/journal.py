@@ -19,10 +19,17 @@ GENESIS = "0" * 64
 
 def record_hash(record: RecordedEvent) -> str:
     """The hash a record must have."""
-    header = ("sunward-journal/1", record.previous, record.sequence, record.term)
-    lines = (*header, record.kind, record.version, record.at_ms)
-    text = "".join(f"{line}\n" for line in lines)
-    return hashlib.sha256(text.encode() + record.body.encode()).hexdigest()
+    lines = (
+        "sunward-journal/1",
+        record.previous,
+        record.sequence,
+        record.term,
+        record.kind,
+        record.version,
+        record.at_ms,
+        record.body,
+    )
+    return hashlib.sha256("\n".join(str(line) for line in lines).encode()).hexdigest()
 
 
 def head_message(sequence: int, record_hash: str, term: int) -> bytes:
@@ -54,7 +61,7 @@ def check_record(record: RecordedEvent) -> Iterator[Finding]:
     """Hash and body of one record, taken alone."""
     expected = record_hash(record)
     if record.hash != expected:
-        yield mismatch("record_hash", "hash", record.hash, expected, sequence=record.sequence)
+        yield mismatch("record_hash", "hash", f"record {record.sequence}", record.hash, expected)
     try:
         event = read_event(record.kind, record.version, record.at_ms, record.body.encode())
     except InputError as reason:
@@ -75,9 +82,9 @@ def check_record(record: RecordedEvent) -> Iterator[Finding]:
 def _check_link(before: RecordedEvent | None, record: RecordedEvent) -> Iterator[Finding]:
     sequence, previous, term = (before.sequence, before.hash, before.term) if before else (0, GENESIS, 0)
     if record.sequence != sequence + 1:
-        yield mismatch("chain", "sequence", record.sequence, sequence + 1, after=sequence)
+        yield mismatch("chain", "sequence", f"the record after {sequence}", record.sequence, sequence + 1)
     if record.previous != previous:
-        yield mismatch("chain", "previous hash", record.previous, previous, sequence=record.sequence)
+        yield mismatch("chain", "previous hash", f"record {record.sequence}", record.previous, previous)
     if record.term < term:
         yield Finding(
             key="chain",
@@ -89,6 +96,6 @@ def _check_link(before: RecordedEvent | None, record: RecordedEvent) -> Iterator
 def _check_head(last: RecordedEvent | None, head: JournalHead, public_key: str) -> Iterator[Finding]:
     standing = (last.sequence, last.hash, last.term) if last else (0, GENESIS, head.term)
     if (head.sequence, head.hash, head.term) != standing:
-        yield mismatch("head", "signed head", f"{head.sequence} {head.hash}", f"{standing[0]} {standing[1]}")
+        yield mismatch("head", "sequence, hash and term", "the head", (head.sequence, head.hash, head.term), standing)
     if not head_signed(head, public_key):
         yield Finding(key="head", sentence="the head is not signed by the control plane's key")

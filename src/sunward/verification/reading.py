@@ -13,6 +13,7 @@ import cbor2
 from sunward.errors import InputError
 from sunward.model.datum import Quality
 from sunward.model.reading import READING_FORMAT, ReadingBatch, Span
+from sunward.verification.exact import MS_IN_DAY
 from sunward.verification.signature import signed_by
 
 SIGN1_TAG = 18
@@ -50,8 +51,8 @@ def message_signed(signed: bytes, signature: bytes, public_key: str) -> bool:
 
 def faults(batch: ReadingBatch) -> Iterator[str]:
     """What cannot be true of a batch, in words."""
-    if batch.t1_ms <= batch.t0_ms:
-        yield "it covers no time"
+    if not 0 < batch.t1_ms - batch.t0_ms <= MS_IN_DAY:
+        yield "it covers no time or more than a day"
     last: dict[str, Span] = {}
     for span in batch.spans:
         if not batch.t0_ms <= span.t0_ms < span.t1_ms <= batch.t1_ms:

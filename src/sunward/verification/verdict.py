@@ -37,11 +37,10 @@ class Verdict:
         return not self.findings
 
 
-def mismatch(key: str, what: str, found: object, expected: object, **where: str | int) -> Finding:
+MISMATCH = "{what} of {where} is {found}; the evidence gives {expected}"
+
+
+def mismatch(key: str, what: str, where: str, found: object, expected: object) -> Finding:
     """A figure that is not what the evidence gives."""
-    places = "".join(f" {name} {{{name}}}" for name in where)
-    return Finding(
-        key=key,
-        sentence=f"{{what}} is {{found}}, the evidence gives {{expected}}{places and ':' + places}",
-        figures={"what": what, "found": str(found), "expected": str(expected), **where},
-    )
+    figures: dict[str, str | int] = {"what": what, "where": where, "found": str(found), "expected": str(expected)}
+    return Finding(key=key, sentence=MISMATCH, figures=figures)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunward.adapters.feeds import ClimatologySource, FileSource
+from sunward.adapters.feeds import FileSource
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.signals.climatology import load
+from sunward.signals.typical import ClimatologySource
 from sunward.units import HOUR_MS
 
 CARBON, PRICE = SeriesKind.CARBON_AVERAGE_LIFECYCLE, SeriesKind.PRICE

@@ -85,7 +85,11 @@ def chart(view: GridView, room: int) -> list[list[show.Cell]]:
         [show.Cell(_scale(level, top)), *(show.Cell(_bar(value, level, top), colour(value)) for value in bars)]
         for level in reversed(range(HEIGHT))
     ]
-    return [*lines, [show.Cell(" " * (AXIS_WIDTH - 1) + "└" + "─" * len(bars))], *_hours(view.start_ms, per_column, len(bars))]
+    return [
+        *lines,
+        [show.Cell(" " * (AXIS_WIDTH - 1) + "└" + "─" * len(bars))],
+        *_hours(view.start_ms, per_column, len(bars)),
+    ]
 
 
 def colour(gco2e_per_kwh: float) -> str:

@@ -24,7 +24,14 @@ T = TypeVar("T")
 POLL_S = 0.5
 PATIENCE = 40
 """Polls that may fail in a row while following a log: a service that restarts is waited for."""
-STYLES = {"finished": "green", "running": "cyan", "failed": "red", "refused": "red", "expired": "red", "suspended": "yellow"}
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "failed": "red",
+    "refused": "red",
+    "expired": "red",
+    "suspended": "yellow",
+}
 FINAL = frozenset(state.word for state in JobState if state.final)
 
 
@@ -160,7 +167,9 @@ def _show_one(shell: Shell, view: JobView, history: tuple[HistoryLine, ...]) -> 
         show.json_line({"job": view, "history": history})
         return
     names = (_("job"), _("name"), _("state"), _("site"), _("done"), _("finish by"))
-    show.pairs([*zip(names, _cells(view), strict=True), (_("submitted"), show.stamp(view.submitted_ms)), (_("why"), why(view))])
+    show.pairs(
+        [*zip(names, _cells(view), strict=True), (_("submitted"), show.stamp(view.submitted_ms)), (_("why"), why(view))]
+    )
     show.line()
     columns = (_("TIME"), _("STATE"), _("SITE"), _("DONE"), _("WHY"))
     show.table(columns, ([*_history_cells(change)] for change in history))

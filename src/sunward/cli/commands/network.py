@@ -25,7 +25,17 @@ def site(shell: Shell, ctx: click.Context) -> None:
     if shell.json:
         show.json_line(found)
         return
-    columns = (_("SITE"), _("ZONE"), "GPU", _("AWAKE"), _("BUSY"), _("STATE"), "g/kWh", _("OVERHEAD"), _("ASK, USD/GPU h"))
+    columns = (
+        _("SITE"),
+        _("ZONE"),
+        "GPU",
+        _("AWAKE"),
+        _("BUSY"),
+        _("STATE"),
+        "g/kWh",
+        _("OVERHEAD"),
+        _("ASK, USD/GPU h"),
+    )
     show.table(columns, (_cells(each) for each in found))
 
 

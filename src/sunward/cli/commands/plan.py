@@ -41,7 +41,9 @@ def _show_all(shell: Shell, view: PlanView) -> None:
         show.line(f"{unplaced.job}: {sentence(REFUSED, unplaced.reason, unplaced.detail)}", "yellow")
     if view.awake:
         show.line()
-        awake = ((each.pool, show.stamp(each.start_ms), show.stamp(each.end_ms), str(each.count)) for each in view.awake)
+        awake = (
+            (each.pool, show.stamp(each.start_ms), show.stamp(each.end_ms), str(each.count)) for each in view.awake
+        )
         show.table((_("POOL"), _("START"), _("END"), _("AWAKE")), awake)
 
 

@@ -20,7 +20,11 @@ from sunward.verification.verdict import Verdict
 
 @command()
 @click.argument("job")
-@option("--bundle", type=click.Path(dir_okay=False, path_type=Path), help="Also write all that `sunward verify` needs to a file.")
+@option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write all that `sunward verify` needs to a file.",
+)
 @pass_shell
 def receipt(shell: Shell, job: str, bundle: Path | None) -> None:
     """Show what a job used, caused and cost."""
@@ -39,8 +43,9 @@ def receipt(shell: Shell, job: str, bundle: Path | None) -> None:
 
 @command()
 @click.argument("subject", metavar="FILE|JOB")
+@option("--key", default="", metavar="HEX", help="The service's public key, as you know it from elsewhere.")
 @pass_shell
-def verify(shell: Shell, subject: str) -> int:
+def verify(shell: Shell, subject: str, key: str) -> int:
     """Check a receipt by independent code: a bundle in a file, or that of a job.
 
     A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
@@ -51,7 +56,7 @@ def verify(shell: Shell, subject: str) -> int:
     else:
         with shell.client() as client:
             raw = client.bundle(subject)
-    verdict = check(decode(raw, Bundle))
+    verdict = check(decode(raw, Bundle), key)
     if shell.json:
         show.json_line({"subject": subject, "ok": verdict.ok, "verdict": verdict})
     else:
@@ -62,7 +67,9 @@ def verify(shell: Shell, subject: str) -> int:
 def show_verdict(verdict: Verdict, subject: str) -> None:
     """A verdict, its findings, and what it leaves open."""
     if verdict.ok:
-        text = ngettext("OK: {subject} passed {count} check", "OK: {subject} passed {count} checks", len(verdict.checked))
+        text = ngettext(
+            "OK: {subject} passed {count} check", "OK: {subject} passed {count} checks", len(verdict.checked)
+        )
         show.line(text.format(subject=subject, count=len(verdict.checked)), "green")
     else:
         show.line(_("REFUSED: {subject}").format(subject=subject), "bold red")
@@ -102,7 +109,9 @@ def _show(signed: SignedReceipt) -> None:
 
 def _summary(signed: SignedReceipt) -> list[tuple[str, str | show.Cell]]:
     paper = signed.receipt
-    standing = _("final, epoch {epoch}").format(epoch=paper.epoch) if signed.final else _("provisional until its epoch closes")
+    standing = (
+        _("final, epoch {epoch}").format(epoch=paper.epoch) if signed.final else _("provisional until its epoch closes")
+    )
     market = show.carbon(paper.market_mg)
     if paper.market_basis:
         market = f"{market} ({word(BASES, paper.market_basis)})"

@@ -32,30 +32,20 @@ NOTICE = N_("the provider can read this job's code and data")
 PERIODS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
-class Period(click.ParamType):
-    """A length of time such as 90m, 12h or 2d; its value is in ms."""
-
-    name = "period"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
-        """Read it."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", str(value))
-        if found is None or not float(found[1]):
-            self.fail(_("'{value}' is not a length of time; write 90m, 12h or 2d").format(value=value), param, ctx)
-        return round(float(found[1]) * PERIODS[found[2]])
+def period(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    """A length of time such as 90m, 12h or 2d, in ms."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", value)
+    if found is None or not float(found[1]):
+        raise click.BadParameter(_("'{value}' is not a length of time; write 90m, 12h or 2d").format(value=value))
+    return round(float(found[1]) * PERIODS[found[2]])
 
 
-class Variable(click.ParamType):
-    """A `NAME=VALUE` pair."""
-
-    name = "variable"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:  # noqa: ANN401
-        """Read it."""
-        name, sign, text = str(value).partition("=")
-        if not (name and sign):
-            self.fail(_("'{value}' is not NAME=VALUE").format(value=value), param, ctx)
-        return name, text
+def variables(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` pairs."""
+    for value in values:
+        if not value.partition("=")[0] or "=" not in value:
+            raise click.BadParameter(_("'{value}' is not NAME=VALUE").format(value=value))
+    return dict(value.split("=", 1) for value in values)
 
 
 class SubmitCommand(Command):
@@ -70,31 +60,66 @@ class SubmitCommand(Command):
 @option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="GPUs, all at one site.")
 @option("--gpu-memory", type=click.IntRange(min=0), default=0, metavar="GIB", help="Least memory of each GPU.")
 @option("--gpu-model", multiple=True, metavar="MODEL", help="Accepted GPU model; may be given again. Else any.")
-@option("--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, metavar="H", help="Estimated length on an A100.")
-@option("--finish-within", type=Period(), default="24h", show_default=True, metavar="TIME", help="Finish by: 90m, 12h or 2d from now.")
+@option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="H",
+    help="Estimated length on an A100.",
+)
+@option(
+    "--finish-within",
+    callback=period,
+    default="24h",
+    show_default=True,
+    metavar="TIME",
+    help="Finish by: 90m, 12h or 2d from now.",
+)
 @option("--units", type=click.IntRange(min=1), default=1, metavar="N", help="Units of work that its progress counts.")
 @option("--pausable", is_flag=True, help="It may pause and move: it saves and restores its checkpoint.")
 @option("--country", multiple=True, metavar="CC", help="Allowed country, such as NO; may be given again. Else any.")
-@option("--budget", type=click.FloatRange(min=0), default=0.0, metavar="USD", help="Most to pay; else what the quote says.")
-@option("--policy", default="balanced", show_default=True, help="cheapest, balanced, greenest, or USD per tonne of CO2e.")
+@option(
+    "--budget", type=click.FloatRange(min=0), default=0.0, metavar="USD", help="Most to pay; else what the quote says."
+)
+@option(
+    "--policy", default="balanced", show_default=True, help="cheapest, balanced, greenest, or USD per tonne of CO2e."
+)
 @option("--zone", default="", metavar="ZONE", help="Grid zone it would otherwise run in; else from the time zone here.")
-@option("--class", "work_class", type=click.Choice([kind.value for kind in WorkClass]), default="generic", help="Kind of work.")
+@option(
+    "--class",
+    "work_class",
+    type=click.Choice([kind.value for kind in WorkClass]),
+    default="generic",
+    help="Kind of work.",
+)
 @option("--unit", "functional_unit", default="", metavar="WORD", help="What one unit is, such as image; gives an SCI.")
 @option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Working folder to send along.")
-@option("--env", "variables", type=Variable(), multiple=True, metavar="NAME=VALUE", help="Variable for the job; may be given again.")
-@option("--retries", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Attempts after a failure.")
+@option(
+    "--env",
+    "variables",
+    callback=variables,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Variable for the job; may be given again.",
+)
+@option(
+    "--retries", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Attempts after a failure."
+)
 @option("--dry-run", is_flag=True, help="Only show the quote; exit 1 if the job would be refused.")
 @option("-y", "--yes", is_flag=True, help="Agree to the quote without being asked.")
 @option("-f", "--follow", is_flag=True, help="Print the log until the job ends; exit 0 only if it finished.")
 @pass_shell
-def submit(shell: Shell, **asked: Any) -> int:  # noqa: ANN401 - one value an option
+def submit(shell: Shell, /, **asked: Any) -> int:  # noqa: ANN401 - one value an option
     """Run a command where and when power is clean.
 
     The quote comes first: cost, carbon, start and finish, and what waiting saves. Nothing is sent or paid before
     you agree. Example: sunward submit --hours 2 --finish-within 12h --pausable -- python train.py
     """
     if not asked["words"]:
-        raise InputError(_("no command to run; write it after --, as in: sunward submit -- python train.py"), code="SW-301")
+        raise InputError(
+            _("no command to run; write it after --, as in: sunward submit -- python train.py"), code="SW-301"
+        )
     if not (asked["yes"] or asked["dry_run"] or interactive()):
         raise InputError(_("nobody is here to agree to the quote; add -y, or --dry-run to see it only"), code="SW-302")
     with shell.client() as client, packed(asked["folder"]) as archive:
@@ -129,7 +154,7 @@ def requested(asked: dict[str, Any], archive: Path | None, digest: str = "") -> 
     return JobRequest(
         name=asked["name"] or Path(asked["words"][0]).name,
         command=tuple(asked["words"]),
-        env=dict(asked["variables"]),
+        env=asked["variables"],
         bundle=digest,
         origin_zone=asked["zone"] or origin_zone(os.environ),
         work_class=WorkClass(asked["work_class"]),

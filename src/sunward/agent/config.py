@@ -1,0 +1,192 @@
+"""What a provider decides: `agent.toml` in the agent's folder, and what the command line overrides."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sunward.errors import InputError
+from sunward.model.codec import decode, encode
+from sunward.model.datum import Quality
+from sunward.model.hardware import Admission
+from sunward.model.identity import SiteId, TenantId, ZoneId, pool_id
+from sunward.model.site import PoolSpec, SiteSpec
+from sunward.units import ML_PER_L, PPM
+from sunward.world.catalogue import load
+
+CONFIG_FILE = "agent.toml"
+METERS = ("modelled", "nvml")
+SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """GPUs of one model."""
+
+    gpu_model: str
+    count: int = 0
+    """0 = as many as `devices`."""
+    devices: tuple[str, ...] = ()
+    """Device ids (UUIDs with the NVML meter); empty = named after the model and numbered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """All that one agent is told; every time is machine time except `wake_s`."""
+
+    folder: str
+    """Where key, outbox and attempts live."""
+    server: str
+    site: str
+    owner: str
+    """The provider's account."""
+    zone: str
+    country: str
+    cooling: str
+    overhead_ppm: int
+    pools: tuple[PoolConfig, ...]
+    ask_usd_micro_per_gpu_h: int
+    overhead_quality: Quality = Quality.ESTIMATED
+    water_ml_per_kwh: int = -1
+    """-1 = what the catalogue says of this cooling."""
+    admission: Admission = Admission.OWN
+    power_ceiling_w: int = 0
+    meter: str = "modelled"
+    site_meter_ppm: int = 0
+    """Modelled site meter: facility over IT energy times a million; 0 = the site has none."""
+    trusted: bool = False
+    """Run the owner's own jobs without a sandbox where none is available."""
+    wake_s: int = 120
+    """Grid time from asleep to ready; modelled."""
+    grace_s: float = 10.0
+    """From SIGTERM to SIGKILL."""
+    save_s: float = 1.0
+    """Between two looks at a running job's log and checkpoint."""
+    poll_s: float = 5.0
+    """Longest wait of one request for orders; well below the control plane's patience with silent agents."""
+    tick_s: float = 0.05
+    """Between two looks at processes, power and meters."""
+
+    @property
+    def home(self) -> Path:
+        """The agent's folder."""
+        return Path(self.folder)
+
+
+def load_config(folder: Path, overrides: Mapping[str, object] | None = None) -> AgentConfig:
+    """Read `agent.toml` in the folder; overrides win, and suffice when there is no file.
+
+    Raises: InputError in one line that names what is wrong.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        told = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+        raise InputError(f"{path}: {reason}", code="SW-140") from None
+    told |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    told["folder"] = str(folder)
+    _refuse_unknown(told, AgentConfig, str(path))
+    pools = told.get("pools", [])
+    for pool in pools if isinstance(pools, list) else []:
+        _refuse_unknown(pool, PoolConfig, f"{path}, pools")
+    try:
+        config = decode(encode(told), AgentConfig)
+    except InputError as reason:
+        raise InputError(f"{path}: {reason.message}", code="SW-140") from None
+    _check(config, str(path))
+    return config
+
+
+def site_spec(config: AgentConfig, site: str, public_key: str, *, sandboxed: bool) -> SiteSpec:
+    """What this site declares when it enrols.
+
+    Raises: InputError for unknown hardware, or when jobs of others would run without a sandbox.
+    """
+    check_admission(config, sandboxed=sandboxed)
+    cooling = load().cooling(config.cooling)
+    water_ml = round(cooling.water_l_per_kwh * ML_PER_L) if config.water_ml_per_kwh < 0 else config.water_ml_per_kwh
+    return SiteSpec(
+        site=SiteId(site),
+        owner=TenantId(config.owner),
+        zone=ZoneId(config.zone),
+        country=config.country,
+        cooling=cooling.cooling,
+        overhead_ppm=config.overhead_ppm,
+        overhead_quality=config.overhead_quality,
+        water_ml_per_kwh=water_ml,
+        ask_usd_micro_per_gpu_h=config.ask_usd_micro_per_gpu_h,
+        admission=config.admission,
+        pools=pool_specs(config, site),
+        public_key=public_key,
+        power_ceiling_w=config.power_ceiling_w,
+    )
+
+
+def pool_specs(config: AgentConfig, site: str) -> tuple[PoolSpec, ...]:
+    """The site's pools under the catalogue's names.
+
+    Raises: InputError for a GPU the catalogue does not know, or two pools of one model.
+    """
+    specs = []
+    for pool in config.pools:
+        model = load().gpu(pool.gpu_model).model
+        devices = pool.devices or tuple(f"{model}-{index}" for index in range(pool.count))
+        specs.append(PoolSpec(pool=pool_id(SiteId(site), model), gpu_model=model, count=len(devices), devices=devices))
+    models = [spec.gpu_model for spec in specs]
+    devices_all = [device for spec in specs for device in spec.devices]
+    if len(set(models)) < len(models) or len(set(devices_all)) < len(devices_all):
+        raise InputError("pools: name each GPU model and each device once", code="SW-142")
+    return tuple(specs)
+
+
+def check_admission(config: AgentConfig, *, sandboxed: bool) -> None:
+    """Refuse to promise more isolation than there is.
+
+    Raises: InputError.
+    """
+    if config.admission is Admission.ANYONE:
+        raise InputError("admission `anyone` needs gVisor or a VM, which this agent lacks; use `known`", code="SW-143")
+    if not sandboxed and config.admission is not Admission.OWN:
+        raise InputError("without a sandbox only own jobs may run; set admission to `own`", code="SW-143")
+
+
+def _refuse_unknown(told: object, kind: type, where: str) -> None:
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(told) - known) if isinstance(told, dict) else []
+    if unknown:
+        raise InputError(
+            f"{where}: unknown setting `{unknown[0]}`; known are {', '.join(sorted(known))}", code="SW-141"
+        )
+
+
+def _check(config: AgentConfig, where: str) -> None:
+    url = urlsplit(config.server)
+    problems = {
+        "server: an http or https address": url.scheme not in ("http", "https") or not url.netloc,
+        "site: lower-case letters, digits and hyphens": not SITE_NAME.fullmatch(config.site),
+        "country: two capital letters (ISO 3166-1)": not COUNTRY.fullmatch(config.country),
+        f"overhead_ppm: at least {PPM}": config.overhead_ppm < PPM,
+        f"meter: one of {', '.join(METERS)}": config.meter not in METERS,
+        f"site_meter_ppm: 0, or at least {PPM}": config.site_meter_ppm != 0 and config.site_meter_ppm < PPM,
+        "ask_usd_micro_per_gpu_h: not negative": config.ask_usd_micro_per_gpu_h < 0,
+        "pools: at least one, with a count or devices that agree": not config.pools
+        or any(map(_uncounted, config.pools)),
+        "wake_s, grace_s, save_s: not negative": min(config.wake_s, config.grace_s, config.save_s) < 0,
+        "poll_s, tick_s: above 0": min(config.poll_s, config.tick_s) <= 0,
+    }
+    for wanted, wrong in problems.items():
+        if wrong:
+            raise InputError(f"{where}: {wanted}", code="SW-140")
+
+
+def _uncounted(pool: PoolConfig) -> bool:
+    return (
+        pool.count < 0
+        or not (pool.count or pool.devices)
+        or bool(pool.count and pool.devices and pool.count != len(pool.devices))
+    )

@@ -1,0 +1,128 @@
+"""Carries one attempt's files to and from the control plane: blocking work, done beside the agent's loop.
+
+The checkpoint contract (docs/job-contract.md): `checkpoint/UNITS` holds the units of work that the checkpoint
+stands for. The job writes it last, and removes it before it changes more than one file. A checkpoint is complete
+when UNITS is there and did not change while the folder was packed; only a complete one is ever stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from sunward.adapters.embedded import read_units
+from sunward.agent import archive
+from sunward.model.site import LeaseOrder
+from sunward.model.wire import JobContent
+
+UNITS = "UNITS"
+LOG_PART_BYTES = 1 << 18
+"""Most bytes of a log sent in one request."""
+LOG_BYTES_MAX = 64 << 20
+"""A log that grows longer is cut: the job's output belongs in its output folder."""
+
+
+class Plane(Protocol):
+    """The part of the control plane's client that an attempt's files need."""
+
+    def fetch_content(self, lease: str) -> JobContent:
+        """Command and environment."""
+
+    def fetch_object(self, digest: str, target: Path) -> None:
+        """Download stored bytes."""
+
+    def put_checkpoint(self, lease: str, units: int, archive: Path) -> str:
+        """Store a checkpoint; its digest."""
+
+    def put_output(self, lease: str, archive: Path) -> str:
+        """Store the results; their digest."""
+
+    def append_log(self, lease: str, offset: int, text: bytes) -> None:
+        """Add to the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What of an attempt is safe at the control plane."""
+
+    log_bytes: int = 0
+    checkpoint_units: int = 0
+    checkpoint: str = ""
+    marker: tuple[int, ...] = ()
+    """Which write of UNITS the stored checkpoint belongs to."""
+    output: str = ""
+
+
+class Courier:
+    """Moves files; keeps no state of its own, so a move that failed is simply made again."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def prepare(self, order: LeaseOrder, folder: Path) -> tuple[JobContent, Stored]:
+        """Fetch all that an attempt starts from; what is restored counts as stored."""
+        content = self._plane.fetch_content(order.lease)
+        for digest, name in ((order.bundle, "work"), (order.checkpoint, "checkpoint")):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if digest:
+                packed = folder / f"{name}.tar"
+                self._plane.fetch_object(digest, packed)
+                archive.unpack(packed, folder / name)
+                packed.unlink()
+        marker, _ = _marker(folder)
+        return content, Stored(checkpoint_units=order.checkpoint_units, checkpoint=order.checkpoint, marker=marker)
+
+    def save(self, lease: str, folder: Path, stored: Stored, *, checkpoint: bool) -> Stored:
+        """Store what is new of the log, and of the checkpoint where asked and complete."""
+        stored = self._save_log(lease, folder, stored)
+        return self._save_checkpoint(lease, folder, stored) if checkpoint else stored
+
+    def save_output(self, lease: str, folder: Path, stored: Stored) -> Stored:
+        """Store the results of a finished attempt; an empty folder leaves nothing to store."""
+        if stored.output or archive.is_empty(folder / "output"):
+            return stored
+        packed = folder / "output.tar"
+        # Whoever fetches results unpacks plain files only, so that no link leads out of the tenant's folder.
+        archive.pack(folder / "output", packed, links=False)
+        digest = self._plane.put_output(lease, packed)
+        packed.unlink()
+        return replace(stored, output=digest)
+
+    def _save_log(self, lease: str, folder: Path, stored: Stored) -> Stored:
+        path = folder / "log"
+        if not path.is_file():
+            return stored
+        with path.open("rb") as log:
+            log.seek(stored.log_bytes)
+            while stored.log_bytes < LOG_BYTES_MAX and (part := log.read(LOG_PART_BYTES)):
+                self._plane.append_log(lease, stored.log_bytes, part)
+                stored = replace(stored, log_bytes=stored.log_bytes + len(part))
+        return stored
+
+    def _save_checkpoint(self, lease: str, folder: Path, stored: Stored) -> Stored:
+        marker, units = _marker(folder)
+        if not marker or marker == stored.marker or units < stored.checkpoint_units:
+            return stored
+        packed = folder / "checkpoint.tar"
+        archive.pack(folder / "checkpoint", packed)
+        if _marker(folder) != (marker, units):
+            # The job was writing: this copy is worth nothing, and the next look finds a whole one.
+            packed.unlink()
+            return stored
+        digest = self._plane.put_checkpoint(lease, units, packed)
+        packed.unlink()
+        return replace(stored, checkpoint_units=units, checkpoint=digest, marker=marker)
+
+
+def _marker(folder: Path) -> tuple[tuple[int, ...], int]:
+    """Which write of UNITS is there now, and the units it tells; an empty marker when there is none."""
+    path = folder / "checkpoint" / UNITS
+    units = read_units(path)
+    if units is None:
+        return (), 0
+    try:
+        status = path.lstat()
+    except OSError:
+        return (), 0
+    return (status.st_ino, status.st_mtime_ns, status.st_size), units

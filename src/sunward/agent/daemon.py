@@ -1,0 +1,315 @@
+"""The provider's daemon: one loop that owns processes, power and meters, and threads that talk.
+
+The loop never waits for the network. Two threads sync (one waits for orders, one reports changes at once), one
+delivers readings, and a few carry files; they meet the loop in a queue of replies and in the outbox.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from sunward.adapters import sandbox
+from sunward.adapters.clock import SystemClock
+from sunward.adapters.embedded import EmbeddedExecutor
+from sunward.adapters.meters import ModelledMeter
+from sunward.adapters.nvml import NvmlMeter, nvml_devices
+from sunward.adapters.power_embedded import ModelledPowerSwitch
+from sunward.adapters.sandbox import Sandbox
+from sunward.agent.client import Backoff, ControlPlane
+from sunward.agent.config import AgentConfig, check_admission, pool_specs, site_spec
+from sunward.agent.courier import Courier
+from sunward.agent.devices import DeviceBook
+from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
+from sunward.agent.leases import LeaseKeeper, Pace
+from sunward.agent.metering import DeviceMeter, Recorder
+from sunward.agent.outbox import Outbox
+from sunward.errors import InputError, SourceError, SunwardError
+from sunward.model.site import LeaseReport, PoolPower, PoolSpec
+from sunward.model.wire import SyncReply, SyncRequest
+from sunward.units import SECOND_MS
+
+CARRIERS = 4
+"""Threads that carry files."""
+SEND_BATCHES = 240
+"""Most batches in one delivery."""
+SEND_EVERY_S = 0.2
+HEARTBEAT_S = 1.0
+"""Between two reports of progress alone; a change of phase is reported at once."""
+DRAIN_MARGIN_S = 15.0
+"""Beyond the jobs' grace: for storing checkpoints and for the last readings."""
+
+
+def join(config: AgentConfig, token: str) -> Membership:
+    """Enrol this site with a one-time token and keep what the control plane answers.
+
+    Raises: InputError when the configuration or the token is refused, SourceError when nobody answers.
+    """
+    isolation = _isolation(config)
+    spec = site_spec(config, config.site, public_key(load_key(config.home)), sandboxed=isinstance(isolation, Sandbox))
+    plane = ControlPlane(config.server, "", _backoff(time.sleep))
+    try:
+        membership = plane.enroll(token, spec)
+    finally:
+        plane.close()
+    save_membership(config.home, membership)
+    return membership
+
+
+def run(config: AgentConfig, stop: threading.Event | None = None) -> None:
+    """Serve until SIGTERM or SIGINT (or until `stop`), then suspend jobs, deliver readings, and return.
+
+    Raises: NotFoundError when the site has not joined, InputError and SourceError when it cannot start.
+    """
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    Agent(config, stop).run()
+
+
+def say(event: str, **facts: object) -> None:
+    """One line of the agent's own log: a JSON object on standard error."""
+    print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the loop last published for the threads that report it."""
+
+    orders_version: int
+    reports: tuple[LeaseReport, ...]
+    powers: tuple[PoolPower, ...]
+
+    def urgent(self) -> object:
+        """All of it but progress in units: a change here is worth a request of its own."""
+        leases = [(r.lease, r.phase, r.checkpoint_units, r.output, r.detail) for r in self.reports]
+        return leases, self.powers
+
+
+class Agent:
+    """One run of the daemon."""
+
+    def __init__(self, config: AgentConfig, stop: threading.Event) -> None:
+        self._config = config
+        self._stop = stop
+        self._over = threading.Event()
+        self._boot = new_boot()
+        self._membership = load_membership(config.home)
+        self._key = load_key(config.home)
+        self._pools = pool_specs(config, self._membership.site)
+        self._plane = ControlPlane(config.server, self._membership.token, _backoff(self._over.wait))
+        self._outbox = Outbox(config.home / "outbox.db")
+        self._clock = SystemClock()
+        self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools})
+        self._power = ModelledPowerSwitch(
+            {pool.pool: pool.count for pool in self._pools}, wake_ms=config.wake_s * SECOND_MS
+        )
+        self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
+        self._keeper = self._make_keeper()
+        self._replies: queue.SimpleQueue[SyncReply] = queue.SimpleQueue()
+        self._told = _Told(-1, (), self._book.powers())
+        self._changed = threading.Event()
+        self._recorder: Recorder | None = None
+        self._last_ms = 0
+        self._said: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Work until asked to stop, then drain."""
+        poller = threading.Thread(target=self._poll, daemon=True)
+        others = [threading.Thread(target=work, daemon=True) for work in (self._report, self._deliver)]
+        say("started", site=self._membership.site, boot=self._boot)
+        for thread in (poller, *others):
+            thread.start()
+        try:
+            while not self._stop.wait(self._config.tick_s):
+                self._tick()
+            self._drain()
+        finally:
+            self._over.set()
+            self._changed.set()
+            self._carriers.shutdown(wait=False, cancel_futures=True)
+            # The poller may be inside a long wait for orders, which nobody needs any more.
+            for thread in others:
+                thread.join()
+            self._outbox.close()
+        say("stopped", site=self._membership.site)
+
+    def _make_keeper(self) -> LeaseKeeper:
+        isolation = _isolation(self._config)
+        caged = isolation if isinstance(isolation, Sandbox) else None
+        check_admission(self._config, sandboxed=caged is not None)
+        if isinstance(isolation, str):
+            say("no_sandbox", reason=isolation, consequence="only the owner's own jobs run here")
+        root = self._config.home / "attempts"
+        executor = EmbeddedExecutor(root, caged)
+        pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s)
+        return LeaseKeeper(root, executor, Courier(self._plane), self._book, self._submit, pace)
+
+    def _submit(self, task: Callable[[], object]) -> Future[object]:
+        return self._carriers.submit(task)
+
+    def _tick(self) -> None:
+        """One pass: sign what is past, take orders, move power and leases, note what changed."""
+        self._take_replies()
+        if self._recorder is None:
+            return
+        now_ms = self._now_ms()
+        problems = self._recorder.advance(now_ms)
+        self._book.update(self._power.states(now_ms))
+        for note in self._keeper.step(now_ms, time.monotonic(), self._clock.mapping.speed):
+            say("lease", note=note, grid_ms=now_ms)
+        problems += self._recorder.observe(self._book.states, self._book.host_state(), now_ms)
+        self._complain("meter", "; ".join(problems))
+        self._publish()
+
+    def _take_replies(self) -> None:
+        while True:
+            try:
+                reply = self._replies.get_nowait()
+            except queue.Empty:
+                return
+            self._clock.set_mapping(reply.clock)
+            now_ms = self._now_ms()
+            if self._recorder is None:
+                self._begin_metering(now_ms)
+            try:
+                self._keeper.apply(reply.orders, reply.settled, now_ms)
+                if reply.orders.version >= self._keeper.version:
+                    self._move_power(reply, now_ms)
+            except InputError as reason:
+                self._complain("orders", reason.message)
+
+    def _move_power(self, reply: SyncReply, now_ms: int) -> None:
+        for awake in reply.orders.awake:
+            self._power.set_awake(awake.pool, max(awake.count, self._book.busy(awake.pool)), now_ms)
+
+    def _begin_metering(self, now_ms: int) -> None:
+        head = self._outbox.head()
+        # After a step back of grid time the chain goes on where it ended: time is never signed twice.
+        self._last_ms = now_ms = max(now_ms, head.t1_ms)
+        if self._config.meter == "nvml" and self._clock.mapping.speed != 1:
+            raise InputError("measured energy needs grid time at machine speed; use the modelled meter", code="SW-144")
+        meter = _meter(self._config, self._pools, head.counters_j, now_ms)
+        self._recorder = Recorder(self._membership.site, self._boot, meter, self._outbox, self._key, now_ms)
+
+    def _publish(self) -> None:
+        told = _Told(self._keeper.version, self._keeper.reports(), self._book.powers())
+        urgent = told.urgent() != self._told.urgent()
+        self._told = told
+        if urgent:
+            self._changed.set()
+
+    def _drain(self) -> None:
+        """Suspend all jobs, report them, and deliver the readings; give up on what takes too long."""
+        say("draining", leases=self._keeper.active)
+        self._keeper.drain()
+        deadline_s = time.monotonic() + self._config.grace_s + DRAIN_MARGIN_S
+        while self._keeper.active and time.monotonic() < deadline_s:
+            self._tick()
+            time.sleep(self._config.tick_s)
+        if self._recorder is not None:
+            self._complain("meter", "; ".join(self._recorder.finish(self._now_ms())))
+        self._publish()
+        self._try("sync", partial(self._sync, 0))
+        while self._outbox.unsent(1) and time.monotonic() < deadline_s:
+            if not self._try("readings", self._send):
+                time.sleep(SEND_EVERY_S)
+
+    def _poll(self) -> None:
+        """Thread: wait for orders, again and again."""
+        while not self._over.is_set():
+            wait_ms = round(self._config.poll_s * SECOND_MS)
+            if not self._try("sync", partial(self._sync, wait_ms)):
+                self._over.wait(HEARTBEAT_S)
+
+    def _report(self) -> None:
+        """Thread: report changes at once, and progress at every heartbeat."""
+        before: tuple[LeaseReport, ...] = ()
+        while not self._over.is_set():
+            urgent = self._changed.wait(HEARTBEAT_S)
+            self._changed.clear()
+            reports = self._told.reports
+            if (urgent or reports != before) and self._try("sync", partial(self._sync, 0)):
+                before = reports
+
+    def _deliver(self) -> None:
+        """Thread: send batches as they come."""
+        while not self._over.wait(SEND_EVERY_S):
+            while self._outbox.unsent(1) and self._try("readings", self._send) and not self._over.is_set():
+                pass
+
+    def _sync(self, wait_ms: int) -> None:
+        told = self._told
+        request = SyncRequest(
+            boot=self._boot,
+            orders_version=told.orders_version,
+            wait_ms=wait_ms,
+            reports=told.reports,
+            power=told.powers,
+        )
+        self._replies.put(self._plane.sync(request))
+
+    def _send(self) -> None:
+        batches = self._outbox.unsent(SEND_BATCHES)
+        if not batches:
+            return
+        held = self._plane.send_batches([raw for _, raw in batches])
+        self._outbox.acknowledge(held)
+        if held < batches[0][0]:
+            raise SourceError(f"readings from {batches[0][0]} on are refused; the control plane holds up to {held}")
+
+    def _try(self, what: str, work: Callable[[], None]) -> bool:
+        """Whether it worked; a failure is said once, until it changes."""
+        try:
+            work()
+        except SunwardError as reason:
+            self._complain(what, reason.message)
+            return False
+        self._complain(what, "")
+        return True
+
+    def _complain(self, what: str, problem: str) -> None:
+        if problem and self._said.get(what) != problem:
+            say("problem", what=what, reason=problem)
+        elif not problem and self._said.get(what):
+            say("recovered", what=what)
+        self._said[what] = problem
+
+    def _now_ms(self) -> int:
+        """Grid time, never earlier than a moment already used."""
+        self._last_ms = max(self._last_ms, self._clock.grid_ms())
+        return self._last_ms
+
+
+def _isolation(config: AgentConfig) -> Sandbox | str:
+    """The sandbox, or why there is none where the owner's own jobs may run without.
+
+    Raises: InputError when there is none and the owner did not allow that.
+    """
+    nodes = {device.uuid: (device.node,) for device in nvml_devices()} if config.meter == "nvml" else {}
+    found = sandbox.find(nodes)
+    if isinstance(found, str) and not config.trusted:
+        raise InputError(f"{found}; install it, or run only your own jobs with --trusted", code="SW-145")
+    return found
+
+
+def _meter(config: AgentConfig, pools: tuple[PoolSpec, ...], start_j: dict[str, int], now_ms: int) -> DeviceMeter:
+    models = {device: pool.gpu_model for pool in pools for device in pool.devices}
+    modelled = ModelledMeter(models, now_ms, start_j=start_j, site_meter_ppm=config.site_meter_ppm or None)
+    if config.meter == "modelled":
+        return modelled
+    return NvmlMeter(tuple(models), now_ms, start_j=start_j, host=modelled)
+
+
+def _backoff(sleep: Callable[[float], object]) -> Backoff:
+    return Backoff(sleep=sleep, jitter=random.SystemRandom().random)

@@ -1,0 +1,98 @@
+"""What the shells put into the journal from outside, made in one way for live and simulated runs.
+
+Whatever comes from the outside world or from floating-point search becomes a recorded event here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sunward.engine.state import State
+from sunward.metering.seal import Hashed, SiteFacts, seal
+from sunward.model.codec import digest
+from sunward.model.datum import SeriesKind
+from sunward.model.events import ForecastIssued, Payload, PlanProposed, ReadingsSealed, SignalObserved
+from sunward.model.identity import ZoneId
+from sunward.model.reading import ReadingBatch
+from sunward.model.signal import Observation
+from sunward.placement.planner import plan
+from sunward.ports import Forecaster, SignalSource
+from sunward.units import HOUR_MS, floor_to
+from sunward.world.snapshot import Snapshot
+from sunward.world.state import World
+
+KINDS = (SeriesKind.CARBON_AVERAGE_LIFECYCLE, SeriesKind.PRICE)
+FORECAST_HOURS = 168
+"""One week, refreshed every hour: always beyond the planning horizon of 96 h."""
+
+
+def zones_in_use(world: World, more: Iterable[str] = ()) -> tuple[ZoneId, ...]:
+    """Zones of all sites and of the origins of open jobs."""
+    sites = {site.spec.zone for site in world.sites.values()}
+    origins = {world.jobs.words[world.jobs.ints["origin_zone"][row]] for row in world.jobs.row_of.values()}
+    return tuple(ZoneId(zone) for zone in sorted(sites | origins | set(more)))
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """Where signals come from."""
+
+    source: SignalSource
+    forecaster: Forecaster
+
+
+def signal_events(world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = ()) -> list[Payload]:
+    """Observations of the present hour and fresh forecasts, for every zone that lacks either.
+
+    Raises: SourceError when a source fails; the caller keeps what it had and says so.
+    """
+    hour_ms = floor_to(at_ms, HOUR_MS)
+    series = [(zone, kind) for zone in zones_in_use(world, more) for kind in KINDS]
+    observed = [
+        _observation(feeds.source, zone, kind, hour_ms)
+        for zone, kind in series
+        if hour_ms not in world.signals.observed.get((zone, kind.value), {})
+    ]
+    stale = [
+        (zone, kind)
+        for zone, kind in series
+        if (standing := world.signals.forecasts.get((zone, kind.value))) is None or standing.start_ms < hour_ms
+    ]
+    issued = tuple(feeds.forecaster.forecast(zone, kind, at_ms, FORECAST_HOURS) for zone, kind in stale)
+    events: list[Payload] = []
+    if observed:
+        events.append(SignalObserved(observations=tuple(observed)))
+    if issued:
+        events.append(ForecastIssued(forecasts=issued, digest=digest(issued)))
+    return events
+
+
+def _observation(source: SignalSource, zone: ZoneId, kind: SeriesKind, hour_ms: int) -> Observation:
+    series = source.observe(zone, kind, hour_ms, hour_ms + HOUR_MS)
+    return Observation(
+        zone=zone,
+        kind=kind,
+        start_ms=hour_ms,
+        values=tuple(series.window(hour_ms, hour_ms + HOUR_MS).values.tolist()),
+        source=series.source,
+        quality=series.quality,
+    )
+
+
+def plan_event(snapshot: Snapshot) -> PlanProposed:
+    """Solve on a snapshot; runs outside `advance`, and may run in another thread."""
+    return PlanProposed(plan=plan(snapshot))
+
+
+def seal_event(
+    state: State, shard: str, accepted: Sequence[Hashed], previous: Mapping[str, ReadingBatch]
+) -> ReadingsSealed:
+    """Seal accepted batches with what their sites declared; `previous` is the last batch sealed before, by site."""
+    facts = {name: SiteFacts(overhead_ppm=site.spec.overhead_ppm) for name, site in state.world.sites.items()}
+    return seal(shard, accepted, facts, previous)
+
+
+def sealed_ranges(payload: ReadingsSealed) -> list[tuple[str, int, int]]:
+    """The stored batches a seal takes in."""
+    return [(site.site, site.first_counter, site.last_counter) for site in payload.sites]

@@ -1,0 +1,229 @@
+"""The report as one self-contained page: no script, no network, nothing beside the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from sunward.report import figures
+from sunward.report.page import CheckRow, EpochRow, JobRow, ReceiptRow, ReportData, SiteRow
+from sunward.report.style import CSS
+from sunward.report.timeline import Translate, legend, timeline
+from sunward.units import MG_PER_G
+
+Cell = tuple[str, str]
+"""Style of a cell and its text, already escaped."""
+
+
+def render_report(data: ReportData, translate: Translate) -> str:
+    """The whole page; `translate` turns the English texts of this package into the reader's language.
+
+    Values in `data` are shown as they are and escaped; they are never read as markup.
+    """
+    title = escape(translate("Sunward: AI jobs run where power is clean, with a receipt."))
+    sections = (
+        _truth(data, translate),
+        _sites(data.sites, translate),
+        _timeline(data, translate),
+        _decisions(data.jobs, translate),
+        _receipts(data.receipts, translate),
+        *(_epoch(row, translate) for row in data.epochs),
+        _ledger(data, translate),
+        _checks(data, translate),
+    )
+    return "\n".join(
+        [
+            "<!doctype html>",
+            f'<html lang="{escape(data.lang)}">',
+            '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{title}</title><style>{CSS}</style></head>",
+            f"<body><header><h1>{title}</h1><p>{escape(data.subtitle)}</p></header><main>",
+            *sections,
+            "</main>",
+            _footer(data, translate),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _truth(data: ReportData, translate: Translate) -> str:
+    real, modelled = escape(translate("What is real")), escape(translate("What is modelled"))
+    return (
+        f'<div class="truth"><div><h2>{real}</h2>{_list(data.real)}</div>'
+        f"<div><h2>{modelled}</h2>{_list(data.modelled)}</div></div>"
+    )
+
+
+def _sites(sites: Sequence[SiteRow], translate: Translate) -> str:
+    heads = (
+        _text(translate("Site")),
+        _text(translate("Zone")),
+        _text(translate("GPUs")),
+        _number(translate("gCO2e/kWh, mean")),
+        _number(translate("Overhead")),
+        _text(translate("State")),
+        _text(translate("Source of the intensity")),
+    )
+    rows = [
+        (
+            _text(site.site),
+            _text(site.zone),
+            _text(site.gpus),
+            _number(_mean_g(site.carbon_mg_per_kwh)),
+            _number(figures.ratio(site.overhead_ppm)),
+            _text(site.state),
+            _wide(f"{site.carbon_source} ({translate(site.carbon_quality)})"),
+        )
+        for site in sites
+    ]
+    return _section(translate("Sites"), "", _table(heads, rows))
+
+
+def _timeline(data: ReportData, translate: Translate) -> str:
+    note = translate("Times are UTC. Strips show the average, life-cycle carbon intensity of each site's grid.")
+    picture = f'<div class="scroll">{timeline(data, translate)}{legend(data, translate)}</div>'
+    return _section(translate("What ran where and when"), note, picture)
+
+
+def _decisions(jobs: Sequence[JobRow], translate: Translate) -> str:
+    heads = (
+        _text(translate("Job")),
+        _text(translate("Asked")),
+        _text(translate("Decided")),
+        _text(translate("Why")),
+    )
+    rows = [(_text(job.label), _text(job.asked), _text(job.decided), _wide(job.why)) for job in jobs]
+    return _section(translate("Decisions"), "", _table(heads, rows))
+
+
+def _receipts(receipts: Sequence[ReceiptRow], translate: Translate) -> str:
+    heads = (
+        _text(translate("Job")),
+        _text(translate("Where")),
+        _number(translate("kWh")),
+        _number(translate("gCO2e")),
+        _number(translate("gCO2e, run now*")),
+        _number(translate("Change")),
+        _number(translate("Embodied gCO2e")),
+        _text(translate("Promises kept")),
+        _number(translate("Price, USD")),
+        _text(translate("Status")),
+    )
+    note = translate(
+        "kWh at the facility; gCO2e location-based, life-cycle. Embodied carbon stands apart and is in neither figure."
+    )
+    rules = ", ".join(sorted({row.counterfactual for row in receipts}))
+    star = f"<p>* {escape(translate('Counterfactual:'))} <code>{escape(rules)}</code></p>" if rules else ""
+    body = _table(heads, [_receipt(row, translate) for row in receipts])
+    return _section(translate("Receipts"), note, body + star)
+
+
+def _receipt(row: ReceiptRow, translate: Translate) -> tuple[Cell, ...]:
+    style = "n less" if row.change_ppm < 0 else "n more" if row.change_ppm > 0 else "n"
+    return (
+        _text(row.label),
+        _text(row.where),
+        _number(figures.kwh(row.facility_j)),
+        _number(figures.grams(row.location_mg)),
+        _number(figures.grams(row.counterfactual_mg)),
+        (style, escape(figures.change(row.change_ppm))),
+        _number(figures.grams(row.embodied_mg)),
+        ("ok" if row.promises_kept == row.promises else "no", f"{row.promises_kept}/{row.promises}"),
+        _number(figures.usd(row.price_usd_micro)),
+        _text(translate("final") if row.final else translate("provisional")),
+    )
+
+
+def _epoch(row: EpochRow, translate: Translate) -> str:
+    facts = (
+        (translate("Paid"), f"{figures.usd(row.paid_usd_micro)} USD = {figures.ath(row.paid_wei)} ATH"),
+        (translate("To providers"), f"{figures.ath(row.provider_wei)} ATH"),
+        (translate("To the network"), f"{figures.ath(row.network_wei)} ATH"),
+        (translate("Set aside for credits"), f"{figures.ath(row.offset_wei)} ATH"),
+        (translate("Refunded"), f"{figures.ath(row.refunded_wei)} ATH"),
+        (translate("Energy of jobs"), f"{figures.kwh(row.facility_j)} kWh"),
+        (translate("Idle energy, the providers' own"), f"{figures.kwh(row.idle_j)} kWh"),
+        (translate("Location-based, life-cycle"), f"{figures.grams(row.location_mg)} gCO2e"),
+        (translate("Market-based, residual missing"), f"{figures.grams(row.market_mg)} gCO2e"),
+        (translate("Embodied"), f"{figures.grams(row.embodied_mg)} gCO2e"),
+    )
+    root = f"<dt>{escape(translate('Root of the receipts'))}</dt><dd><code>{escape(row.receipts_root)}</code></dd>"
+    note = translate("The two bases are two answers to one question; they are never added.")
+    return _section(f"{translate('Epoch')} {row.epoch}", note, f"<dl>{_pairs(facts)}{root}</dl>")
+
+
+def _ledger(data: ReportData, translate: Translate) -> str:
+    heads = (_text(translate("Account")), _number("ATH"))
+    rows = [(_text(row.account), _number(figures.ath(row.amount_wei))) for row in data.accounts]
+    balance = sum(row.amount_wei for row in data.accounts)
+    foot = (_text(translate("Balance")), _number(str(balance) if balance == 0 else figures.ath(balance)))
+    note = translate("Test ATH without value. Every entry has two sides, so all accounts together are zero.")
+    return _section(translate("Ledger"), note, _table(heads, rows, foot))
+
+
+def _checks(data: ReportData, translate: Translate) -> str:
+    heads = (_text(translate("Check")), _text(translate("Result")), _text(translate("Detail")))
+    rows = [(_text(row.check), _result(row, translate), _wide(row.detail)) for row in data.checks]
+    head = (
+        (translate("Journal"), f"{data.journal_sequence} {translate('events')}"),
+        (translate("Head"), data.journal_hash),
+    )
+    body = f"<dl>{_pairs(head)}</dl>{_table(heads, rows)}"
+    return _section(translate("Verification"), "", body)
+
+
+def _result(row: CheckRow, translate: Translate) -> Cell:
+    return ("ok", escape(translate("passed"))) if row.passed else ("no", escape(translate("failed")))
+
+
+def _footer(data: ReportData, translate: Translate) -> str:
+    if not data.not_proved:
+        return "<footer></footer>"
+    return f"<footer><strong>{escape(translate('Not proved'))}</strong>{_list(data.not_proved)}</footer>"
+
+
+def _section(title: str, note: str, body: str) -> str:
+    paragraph = f"<p>{escape(note)}</p>" if note else ""
+    return f"<section><h2>{escape(title)}</h2>{paragraph}{body}</section>"
+
+
+def _table(heads: Sequence[Cell], rows: Iterable[Sequence[Cell]], foot: Sequence[Cell] = ()) -> str:
+    head = "".join(f'<th scope="col"{_style(style)}>{text}</th>' for style, text in heads)
+    body = "".join(f"<tr>{_row(cells)}</tr>" for cells in rows)
+    last = f"<tfoot><tr>{_row(foot)}</tr></tfoot>" if foot else ""
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{last}</table></div>'
+
+
+def _row(cells: Sequence[Cell]) -> str:
+    (style, first), *others = cells
+    head = f'<th scope="row"{_style(style)}>{first}</th>'
+    return head + "".join(f"<td{_style(style)}>{text}</td>" for style, text in others)
+
+
+def _style(style: str) -> str:
+    return f' class="{style}"' if style else ""
+
+
+def _text(text: str) -> Cell:
+    return "", escape(text)
+
+
+def _number(text: str) -> Cell:
+    return "n", escape(text)
+
+
+def _wide(text: str) -> Cell:
+    return "w", escape(text)
+
+
+def _list(items: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
+
+
+def _mean_g(series_mg: Sequence[int]) -> str:
+    return f"{sum(series_mg) / len(series_mg) / MG_PER_G:.0f}" if series_mg else "–"

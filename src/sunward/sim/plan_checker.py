@@ -1,0 +1,249 @@
+"""Checks a plan against the snapshot it was made from, as a second author: it shares no arithmetic with placement.
+
+Time is swept moment by moment in exact fractions; nothing is counted in slots but the signals themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sunward import units
+from sunward.model.plan import Assignment, Plan, Segment, Unplaced
+from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
+
+REASONS = frozenset(
+    {"gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "capacity"},
+)
+RATE_TOLERANCE = Fraction(2, units.PPM)
+"""Rates are planned in whole ppm."""
+WATT_TOLERANCE = Fraction(1, units.MICRO)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A stretch that one job holds under the plan."""
+
+    job: JobView
+    segment: Segment
+    answerable: bool
+    """The plan chose it, or let it stand for a job that waits."""
+
+
+def check_plan(snapshot: Snapshot, plan: Plan) -> list[str]:
+    """Everything a plan breaks, in words; empty when it breaks nothing."""
+    faults = _header(snapshot, plan)
+    jobs = {job.spec.job: job for job in snapshot.jobs}
+    for assignment in plan.assignments:
+        job = jobs.get(assignment.job)
+        if job is None:
+            faults.append(f"{assignment.job}: not an open job")
+            continue
+        faults += [f"{assignment.job}: {fault}" for fault in _assignment(snapshot, job, assignment)]
+    for unplaced in plan.unplaced:
+        faults += [f"{unplaced.job}: {fault}" for fault in _refusal(jobs.get(unplaced.job), unplaced)]
+    held = _held(snapshot, plan)
+    faults += [*_pool_faults(snapshot, held), *_ceiling_faults(snapshot, held), *_awake_faults(snapshot, plan, held)]
+    return faults
+
+
+def _header(snapshot: Snapshot, plan: Plan) -> list[str]:
+    faults = []
+    if (plan.based_on, plan.at_ms) != (snapshot.based_on, snapshot.now_ms):
+        faults.append(f"plan is based on {plan.based_on} at {plan.at_ms}, not on this snapshot")
+    names = [one.job for one in plan.assignments] + [one.job for one in plan.unplaced]
+    faults += [f"{name}: named {names.count(name)} times" for name in sorted({n for n in names if names.count(n) > 1})]
+    return faults
+
+
+def _refusal(job: JobView | None, unplaced: Unplaced) -> Iterator[str]:
+    if job is None:
+        yield "not an open job"
+        return
+    if unplaced.revision != job.revision:
+        yield f"revision {unplaced.revision} was read, the snapshot has {job.revision}"
+    if unplaced.reason not in REASONS or not unplaced.detail:
+        yield f"refused without a known reason and figures: {unplaced.reason!r} {unplaced.detail!r}"
+
+
+def _assignment(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Iterator[str]:
+    if job.fixed:
+        yield "is fixed and may not be planned"
+    if assignment.revision != job.revision:
+        yield f"revision {assignment.revision} was read, the snapshot has {job.revision}"
+    if assignment.free_read < job.spec.gpus:
+        yield f"read {assignment.free_read} free containers, needs {job.spec.gpus}"
+    unknown = [one.pool for one in assignment.segments if one.pool not in snapshot.pools.ids]
+    if unknown or not assignment.segments:
+        yield f"no segments on known pools: {unknown}"
+        return
+    yield from _times(snapshot, job, assignment.segments)
+    for pool in sorted({one.pool for one in assignment.segments}):
+        yield from _pool_constraints(snapshot, job, snapshot.pools.ids.index(pool))
+    yield from _work(snapshot, job, assignment.segments)
+    yield from _money(snapshot, job, assignment.segments)
+    yield from _physics(snapshot, job, assignment)
+
+
+def _times(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    horizon_ms = snapshot.start_ms + snapshot.slots * snapshot.slot_ms
+    before = snapshot.now_ms
+    for one in segments:
+        if one.start_ms < before or one.end_ms <= one.start_ms:
+            yield f"segment {one.start_ms}–{one.end_ms} begins before {before} or is empty"
+        before = one.end_ms
+        if one.containers != job.spec.gpus:
+            yield f"{one.containers} containers for a gang of {job.spec.gpus}"
+    if before > job.spec.deadline_ms:
+        yield f"deadline {job.spec.deadline_ms} missed: ends {before}"
+    if before > horizon_ms:
+        yield f"ends {before}, after the horizon {horizon_ms}"
+    if len(segments) > 1 and not job.spec.interruptible:
+        yield f"runs in one piece, got {len(segments)} segments"
+
+
+def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[str]:
+    spec, pools = job.spec, snapshot.pools
+    pool = pools.ids[row]
+    if pools.count[row] < spec.gpus:
+        yield f"{pool} has {pools.count[row]} containers, {spec.gpus} wanted"
+    if pools.memory_gib[row] < spec.gpu_memory_gib:
+        yield f"{pool} has {pools.memory_gib[row]} GiB, {spec.gpu_memory_gib} wanted"
+    if spec.gpu_models and pools.gpu_model[row] not in spec.gpu_models:
+        yield f"{pool} has {pools.gpu_model[row]}, which is not accepted"
+    if spec.allowed_countries and pools.country[row] not in spec.allowed_countries:
+        yield f"{pool} is in {pools.country[row]}, which is not allowed"
+    if pools.admission[row] != "anyone" and snapshot.sites[pools.site[row]] not in spec.known_providers:
+        yield f"{pool} does not admit this tenant"
+
+
+def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    """Each start but the very first of a job loses the stop and restart time before work goes on."""
+    spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
+    wanted = Fraction(spec.length_ms * (spec.units - job.units_done), spec.units)
+    done, last_pool, last_end = Fraction(0), job.pool, snapshot.now_ms
+    started = bool(job.pool) or job.units_done > 0
+    for one in segments:
+        goes_on = one.pool == last_pool and one.start_ms == last_end
+        lost = 0 if goes_on or not started else snapshot.policy.switch_ms
+        if goes_on and one is segments[0] and spec.units == 1:
+            lost -= job.elapsed_ms
+        rate = Fraction(float(snapshot.pools.rate[snapshot.pools.ids.index(one.pool), where]))
+        done += max(0, one.end_ms - one.start_ms - lost) * rate
+        started, last_pool, last_end = True, one.pool, one.end_ms
+    if done < wanted * (1 - RATE_TOLERANCE):
+        yield f"work not completed: {float(done):.0f} of {float(wanted):.0f} reference ms"
+
+
+def _money(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    budget = job.spec.budget_usd_micro
+    price = Fraction(0)
+    for one in segments:
+        ask = Fraction(float(snapshot.pools.ask_usd_per_h[snapshot.pools.ids.index(one.pool)])) * units.MICRO
+        price += ask * one.containers * Fraction(one.end_ms - one.start_ms, units.HOUR_MS)
+    # The ask is charged in whole micro-USD an hour and the price rounded down, hence one per hour and segment.
+    spare = len(segments) + sum(one.containers * (one.end_ms - one.start_ms) // units.HOUR_MS + 1 for one in segments)
+    if budget and price > budget + spare:
+        yield f"costs {float(price):.0f} micro-USD, the budget is {budget}"
+
+
+def _physics(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Iterator[str]:
+    """Facility energy and emissions stated against a sum over the slots' overlaps."""
+    pools, where = snapshot.pools, WORK_CLASSES.index(job.spec.work_class)
+    energy_j = carbon_mg = 0.0
+    overlaps = 0
+    for one in assignment.segments:
+        row = pools.ids.index(one.pool)
+        watts = float(pools.busy_w[row, where]) * one.containers * float(pools.overhead[row])
+        for slot, overlap_ms in _overlaps(snapshot, one):
+            used_j = watts * overlap_ms / units.SECOND_MS
+            energy_j += used_j
+            grams = used_j / units.J_PER_KWH * float(snapshot.carbon_g_per_kwh[pools.zone[row], slot])
+            carbon_mg += grams * units.MG_PER_G
+            overlaps += 1
+    if abs(assignment.energy_j - energy_j) > overlaps + 1:
+        yield f"states {assignment.energy_j} J, the segments take {energy_j:.0f} J"
+    if abs(assignment.carbon_mg - carbon_mg) > overlaps + 1:
+        yield f"states {assignment.carbon_mg} mg, the segments emit {carbon_mg:.0f} mg"
+
+
+def _overlaps(snapshot: Snapshot, segment: Segment) -> Iterator[tuple[int, int]]:
+    for slot in range(snapshot.slots):
+        begin = snapshot.start_ms + slot * snapshot.slot_ms
+        overlap = min(segment.end_ms, begin + snapshot.slot_ms) - max(segment.start_ms, begin)
+        if overlap > 0:
+            yield slot, overlap
+
+
+def _held(snapshot: Snapshot, plan: Plan) -> list[_Held]:
+    """What is held once the plan is committed: named jobs as planned, refused ones nothing, others as before."""
+    chosen = {one.job: one.segments for one in plan.assignments}
+    refused = {one.job for one in plan.unplaced}
+    held = []
+    for job in snapshot.jobs:
+        if job.spec.job in refused:
+            continue
+        named = job.spec.job in chosen
+        # What runs already and is left alone may exceed what its site now offers; that is not the plan's doing.
+        answerable = named or not (job.fixed or job.pool)
+        held += [
+            _Held(job, one, answerable)
+            for one in chosen.get(job.spec.job, job.segments)
+            if one.end_ms > snapshot.now_ms and one.pool in snapshot.pools.ids
+        ]
+    return held
+
+
+def _active(held: list[_Held], at_ms: int) -> list[_Held]:
+    return [one for one in held if one.segment.start_ms <= at_ms < one.segment.end_ms]
+
+
+def _pool_faults(snapshot: Snapshot, held: list[_Held]) -> Iterator[str]:
+    for row, pool in enumerate(snapshot.pools.ids):
+        here = [one for one in held if one.segment.pool == pool]
+        for at in sorted({max(one.segment.start_ms, snapshot.now_ms) for one in here}):
+            now = _active(here, at)
+            used = sum(one.segment.containers for one in now)
+            if used > snapshot.pools.available[row] and any(one.answerable for one in now):
+                yield f"{pool} oversubscribed at {at}: {used} of {snapshot.pools.available[row]}"
+
+
+def _ceiling_faults(snapshot: Snapshot, held: list[_Held]) -> Iterator[str]:
+    pools = snapshot.pools
+    borders = [snapshot.start_ms + slot * snapshot.slot_ms for slot in range(snapshot.slots)]
+    for site, name in enumerate(snapshot.sites):
+        rows = [row for row in range(len(pools.ids)) if pools.site[row] == site]
+        here = [one for one in held if pools.ids.index(one.segment.pool) in rows]
+        asleep = sum(_watts(snapshot, row, float(pools.asleep_w[row])) * int(pools.count[row]) for row in rows)
+        for at in sorted({max(snapshot.now_ms, moment) for moment in [*borders, *(h.segment.start_ms for h in here)]}):
+            now, slot = _active(here, at), (at - snapshot.start_ms) // snapshot.slot_ms
+            if slot >= snapshot.slots or not any(one.answerable for one in now):
+                continue
+            ceiling = float(snapshot.site_ceiling_w[site, slot])
+            drawn = asleep + sum(_above_sleep(snapshot, one) for one in now)
+            if ceiling != float("inf") and drawn > Fraction(ceiling) + WATT_TOLERANCE:
+                yield f"{name} draws {float(drawn):.0f} W at {at}, its ceiling is {ceiling:.0f} W"
+
+
+def _watts(snapshot: Snapshot, row: int, it_w: float) -> Fraction:
+    return Fraction(it_w) * Fraction(float(snapshot.pools.overhead[row]))
+
+
+def _above_sleep(snapshot: Snapshot, held: _Held) -> Fraction:
+    row = snapshot.pools.ids.index(held.segment.pool)
+    busy = float(snapshot.pools.busy_w[row, WORK_CLASSES.index(held.job.spec.work_class)])
+    asleep = float(snapshot.pools.asleep_w[row])
+    return (_watts(snapshot, row, busy) - _watts(snapshot, row, asleep)) * held.segment.containers
+
+
+def _awake_faults(snapshot: Snapshot, plan: Plan, held: list[_Held]) -> Iterator[str]:
+    for pool in snapshot.pools.ids:
+        here = [one for one in held if one.segment.pool == pool]
+        targets = [one for one in plan.awake if one.pool == pool]
+        starts = {one.segment.start_ms for one in here} | {one.end_ms for one in targets}
+        for at in sorted(max(start, snapshot.now_ms) for start in starts):
+            needed = sum(one.segment.containers for one in _active(here, at))
+            awake = sum(one.count for one in targets if one.start_ms <= at < one.end_ms)
+            if awake < needed:
+                yield f"{pool} has {awake} containers awake at {at}, {needed} are planned to run"

@@ -1,0 +1,348 @@
+"""A simulated run: one heap of moments, the same engine, and faults drawn from named streams."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sunward.engine.inputs import Feeds, plan_event, seal_event, sealed_ranges, signal_events
+from sunward.engine.leases import is_news
+from sunward.engine.orders import orders
+from sunward.engine.state import State
+from sunward.engine.writer import Writer, replay
+from sunward.metering.seal import Hashed
+from sunward.model.commands import Command, OrdersChanged, RequestPlan
+from sunward.model.events import (
+    AgentLost,
+    AgentSeen,
+    ClockMapped,
+    Deposited,
+    EpochRequested,
+    JobsSubmitted,
+    LeasesReported,
+    NetworkStarted,
+    Payload,
+    PowerReported,
+    RateObserved,
+    SiteEnrolled,
+    TimerFired,
+)
+from sunward.model.identity import SiteId
+from sunward.model.job import JobSpec
+from sunward.model.reading import ReadingBatch
+from sunward.model.site import LeaseReport, SiteSpec
+from sunward.model.wire import ClockMapping
+from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
+from sunward.sim.fleet import SimSite
+from sunward.sim.memory import MemoryJournal, VirtualClock
+from sunward.sim.plan_checker import check_plan
+from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS, ceil_to
+from sunward.world.view import take_snapshot
+
+REPORT_MS = 5 * MINUTE_MS
+PLAN_MS = 2 * SECOND_MS
+"""Grid time between a snapshot and the commit of its plan: plans meet a world that has moved on."""
+GRACE_MS = 30 * SECOND_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How often things go wrong, per simulated hour; all zero = a calm run."""
+
+    agent_crashes_per_h: float = 0.0
+    job_kills_per_h: float = 0.0
+    service_restarts_per_h: float = 0.0
+    duplicate_frac: float = 0.0
+    """Share of deliveries (reports, readings) that arrive twice."""
+    delay_ms_max: int = 0
+    """Deliveries arrive up to so much later, hence out of order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What is simulated."""
+
+    start_ms: int
+    hours: int
+    sites: tuple[SiteSpec, ...]
+    jobs: tuple[tuple[int, JobSpec], ...]
+    """(submission time, job)."""
+    rules: NetworkStarted
+    rate: RateObserved
+    deposits: tuple[Deposited, ...]
+    faults: Faults = Faults()
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run counted, for its checkers and its report."""
+
+    plan_violations: list[str] = field(default_factory=list)
+    crashes: int = 0
+    kills: int = 0
+    restarts: int = 0
+    duplicates: int = 0
+    plans: int = 0
+    metered_j: int = 0
+    """Joules that all counters gained inside accepted batches."""
+
+
+class Simulation:
+    """Drives the engine through virtual time until the scenario ends."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.journal = MemoryJournal()
+        self.clock = VirtualClock(ClockMapping(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1))
+        self.feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
+        self.tally = Tally()
+        self.sites: dict[str, SimSite] = {spec.site: SimSite(spec, scenario.start_ms) for spec in scenario.sites}
+        self._moments: list[tuple[int, int, Callable[[], None]]] = []
+        self._number = 0
+        self._planning = False
+        self._received: dict[str, int] = {}
+        self._accepted: list[Hashed] = []
+        self._sealed: dict[str, ReadingBatch] = {}
+        self._timer_ms = -1
+        self.writer = Writer(State(), self.journal)
+        self.commit([scenario.rules, ClockMapped(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1)])
+        self.commit([scenario.rate, *scenario.deposits])
+        self.commit([SiteEnrolled(spec=spec) for spec in scenario.sites])
+        self.commit([AgentSeen(site=SiteId(name), boot=site.boot) for name, site in self.sites.items()])
+        self._schedule_all()
+
+    def stream(self, purpose: str, entity: str = "") -> np.random.Generator:
+        """A stream of its own for one purpose and entity, so that another site never reshuffles this one."""
+        words = np.frombuffer(f"{purpose}/{entity}".encode(), np.uint8).astype(np.uint32)
+        return np.random.default_rng([self.scenario.seed, *words.tolist()])
+
+    def at(self, at_ms: int, act: Callable[[], None]) -> None:
+        """Do something at a moment; moments of equal time keep the order in which they were set."""
+        self._number += 1
+        heapq.heappush(self._moments, (at_ms, self._number, act))
+
+    def every(self, step_ms: int, act: Callable[[], None]) -> None:
+        """Do something again and again."""
+
+        def again() -> None:
+            act()
+            self.at(self.now_ms + step_ms, again)
+
+        self.at(ceil_to(self.now_ms + 1, step_ms), again)
+
+    @property
+    def now_ms(self) -> int:
+        """Grid time."""
+        return self.clock.grid_ms()
+
+    @property
+    def end_ms(self) -> int:
+        """When the run ends."""
+        return self.scenario.start_ms + self.scenario.hours * HOUR_MS
+
+    def run(self) -> Tally:
+        """Run to the end, then close the epoch."""
+        while self._moments and self._moments[0][0] <= self.end_ms:
+            at_ms, _, act = heapq.heappop(self._moments)
+            self.clock.move_to(at_ms)
+            act()
+            self._arm_timer()
+        self.clock.move_to(self.end_ms)
+        self._deliver_all()
+        self.commit([EpochRequested()])
+        return self.tally
+
+    def commit(self, payloads: list[Payload], sealed: list[tuple[str, int, int]] | None = None) -> None:
+        """Record payloads and act on their commands."""
+        for outcome in self.writer.commit(self.now_ms, payloads, sealed or []):
+            if outcome.refused is not None:
+                raise outcome.refused
+            for command in outcome.commands:
+                self._act(command)
+
+    def _act(self, command: Command) -> None:
+        if isinstance(command, OrdersChanged):
+            site = command.site
+            self.at(self.now_ms + SECOND_MS, lambda: self._sync(site))
+        elif isinstance(command, RequestPlan) and not self._planning:
+            self._planning = True
+            self.at(self.now_ms + SECOND_MS, self._plan)
+
+    def _schedule_all(self) -> None:
+        self._take_signals()
+        self.every(HOUR_MS, self._take_signals)
+        self.every(REPORT_MS, self._report_all)
+        for at_ms, spec in self.scenario.jobs:
+            self.at(at_ms, lambda spec=spec: self.commit([JobsSubmitted(jobs=(spec,))]))  # type: ignore[misc]
+        faults = self.scenario.faults
+        for name in self.sites:
+            self._draw("crash", name, faults.agent_crashes_per_h, lambda name=name: self._crash(name))  # type: ignore[misc]
+            self._draw("kill", name, faults.job_kills_per_h, lambda name=name: self._kill(name))  # type: ignore[misc]
+        self._draw("restart", "", faults.service_restarts_per_h, self._restart)
+
+    def _draw(self, purpose: str, entity: str, per_h: float, act: Callable[[], None]) -> None:
+        if per_h <= 0:
+            return
+        gaps_h = self.stream(purpose, entity).exponential(1 / per_h, size=int(self.scenario.hours * per_h * 3) + 10)
+        for at_h in np.cumsum(gaps_h):
+            self.at(self.scenario.start_ms + int(at_h * HOUR_MS), act)
+
+    def _take_signals(self) -> None:
+        origins = {spec.origin_zone for _, spec in self.scenario.jobs}
+        events = signal_events(self.writer.state.world, self.feeds, self.now_ms, origins)
+        if events:
+            self.commit(events)
+
+    def _plan(self) -> None:
+        self._planning = False
+        snapshot = take_snapshot(self.writer.state.world, self.now_ms)
+        if not snapshot.jobs and not self.writer.state.world.awake:
+            return
+        proposed = plan_event(snapshot)
+        self.tally.plans += 1
+        self.tally.plan_violations += check_plan(snapshot, proposed.plan)
+        self.at(self.now_ms + PLAN_MS, lambda: self.commit([proposed]))
+
+    def _arm_timer(self) -> None:
+        due_ms = self.writer.state.next_due_ms
+        if due_ms is not None and due_ms != self._timer_ms:
+            self._timer_ms = due_ms
+            self.at(max(due_ms, self.now_ms), self._fire)
+
+    def _fire(self) -> None:
+        self._timer_ms = -1
+        due_ms = self.writer.state.next_due_ms
+        if due_ms is not None and due_ms <= self.now_ms:
+            self.commit([TimerFired()])
+
+    def _sync(self, name: str) -> None:
+        """One poll of an agent: take orders, act, report."""
+        site = self.sites[name]
+        if not site.up:
+            return
+        site.follow(orders(self.writer.state, SiteId(name)), self.now_ms)
+        self._step(name)
+
+    def _step(self, name: str) -> None:
+        site = self.sites[name]
+        if not site.up:
+            return
+        site.step(self.now_ms)
+        self._send_reports(name)
+        change_ms = site.next_change_ms(self.now_ms)
+        if change_ms is not None:
+            self.at(max(change_ms, self.now_ms + 1), lambda: self._step(name))
+
+    def _send_reports(self, name: str) -> None:
+        site = self.sites[name]
+        boot, reports = site.boot, site.reports()
+        self._deliver("report", name, lambda: self._hear(name, boot, reports))
+
+    def _deliver(self, purpose: str, name: str, act: Callable[[], None]) -> None:
+        """Over a network that may delay and double."""
+        faults = self.scenario.faults
+        if faults.delay_ms_max == 0 and faults.duplicate_frac == 0:
+            act()
+            return
+        self._number += 1
+        draw = self.stream(f"deliver-{purpose}-{self._number}", name)
+        for _ in range(2 if draw.random() < faults.duplicate_frac else 1):
+            self.at(self.now_ms + int(draw.integers(0, faults.delay_ms_max + 1)), act)
+
+    def _hear(self, name: str, boot: str, reports: tuple[LeaseReport, ...]) -> None:
+        site = self.sites[name]
+        state = self.writer.state
+        if boot != site.boot or not state.world.sites[name].up:
+            return
+        news = tuple(report for report in reports if is_news(state, report))
+        payloads: list[Payload] = []
+        if any(state.world.sites[name].power.get(one.pool) != one for one in site.power()):
+            payloads.append(PowerReported(site=SiteId(name), pools=site.power()))
+        if news:
+            payloads.append(LeasesReported(site=SiteId(name), boot=boot, reports=news))
+        if payloads:
+            self.commit(payloads)
+
+    def _report_all(self) -> None:
+        for name, site in self.sites.items():
+            if site.up:
+                site.step(self.now_ms)
+                site.checkpoint()
+                site.seal_minute(self.now_ms)
+                self._send_reports(name)
+                self._send_readings(name)
+        self._seal()
+
+    def _send_readings(self, name: str) -> None:
+        batches = list(self.sites[name].unsent)
+        self._deliver("readings", name, lambda: self._ingest(name, batches))
+
+    def _ingest(self, name: str, batches: list[Hashed]) -> None:
+        """Accept what continues the chain; a second delivery finds nothing new."""
+        for hash_, batch in batches:
+            if batch.counter != self._received.get(name, 0) + 1:
+                self.tally.duplicates += 1
+                continue
+            self._received[name] = batch.counter
+            self._accepted.append((hash_, batch))
+            self.tally.metered_j += sum(span.end_j - span.start_j for span in batch.spans)
+        site = self.sites[name]
+        site.unsent = [(hash_, batch) for hash_, batch in site.unsent if batch.counter > self._received[name]]
+
+    def _seal(self) -> None:
+        if self._accepted:
+            payload = seal_event(self.writer.state, "0", self._accepted, self._sealed)
+            self._sealed.update((batch.site, batch) for _, batch in self._accepted)
+            self._accepted = []
+            self.commit([payload], sealed_ranges(payload))
+
+    def _deliver_all(self) -> None:
+        """At the end every outbox is emptied."""
+        for name, site in self.sites.items():
+            if site.up:
+                site.seal_minute(self.now_ms)
+            self._ingest(name, list(site.unsent))
+        self._seal()
+
+    def _crash(self, name: str) -> None:
+        site = self.sites[name]
+        if not site.up or self.now_ms >= self.end_ms:
+            return
+        self.tally.crashes += 1
+        site.crash(self.now_ms)
+        away_ms = int(self.stream(f"away-{self.now_ms}", name).integers(SECOND_MS, HOUR_MS))
+        if away_ms > GRACE_MS:
+            self.at(self.now_ms + GRACE_MS, lambda: self._lose(name))
+        self.at(self.now_ms + away_ms, lambda: self._return(name))
+
+    def _lose(self, name: str) -> None:
+        if self.writer.state.world.sites[name].up:
+            self.commit([AgentLost(site=SiteId(name))])
+
+    def _return(self, name: str) -> None:
+        site = self.sites[name]
+        site.reboot(self.now_ms)
+        self.commit([AgentSeen(site=SiteId(name), boot=site.boot)])
+        self._send_readings(name)
+
+    def _kill(self, name: str) -> None:
+        site = self.sites[name]
+        running = sorted(lease for lease, run in site.runs.items() if run.devices)
+        if site.up and running:
+            draw = self.stream(f"victim-{self.now_ms}", name)
+            self.tally.kills += 1
+            site.fail(running[int(draw.integers(len(running)))], self.now_ms)
+            self._send_reports(name)
+
+    def _restart(self) -> None:
+        """The control plane dies and comes back: its state is what the journal says."""
+        self.tally.restarts += 1
+        self.journal.claim_leadership()
+        self.writer = Writer(replay(self.journal.read()), self.journal)
+        self._timer_ms = -1
+        self._planning = False
+        self._act(RequestPlan(reason="restart"))

@@ -1,0 +1,131 @@
+"""What stands on a receipt beside its lines: the job, the money, the promise, SCI and counterfactual change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from math import floor
+
+from sunward.model.datum import Quality
+from sunward.model.events import NetworkStarted
+from sunward.model.job import JobSpec
+from sunward.model.receipt import RESIDUAL_MISSING, Receipt
+from sunward.verification.batches import Metered
+from sunward.verification.bundle import Bundle
+from sunward.verification.evidence import Evidence
+from sunward.verification.exact import MILLION, MS_IN_HOUR, TEN_THOUSAND, nearest
+from sunward.verification.verdict import Finding, mismatch
+
+RECEIPT_VERSION = 1
+COUNTERFACTUALS = ("run-now-origin/1", "run-now-mean-site/1")
+UNPROMISED = ("refused", "cancelled")
+QUALITIES = tuple(Quality)
+"""Best first."""
+ALWAYS_OPEN = "result_not_checked"
+
+
+def check_account(bundle: Bundle, receipt: Receipt, evidence: Evidence, metered: Metered) -> Iterator[Finding]:
+    """Everything but the lines and their sums."""
+    if evidence.spec is None or evidence.rules is None:
+        yield Finding(key="missing", sentence="the bundle lacks the record of the job or of the network's rules")
+        return
+    checks = [("version", "version", receipt.version, RECEIPT_VERSION)]
+    expected = [
+        *checks,
+        *_job(receipt, evidence.spec, evidence.submitted_ms),
+        *_money(receipt, evidence.spec, evidence.rules, evidence, bundle.offset_share_bps),
+        *_indicators(receipt, evidence.spec),
+    ]
+    for key, what, found, right in expected:
+        if found != right:
+            yield mismatch(key, what, "the receipt", found, right)
+    yield from _check_share(bundle.offset_share_bps, evidence.rules)
+    yield from _check_candour(receipt, evidence, metered)
+
+
+Check = tuple[str, str, object, object]
+"""Key, name, found, expected."""
+
+
+def _job(receipt: Receipt, spec: JobSpec, submitted_ms: int) -> Iterator[Check]:
+    yield "job", "tenant", receipt.tenant, spec.tenant
+    yield "job", "commitment", receipt.commitment, spec.commitment
+    yield "job", "functional_unit", receipt.functional_unit, spec.functional_unit
+    yield "job", "submitted_ms", receipt.submitted_ms, submitted_ms
+    units = spec.units if receipt.state == "finished" else max(0, min(receipt.units, spec.units))
+    yield "job", "units", receipt.units, units
+    kept = receipt.state == "finished" and receipt.finished_ms <= spec.deadline_ms
+    promised = [] if receipt.state in UNPROMISED else [("finish_by", spec.deadline_ms, kept)]
+    yield "promise", "promises", [(one.kind, one.at_ms, one.kept) for one in receipt.promises], promised
+    leased_ms = sum(line.end_ms - line.start_ms for line in receipt.attempts) * spec.gpus
+    covered = floor(Fraction(receipt.gpu_ms * MILLION, leased_ms)) if leased_ms > 0 else MILLION
+    yield "metered_ppm", "metered_ppm", receipt.metered_ppm, min(MILLION, covered)
+
+
+def _money(
+    receipt: Receipt, spec: JobSpec, rules: NetworkStarted, evidence: Evidence, share_bps: int
+) -> Iterator[Check]:
+    used_ms: Counter[str] = Counter()
+    for line in receipt.lines:
+        used_ms[line.site] += line.gpu_ms
+    price = 0
+    for site, time_ms in used_ms.items():
+        declared = evidence.declared(site)
+        ask = declared.ask_usd_micro_per_gpu_h if declared else 0
+        price += floor(Fraction(time_ms * ask, MS_IN_HOUR))
+    yield "price", "price_usd_micro", receipt.price_usd_micro, price
+    due = min(price, spec.budget_usd_micro or price)
+    paid = min(due * evidence.wei_per_usd_micro, spec.escrow_wei)
+    offset = floor(Fraction(paid * share_bps, TEN_THOUSAND))
+    provider = floor(Fraction((paid - offset) * rules.provider_share_bps, TEN_THOUSAND))
+    yield "payment", "price_wei", receipt.price_wei, paid
+    yield "payment", "offset_wei", receipt.offset_wei, offset
+    yield "payment", "provider_wei", receipt.provider_wei, provider
+    yield "payment", "network_wei", receipt.network_wei, paid - offset - provider
+    yield "payment", "refund_wei", receipt.refund_wei, spec.escrow_wei - paid
+
+
+def _indicators(receipt: Receipt, spec: JobSpec) -> Iterator[Check]:
+    sci = None
+    if spec.functional_unit and receipt.units > 0:
+        sci = nearest(Fraction(receipt.location_mg + receipt.embodied_mg, receipt.units))
+    yield "sci", "sci_mg_per_unit", receipt.sci_mg_per_unit, sci
+    names = COUNTERFACTUALS if receipt.lines else ()
+    yield "counterfactual", "names", tuple(one.name for one in receipt.counterfactuals), names
+    for one in receipt.counterfactuals:
+        change = 0
+        if one.carbon_mg:
+            change = nearest(Fraction(receipt.location_mg - one.carbon_mg, one.carbon_mg) * MILLION)
+        yield "counterfactual", f"change against {one.name}", one.change_ppm, change
+    yield "market_basis", "market_basis", receipt.market_basis, RESIDUAL_MISSING
+
+
+def _check_share(share_bps: int, rules: NetworkStarted) -> Iterator[Finding]:
+    lowest = min(rules.offset_floor_bps, rules.offset_start_bps)
+    highest = max(rules.offset_ceiling_bps, rules.offset_start_bps)
+    if not lowest <= share_bps <= highest:
+        yield mismatch("offset_share", "offset share", "the bundle", share_bps, f"{lowest} to {highest}")
+
+
+def _check_candour(receipt: Receipt, evidence: Evidence, metered: Metered) -> Iterator[Finding]:
+    """The receipt claims no better quality than its evidence has, and names what it does not prove."""
+    worst = max(map(QUALITIES.index, metered.qualities), default=QUALITIES.index(Quality.MODELLED))
+    if QUALITIES.index(receipt.energy_quality) < worst:
+        yield mismatch("quality", "energy_quality", "the receipt", receipt.energy_quality, QUALITIES[worst])
+    sites = [evidence.declared(site) for site in {line.site for line in receipt.lines}]
+    named = {
+        "energy": [receipt.energy_quality],
+        "overhead": [site.overhead_quality for site in sites if site],
+        "carbon_intensity": [line.carbon_quality for line in receipt.lines],
+    }
+    due = [ALWAYS_OPEN, "no_certificates"]
+    for datum, qualities in named.items():
+        quality = max(qualities, key=QUALITIES.index, default=Quality.MODELLED)
+        if quality is not Quality.MEASURED:
+            due.append(f"{datum}_{quality}")
+    if receipt.metered_ppm < MILLION:
+        due.append("part_of_time_unmetered")
+    for key in due:
+        if key not in receipt.not_proved:
+            yield mismatch("not_proved", "not_proved", "the receipt", receipt.not_proved, f"{key} among them")

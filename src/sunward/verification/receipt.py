@@ -1,0 +1,94 @@
+"""A receipt checked offline: everything on it that its evidence determines, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sunward.errors import InputError
+from sunward.model.codec import decode, encode
+from sunward.model.receipt import Receipt
+from sunward.verification.account import check_account
+from sunward.verification.batches import check_batches
+from sunward.verification.bundle import BUNDLE_VERSION, Bundle
+from sunward.verification.evidence import check_events, open_evidence
+from sunward.verification.lines import check_lines, check_sums
+from sunward.verification.signature import signed_by
+from sunward.verification.verdict import Finding, Verdict
+
+CHECKED = (
+    "receipt_format",
+    "receipt_signature",
+    "journal_records",
+    "batches",
+    "sealed_totals",
+    "lines",
+    "sums",
+    "account",
+)
+NOT_PROVED = (
+    "readings_true",
+    "figures_of_catalogue",
+    "market_factors",
+    "offset_share",
+    "attempt_times",
+    "counterfactual_energy",
+    "no_other_seals",
+    "no_later_revision",
+    "journal_between_records",
+    "no_other_journal_shown",
+)
+"""What no bundle can show, or this version does not compute again; docs/verification.md says why."""
+KEY_NOT_PROVED = "control_plane_key"
+
+
+def verify(bundle: Bundle, public_key: str = "") -> Verdict:
+    """Check a receipt against its evidence.
+
+    `public_key`: the control plane's key as known from elsewhere; without it the bundle's own is used, and
+    whose key that is stays unproved.
+    """
+    findings = list(_check_identity(bundle, public_key))
+    receipt, wrong = _read(bundle)
+    findings.extend(wrong)
+    if receipt is not None:
+        findings.extend(_check_content(bundle, receipt))
+    open_points = (*(receipt.not_proved if receipt else ()), *NOT_PROVED)
+    return Verdict(
+        findings=tuple(findings),
+        checked=CHECKED,
+        not_proved=open_points if public_key else (*open_points, KEY_NOT_PROVED),
+    )
+
+
+def _check_identity(bundle: Bundle, public_key: str) -> Iterator[Finding]:
+    if bundle.version != BUNDLE_VERSION:
+        yield Finding(
+            key="bundle_version",
+            sentence="the bundle has version {version}; this program reads {known}",
+            figures={"version": bundle.version, "known": BUNDLE_VERSION},
+        )
+    if public_key and bundle.public_key != public_key:
+        yield Finding(key="control_plane_key", sentence="the bundle names another control plane's key")
+    if not signed_by(bundle.public_key, bundle.signature, bundle.receipt.encode()):
+        yield Finding(key="receipt_signature", sentence="the receipt is not signed by the control plane's key")
+
+
+def _read(bundle: Bundle) -> tuple[Receipt | None, list[Finding]]:
+    try:
+        receipt = decode(bundle.receipt, Receipt)
+    except InputError as reason:
+        sentence = "the receipt cannot be read: {reason}"
+        return None, [Finding(key="receipt_format", sentence=sentence, figures={"reason": reason.message})]
+    if encode(receipt).decode() != bundle.receipt:
+        return receipt, [Finding(key="receipt_format", sentence="the receipt is not in canonical form")]
+    return receipt, []
+
+
+def _check_content(bundle: Bundle, receipt: Receipt) -> Iterator[Finding]:
+    yield from check_events(bundle)
+    evidence = open_evidence(bundle.events, receipt.job)
+    metered = check_batches(bundle.batches, evidence, receipt)
+    yield from metered.findings
+    yield from check_lines(bundle, receipt, evidence, metered)
+    yield from check_sums(receipt)
+    yield from check_account(bundle, receipt, evidence, metered)

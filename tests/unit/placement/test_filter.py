@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+
+from sunward.model.plan import Assignment, Unplaced
+from sunward.placement.planner import plan, quote
+from sunward.units import HOUR_MS
+from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot, spec
+
+POOLS = (
+    Pool(id="es", zone="ES", country="ES", count=4, model="a100", memory_gib=80),
+    Pool(id="no", zone="NO", country="NO", count=2, model="h100", memory_gib=48, rate=2.0, ask=3.0),
+)
+
+
+def refusal(pools: tuple[Pool, ...] = POOLS, **asked: object) -> Unplaced:
+    result = quote(snapshot(pools), spec(**asked))  # type: ignore[arg-type]
+    assert isinstance(result, Unplaced)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "detail"),
+    [
+        ({"gpus": 8}, "gpus", "largest site has 4"),
+        ({"gpu_memory_gib": 96}, "memory", "most memory is 80 GiB, 96 GiB wanted"),
+        ({"gpu_models": ("l40s",)}, "model", "fitting pools have a100, h100; wanted l40s"),
+        ({"allowed_countries": ("PL",)}, "country", "fitting pools are in ES, NO; allowed PL"),
+        ({"hours": 9.0, "due_h": 3.0}, "deadline", "fastest fitting pool needs 4.50 h, deadline is in 3.00 h"),
+        ({"hours": 9.0, "due_h": 99.0}, "horizon", "fastest fitting pool needs 4.50 h, plans reach 4.00 h"),
+        ({"hours": 2.0, "budget_usd_micro": 1_500_000}, "budget", "least price is 2.00 USD, budget is 1.50 USD"),
+    ],
+)
+def test_each_hard_constraint_refuses_for_good_with_figures(
+    asked: dict[str, object], reason: str, detail: str
+) -> None:
+    refused = refusal(**asked)
+    assert (refused.reason, refused.detail, refused.permanent) == (reason, detail, True)
+
+
+def test_a_gang_needs_one_pool_not_one_site() -> None:
+    mixed = (Pool(id="s/a", site="s", count=2), Pool(id="s/b", site="s", count=3))
+    assert refusal(mixed, gpus=4).detail == "largest pool of one GPU model has 3"
+
+
+def test_admission_needs_the_site_among_the_known() -> None:
+    closed = (Pool(id="es", admission="known"), Pool(id="no", admission="own"))
+    assert refusal(closed).reason == "admission"
+    placed = quote(snapshot(closed), spec(known_providers=("no",)))
+    assert isinstance(placed, Assignment)
+    assert placed.segments[0].pool == "no"
+
+
+def test_constraints_narrow_one_after_the_other() -> None:
+    assert refusal(gpus=4, gpu_models=("h100",)).reason == "model"
+
+
+def test_a_lost_agent_is_a_matter_of_time() -> None:
+    refused = refusal((Pool(id="es", available=0),))
+    assert (refused.reason, refused.permanent) == ("capacity", False)
+    assert refused.detail == "at most 0 of 1 containers are free at once on 1 fitting pools"
+
+
+def test_a_full_pool_is_a_matter_of_time() -> None:
+    holder = job("holder", fixed=True, pool="es", segments=(segment("es", 0, 3.5),))
+    world = snapshot((Pool(id="es", count=1),), [holder])
+    refused = quote(world, spec(hours=1.0))
+    assert isinstance(refused, Unplaced)
+    assert (refused.reason, refused.permanent) == ("capacity", False)
+
+
+def test_a_site_ceiling_names_the_watts() -> None:
+    world = snapshot((Pool(id="es", count=1),), ceiling_w={"es": [300.0]})
+    refused = quote(world, spec())
+    assert isinstance(refused, Unplaced)
+    assert (refused.reason, refused.permanent) == ("capacity", False)
+    assert refused.detail == "needs 390 W at least, ceilings leave 290 W at most"
+
+
+def test_a_ceiling_that_lifts_later_only_delays() -> None:
+    world = snapshot((Pool(id="es", count=1),), ceiling_w={"es": [300.0] * 4 + [500.0]})
+    placed = quote(world, spec())
+    assert isinstance(placed, Assignment)
+    assert placed.segments[0].start_ms == NOW_MS + HOUR_MS
+
+
+def test_no_site_at_all_is_a_matter_of_time() -> None:
+    refused = refusal(())
+    assert (refused.reason, refused.permanent) == ("capacity", False)
+
+
+def test_a_running_job_that_will_be_late_runs_on() -> None:
+    late = job("late", hours=3.0, due_h=1.0, pool="es", segments=(segment("es", -1, 2),))
+    made = plan(snapshot(POOLS, [late]))
+    assert (made.assignments, made.unplaced) == ((), ())
+    assert made.awake[0].pool == "es"
