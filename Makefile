@@ -13,7 +13,6 @@ PYTEST := $(BIN)/python -m pytest
 CORE := engine world placement execution metering verification settlement report signals model
 COVERED := $(wildcard tests/unit tests/property)
 BENCHMARKS := $(sort $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
-LOCALE := src/sunward/locale
 UV := $(BIN)/python -m uv
 # The build backend is locked too, so that nothing unlocked is fetched when Sunward itself is installed.
 BACKEND := setuptools>=77
@@ -56,12 +55,13 @@ test: setup-dev ## every test but the long ones; the core packages must be cover
 unit: setup-dev ## the unit tests alone
 	$(PYTEST) tests/unit -q
 
-check: setup-dev ## style, types and layers
+check: setup-dev ## style, types, layers and translations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict --exclude '^src/sunward/demo/jobs/'
 	cd src/sunward/demo/jobs && $(CURDIR)/$(BIN)/mypy --strict --config-file= --cache-dir=$(CURDIR)/.mypy_cache/jobs --explicit-package-bases *.py
 	$(BIN)/lint-imports
+	$(BIN)/python tools/build_locale.py --check
 
 ifneq ($(filter bench,$(MAKECMDGOALS)),)
 ifeq ($(filter $(NAME),$(BENCHMARKS)),)
@@ -80,9 +80,7 @@ lock: setup-dev ## renew the lock files from pyproject.toml
 	echo '$(BACKEND)' | $(UV) pip compile $(LOCK) --extra dev -c requirements.lock pyproject.toml - -o requirements-dev.lock
 
 locale: setup-dev ## collect the messages and compile the translations
-	$(BIN)/pybabel --quiet extract --no-location --sort-output --project Sunward -o $(LOCALE)/sunward.pot src
-	$(BIN)/pybabel --quiet update --no-fuzzy-matching --ignore-pot-creation-date -D sunward -i $(LOCALE)/sunward.pot -d $(LOCALE)
-	$(BIN)/pybabel --quiet compile -D sunward -d $(LOCALE) --statistics
+	$(BIN)/python tools/build_locale.py
 
 clean: ## remove what the other targets made, except .venv
 	rm -rf build dist out .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/sunward.egg-info

@@ -28,12 +28,13 @@ from sunward.cli.text import CLICK_PLURALS, DOMAIN, LANGUAGES
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "sunward"
 LOCALE = SOURCE / "locale"
 KEYWORDS = {"_": None, "ngettext": (1, 2), "N_": None}
-FINDINGS = SOURCE / "verification"
-SENTENCE_NAMES = {"sentence", "MISMATCH"}
+FINDINGS = (*sorted((SOURCE / "verification").glob("*.py")), SOURCE / "cli" / "replay.py")
+HEADERS = {"Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}
+SENTENCE_NAMES = {"sentence", "MISMATCH", "PLAN_DIFFERS", "HEAD_DIFFERS"}
 
 
 def extracted() -> Catalog:
-    """Every message of the present sources; no dates and no line numbers, so that equal sources give equal bytes."""
+    """Every message of the present sources."""
     catalog = Catalog(domain=DOMAIN, project="sunward", version="", fuzzy=False, header_comment="# Sunward messages.")
     for found in extract_from_dir(SOURCE, [("**.py", "python")], keywords=KEYWORDS):
         catalog.add(found[2])
@@ -41,7 +42,7 @@ def extracted() -> Catalog:
         catalog.add(message)
     for plural in CLICK_PLURALS:
         catalog.add(plural)
-    for file in sorted(FINDINGS.glob("*.py")):
+    for file in FINDINGS:
         for message in sentences(ast.parse(file.read_text(encoding="utf-8"))):
             catalog.add(message)
     return catalog
@@ -73,7 +74,7 @@ def sentences(tree: ast.AST) -> Iterator[str]:
 def updated(language: str, template: Catalog) -> Catalog:
     """A language's translations of exactly the template's messages; none is guessed."""
     catalog = stored(language)
-    catalog.update(template, no_fuzzy_matching=True, update_header_comment=False)
+    catalog.update(template, no_fuzzy_matching=True)
     catalog.obsolete.clear()
     if language == "en":
         for message in catalog:
@@ -106,27 +107,33 @@ def po_file(language: str) -> Path:
 def po_bytes(catalog: Catalog) -> bytes:
     """A catalogue as text."""
     buffer = io.BytesIO()
-    write_po(buffer, catalog, width=120, sort_output=True, omit_header=False)
-    kept = (line for line in buffer.getvalue().splitlines(keepends=True) if not line.startswith(VOLATILE))
-    return b"".join(kept)
-
-
-VOLATILE = (
-    b'"POT-Creation-Date',
-    b'"PO-Revision-Date',
-    b'"Generated-By',
-    b'"Last-Translator',
-    b'"Language-Team',
-    b'"Report-Msgid',
-)
-"""Header lines that change without the messages changing."""
+    write_po(buffer, plain(catalog), width=120, sort_output=True)
+    return buffer.getvalue()
 
 
 def mo_bytes(catalog: Catalog) -> bytes:
     """A catalogue as programs read it."""
     buffer = io.BytesIO()
-    write_mo(buffer, read_po(io.BytesIO(po_bytes(catalog)), locale=catalog.locale, domain=DOMAIN))
+    write_mo(buffer, plain(catalog))
     return buffer.getvalue()
+
+
+class PlainCatalog(Catalog):
+    """A catalogue whose header holds no dates and no versions: equal messages give equal bytes."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:
+        """The header lines that programs need."""
+        return [(name, value) for name, value in super().mime_headers if name in HEADERS]
+
+
+def plain(catalog: Catalog) -> PlainCatalog:
+    """The same messages under a plain header."""
+    bare = PlainCatalog(locale=catalog.locale, domain=DOMAIN, header_comment="# Sunward messages.", fuzzy=False)
+    for message in catalog:
+        if message.id:
+            bare.add(message.id, message.string)
+    return bare
 
 
 def outputs() -> dict[Path, bytes]:

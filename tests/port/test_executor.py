@@ -24,6 +24,7 @@ from sunward.ports import Launch, Run
 
 WAIT_S = 20.0
 STEP_S = 0.01
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 COUNTER_JOB = """
     import os, pathlib, signal, sys, time
@@ -45,7 +46,7 @@ COUNTER_JOB = """
 def order(lease: str = "job-a.1", units: int = 1, checkpoint_units: int = 0) -> LeaseOrder:
     return LeaseOrder(
         lease=lease,
-        job=lease.split(".")[0],
+        job=lease.split(".", maxsplit=1)[0],
         attempt=int(lease.split(".")[1]),
         pool="s/L40S",
         gpus=1,
@@ -59,7 +60,9 @@ def order(lease: str = "job-a.1", units: int = 1, checkpoint_units: int = 0) -> 
     )
 
 
-def launch_of(root: Path, script: str, *, env: dict[str, str] | None = None, mark: str = "", **changes: object) -> Launch:
+def launch_of(
+    root: Path, script: str, *, env: dict[str, str] | None = None, mark: str = "", **changes: object
+) -> Launch:
     made = order(**changes)
     folder = root / made.lease
     (folder / "work").mkdir(parents=True, exist_ok=True)
@@ -327,8 +330,8 @@ def test_a_job_dies_with_its_agent(cage: Sandbox | None, tmp_path: Path) -> None
 
 def test_a_new_executor_ends_what_outlived_the_old_one(tmp_path: Path) -> None:
     root = tmp_path.resolve()
-    stray = subprocess.Popen(["sleep", "60"], env={"SUNWARD_CHECKPOINT": f"{root}/job-a.1/checkpoint"})
-    other = subprocess.Popen(["sleep", "60"], env={"SUNWARD_CHECKPOINT": f"{root}-other/job-a.1/checkpoint"})
+    stray = subprocess.Popen(SLEEP, env={"SUNWARD_CHECKPOINT": f"{root}/job-a.1/checkpoint"})
+    other = subprocess.Popen(SLEEP, env={"SUNWARD_CHECKPOINT": f"{root}-other/job-a.1/checkpoint"})
     try:
         EmbeddedExecutor(root, None)
         assert stray.wait(WAIT_S) == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""The Meter port: the modelled meter against integrals by hand, and NVML through its real bindings on a stub library."""
+"""The Meter port: the modelled meter against integrals by hand, NVML through its real bindings on a stub library."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from sunward.model.wire import JobContent
 _contents = tables.job_contents
 _tenants = tables.tenants
 _logs = tables.logs
+_held = tables.objects_held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,21 @@ class Contents:
             connection.execute(delete(_contents).where(_contents.c.job == job))
             connection.execute(delete(_logs).where(leases))
         self._drop_old_pages()
+
+    def hold(self, tenant: str, ref: str, digest: str) -> None:
+        """Note that a stored object belongs to a tenant; a later object under the same reference replaces it."""
+        statement = self.database.insert(_held)
+        upsert = statement.on_conflict_do_update(
+            index_elements=["tenant", "ref"], set_={"digest": statement.excluded.digest}
+        )
+        with self.database.writing() as connection:
+            connection.execute(upsert, {"tenant": tenant, "ref": ref, "digest": digest})
+
+    def held(self, tenant: str, ref: str) -> str | None:
+        """The object a tenant holds under a reference."""
+        query = select(_held.c.digest).where(_held.c.tenant == tenant, _held.c.ref == ref)
+        with self.database.reading() as connection:
+            return connection.scalar(query)
 
     def name_tenant(self, tenant: str, name: str) -> None:
         """Give a tenant a name, or another one."""

@@ -74,9 +74,9 @@ class EmbeddedExecutor:
             return
         folder = launch.folder.resolve()
         if not folder.is_relative_to(self._root):
-            raise InputError(f"attempt folder {folder} is not below {self._root}", code="SW-130")
+            raise InputError(f"attempt folder {folder} is not below {self._root}", code="SW-501")
         if not launch.content.command:
-            raise InputError(f"lease {launch.order.lease} has no command; submit the job with one", code="SW-131")
+            raise InputError(f"lease {launch.order.lease} has no command; submit the job with one", code="SW-502")
         for name in WRITABLE:
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._describe(launch, folder)

@@ -56,6 +56,11 @@ class Ingest:
             row = connection.execute(query.order_by(_batches.c.counter.desc()).limit(1)).one_or_none()
         return None if row is None else (row.counter, row.hash)
 
+    def batch(self, site: str, counter: int) -> StoredBatch | None:
+        """One batch of a site, if it was ever accepted."""
+        found = self._select(_in_order((_batches.c.site == site) & (_batches.c.counter == counter)))
+        return found[0] if found else None
+
     def unsealed(self, limit: int) -> tuple[StoredBatch, ...]:
         """Batches that no seal holds yet, by site and counter."""
         return self._select(_in_order(_batches.c.seal_sequence.is_(None)).limit(limit))
@@ -76,6 +81,11 @@ class Ingest:
             if fresh:
                 connection.execute(insert(_logs), {"lease": lease, "offset": end, "data": fresh})
         return end + len(fresh)
+
+    def log_end(self, lease: str) -> int:
+        """How far the log of a lease reaches."""
+        with self.database.reading() as connection:
+            return _log_end(connection, lease)
 
     def read_log(self, lease: str, after: int = 0, limit: int = 1 << 20) -> bytes:
         """At most `limit` bytes of a log from offset `after`; empty at its end."""

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from sunward.errors import InputError
 from sunward.model.identity import PoolId
 from sunward.model.site import PoolPower
-from sunward.units import MINUTE_MS
-
-WAKE_MS = 2 * MINUTE_MS
-"""From suspend-to-RAM to a ready driver, as servers with several GPUs need it; modelled."""
+from sunward.units import SECOND_MS
+from sunward.world.view import WAKE_S
 
 
 class ModelledPowerSwitch:
@@ -19,7 +17,7 @@ class ModelledPowerSwitch:
     It does not know leases: an awake container counts as idle here, and whoever holds leases tells which are busy.
     """
 
-    def __init__(self, pools: Mapping[str, int], wake_ms: int = WAKE_MS) -> None:
+    def __init__(self, pools: Mapping[str, int], wake_ms: int = WAKE_S * SECOND_MS) -> None:
         """`pools`: containers that exist per pool, all asleep at first."""
         self._exist = dict(pools)
         self._wake_ms = wake_ms
@@ -31,9 +29,9 @@ class ModelledPowerSwitch:
         Raises: InputError for an unknown pool or a count it does not have.
         """
         if pool not in self._exist:
-            raise InputError(f"no pool {pool} here", code="SW-136")
+            raise InputError(f"no pool {pool} here", code="SW-507")
         if not 0 <= count <= self._exist[pool]:
-            raise InputError(f"{pool} has {self._exist[pool]} containers, not {count}", code="SW-137")
+            raise InputError(f"{pool} has {self._exist[pool]} containers, not {count}", code="SW-508")
         ready = self._ready_ms[pool]
         del ready[count:]
         ready += [at_ms + self._wake_ms] * (count - len(ready))

@@ -45,6 +45,8 @@ class JobRow:
     site: str
     units: int
     updated_ms: int
+    first_sequence: int
+    """The journal record of its submission, where its public part stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ class SignedReceipt:
     digest: str
     body: bytes
     signature: str
+    sequence: int
+    """The journal record that made it final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,10 @@ class Queries:
 
     database: Database
 
-    def jobs_page(self, tenant: str | None = None, after: str = "", limit: int = 100) -> Page[JobRow]:
-        """Jobs, the newest first; all of them, or one tenant's.
+    def jobs_page(
+        self, tenant: str | None = None, after: str = "", limit: int = 100, state: str | None = None
+    ) -> Page[JobRow]:
+        """Jobs, the newest first; all of them, or one tenant's, or those in one state.
 
         Raises: InputError for a cursor that no page gave.
         """
@@ -100,6 +106,8 @@ class Queries:
         query = select(tables.jobs).order_by(*(column.desc() for column in key)).limit(limit + 1)
         if tenant is not None:
             query = query.where(_jobs.tenant == tenant)
+        if state is not None:
+            query = query.where(_jobs.state == state)
         if after:
             query = query.where(tuple_(*key) < tuple_(*_numbers(after, 2)))
         rows = self._all(query)
@@ -195,12 +203,19 @@ def _cursor(rows: list[Any], limit: int, *key: str) -> str:
 
 def _receipts() -> Select[Any]:
     columns = tables.receipts.c
-    return select(columns.job, columns.epoch, columns.digest, columns.body, columns.signature)
+    return select(columns.job, columns.epoch, columns.digest, columns.body, columns.signature, columns.sequence)
 
 
 def _signed(row: Any) -> SignedReceipt:  # noqa: ANN401  a row's columns are known to the database only
     body = row.body.encode()
-    return SignedReceipt(job=row.job, epoch=row.epoch, digest=row.digest, body=body, signature=row.signature)
+    return SignedReceipt(
+        job=row.job,
+        epoch=row.epoch,
+        digest=row.digest,
+        body=body,
+        signature=row.signature,
+        sequence=row.sequence,
+    )
 
 
 def _job_row(row: Any) -> JobRow:  # noqa: ANN401  as above
@@ -213,6 +228,7 @@ def _job_row(row: Any) -> JobRow:  # noqa: ANN401  as above
         site=row.site,
         units=row.units,
         updated_ms=row.updated_ms,
+        first_sequence=row.first_sequence,
     )
 
 

@@ -14,7 +14,7 @@ from sunward.adapters.database import Database, open_database
 from sunward.adapters.ingest_sql import Ingest, mark_sealed
 from sunward.adapters.projections import Row, Sign, rows_of, write_rows
 from sunward.adapters.queries import Queries
-from sunward.errors import ConflictError, InvariantError
+from sunward.errors import ConflictError, InvariantError, NotFoundError
 from sunward.model.chain import record_hash
 from sunward.model.commands import Command
 from sunward.model.events import Event, ReadingsSealed, read_event
@@ -121,6 +121,14 @@ class SqlStore:
             if len(rows) < READ_CHUNK:
                 return
             after = rows[-1].sequence
+
+    def record(self, sequence: int) -> Recorded:
+        """One recorded event. Raises: NotFoundError."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(tables.journal).where(tables.journal.c.sequence == sequence)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"the journal has no record {sequence}")
+        return _recorded(row)
 
     def save_snapshot(self, sequence: int, blob: bytes) -> None:
         """Keep the state after event `sequence`, and drop all but the newest snapshots."""

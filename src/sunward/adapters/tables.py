@@ -195,6 +195,14 @@ job_contents = Table(
     Column("commitment", WORD, nullable=False),
 )
 
+objects_held = Table(
+    "objects_held",
+    metadata,
+    Column("tenant", WORD, primary_key=True),
+    Column("ref", WORD, primary_key=True),
+    Column("digest", WORD, nullable=False),
+)
+
 # Who may do what, and who did. Times are machine time.
 
 tokens = Table(

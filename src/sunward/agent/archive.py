@@ -38,7 +38,7 @@ def unpack(source: Path, folder: Path) -> None:
         with tarfile.open(source) as archive:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as reason:
-        raise InputError(f"cannot unpack the archive: {reason}; pack the folder again", code="SW-132") from None
+        raise InputError(f"cannot unpack the archive: {reason}; pack the folder again", code="SW-503") from None
 
 
 def is_empty(folder: Path) -> bool:
@@ -60,7 +60,7 @@ def _add(archive: tarfile.TarFile, descriptor: int, name: str, stored: str, *, l
         elif stat.S_ISREG(status.st_mode):
             _add_file(archive, descriptor, name, entry)
     except OSError as reason:
-        raise InputError(f"cannot pack {stored}: {reason}", code="SW-133") from None
+        raise InputError(f"cannot pack {stored}: {reason}", code="SW-504") from None
 
 
 def _add_file(archive: tarfile.TarFile, descriptor: int, name: str, entry: tarfile.TarInfo) -> None:

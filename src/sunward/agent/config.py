@@ -17,6 +17,7 @@ from sunward.model.identity import SiteId, TenantId, ZoneId, pool_id
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import ML_PER_L, PPM
 from sunward.world.catalogue import load
+from sunward.world.view import WAKE_S
 
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
@@ -61,7 +62,7 @@ class AgentConfig:
     """Modelled site meter: facility over IT energy times a million; 0 = the site has none."""
     trusted: bool = False
     """Run the owner's own jobs without a sandbox where none is available."""
-    wake_s: int = 120
+    wake_s: int = WAKE_S
     """Grid time from asleep to ready; modelled."""
     grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
@@ -87,7 +88,7 @@ def load_config(folder: Path, overrides: Mapping[str, object] | None = None) -> 
     try:
         told = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-        raise InputError(f"{path}: {reason}", code="SW-140") from None
+        raise InputError(f"{path}: {reason}", code="SW-510") from None
     told |= {name: value for name, value in (overrides or {}).items() if value is not None}
     told["folder"] = str(folder)
     _refuse_unknown(told, AgentConfig, str(path))
@@ -97,7 +98,7 @@ def load_config(folder: Path, overrides: Mapping[str, object] | None = None) -> 
     try:
         config = decode(encode(told), AgentConfig)
     except InputError as reason:
-        raise InputError(f"{path}: {reason.message}", code="SW-140") from None
+        raise InputError(f"{path}: {reason.message}", code="SW-510") from None
     _check(config, str(path))
     return config
 
@@ -140,7 +141,7 @@ def pool_specs(config: AgentConfig, site: str) -> tuple[PoolSpec, ...]:
     models = [spec.gpu_model for spec in specs]
     devices_all = [device for spec in specs for device in spec.devices]
     if len(set(models)) < len(models) or len(set(devices_all)) < len(devices_all):
-        raise InputError("pools: name each GPU model and each device once", code="SW-142")
+        raise InputError("pools: name each GPU model and each device once", code="SW-512")
     return tuple(specs)
 
 
@@ -150,9 +151,9 @@ def check_admission(config: AgentConfig, *, sandboxed: bool) -> None:
     Raises: InputError.
     """
     if config.admission is Admission.ANYONE:
-        raise InputError("admission `anyone` needs gVisor or a VM, which this agent lacks; use `known`", code="SW-143")
+        raise InputError("admission `anyone` needs gVisor or a VM, which this agent lacks; use `known`", code="SW-513")
     if not sandboxed and config.admission is not Admission.OWN:
-        raise InputError("without a sandbox only own jobs may run; set admission to `own`", code="SW-143")
+        raise InputError("without a sandbox only own jobs may run; set admission to `own`", code="SW-513")
 
 
 def _refuse_unknown(told: object, kind: type, where: str) -> None:
@@ -160,7 +161,7 @@ def _refuse_unknown(told: object, kind: type, where: str) -> None:
     unknown = sorted(set(told) - known) if isinstance(told, dict) else []
     if unknown:
         raise InputError(
-            f"{where}: unknown setting `{unknown[0]}`; known are {', '.join(sorted(known))}", code="SW-141"
+            f"{where}: unknown setting `{unknown[0]}`; known are {', '.join(sorted(known))}", code="SW-511"
         )
 
 
@@ -181,7 +182,7 @@ def _check(config: AgentConfig, where: str) -> None:
     }
     for wanted, wrong in problems.items():
         if wrong:
-            raise InputError(f"{where}: {wanted}", code="SW-140")
+            raise InputError(f"{where}: {wanted}", code="SW-510")
 
 
 def _uncounted(pool: PoolConfig) -> bool:

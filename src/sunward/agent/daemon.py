@@ -198,7 +198,7 @@ class Agent:
         # After a step back of grid time the chain goes on where it ended: time is never signed twice.
         self._last_ms = now_ms = max(now_ms, head.t1_ms)
         if self._config.meter == "nvml" and self._clock.mapping.speed != 1:
-            raise InputError("measured energy needs grid time at machine speed; use the modelled meter", code="SW-144")
+            raise InputError("measured energy needs grid time at machine speed; use the modelled meter", code="SW-514")
         meter = _meter(self._config, self._pools, head.counters_j, now_ms)
         self._recorder = Recorder(self._membership.site, self._boot, meter, self._outbox, self._key, now_ms)
 
@@ -299,7 +299,7 @@ def _isolation(config: AgentConfig) -> Sandbox | str:
     nodes = {device.uuid: (device.node,) for device in nvml_devices()} if config.meter == "nvml" else {}
     found = sandbox.find(nodes)
     if isinstance(found, str) and not config.trusted:
-        raise InputError(f"{found}; install it, or run only your own jobs with --trusted", code="SW-145")
+        raise InputError(f"{found}; install it, or run only your own jobs with --trusted", code="SW-515")
     return found
 
 

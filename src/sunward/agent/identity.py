@@ -38,7 +38,7 @@ def load_key(folder: Path) -> Ed25519PrivateKey:
     try:
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
     except ValueError:
-        raise InputError(f"{path} is not an Ed25519 key of 32 bytes; restore it from a copy", code="SW-134") from None
+        raise InputError(f"{path} is not an Ed25519 key of 32 bytes; restore it from a copy", code="SW-505") from None
 
 
 def public_key(key: Ed25519PrivateKey) -> str:
@@ -53,7 +53,7 @@ def load_membership(folder: Path) -> Membership:
     """
     path = folder / MEMBERSHIP_FILE
     if not path.exists():
-        raise NotFoundError(f"{folder} is not enrolled; run `sunward join` with a token first", code="SW-135")
+        raise NotFoundError(f"{folder} is not enrolled; run `sunward join` with a token first", code="SW-506")
     return decode(path.read_bytes(), Membership)
 
 

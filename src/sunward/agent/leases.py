@@ -122,7 +122,7 @@ class LeaseKeeper:
         named = {order.lease: order for order in orders.leases}
         unknown = [order.action for order in orders.leases if order.action not in ORDERED]
         if unknown:
-            raise InputError(f"unknown order {unknown[0]!r}; upgrade this agent", code="SW-138")
+            raise InputError(f"unknown order {unknown[0]!r}; upgrade this agent", code="SW-509")
         self._version = orders.version
         for lease, held in self._held.items():
             if held.stage is not Stage.ENDED:

@@ -15,10 +15,25 @@ import httpx
 from sunward.cli.text import _
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.codec import decode, encode
-from sunward.model.plan import Assignment, AwakeTarget, Unplaced
-from sunward.model.receipt import EpochStatement, Receipt
+from sunward.model.receipt import EpochStatement
 from sunward.model.request import JobRequest, JobView, Problem, Quote, SiteView, Submitted
 from sunward.model.wire import ClockMapping, JournalHead
+from sunward.service.records import (
+    AccountView,
+    DepositMade,
+    DepositRequest,
+    Enrolment,
+    EnrolmentRequest,
+    EntryPage,
+    EpochClosed,
+    GridView,
+    HistoryLine,
+    JobPage,
+    JournalPage,
+    PlanView,
+    ReceiptView,
+    Stored,
+)
 from sunward.verification.bundle import RecordedEvent
 
 T = TypeVar("T")
@@ -32,112 +47,12 @@ REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPage:
-    """Some jobs, and where the next page starts."""
-
-    jobs: tuple[JobView, ...]
-    next: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLine:
-    """One change of a job's state."""
-
-    at_ms: int
-    state: str
-    reason: str
-    detail: str
-    site: str
-    units: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LogPart:
     """Log bytes from an offset, where the next part starts, and whether the log can still grow."""
 
     text: bytes
     next_offset: int
     final: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedReceipt:
-    """A receipt with the service's signature; provisional until its epoch closes."""
-
-    receipt: Receipt
-    signature: str
-    final: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantiles:
-    """Hourly p10, p50 and p90."""
-
-    p10: tuple[int, ...]
-    p50: tuple[int, ...]
-    p90: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridView:
-    """The hours ahead in one zone."""
-
-    zone: str
-    name: str
-    start_ms: int
-    carbon_mg_per_kwh: Quantiles
-    price_usd_micro_per_kwh: Quantiles
-    source: str
-    quality: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanView:
-    """All that is planned now, as far as the caller may see it."""
-
-    based_on: int
-    at_ms: int
-    assignments: tuple[Assignment, ...]
-    unplaced: tuple[Unplaced, ...]
-    awake: tuple[AwakeTarget, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """A one-time token with which a site joins."""
-
-    token: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochClosed:
-    """The epoch that was closed, and the journal that holds it."""
-
-    epoch: int
-    journal: JournalHead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalPage:
-    """Some journal records, in order."""
-
-    records: tuple[RecordedEvent, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountView:
-    """What a tenant has."""
-
-    tenant: str
-    balance_wei: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deposit:
-    """A balance after a deposit."""
-
-    balance_wei: int
-    journal: JournalHead
 
 
 class ApiClient:
@@ -150,7 +65,7 @@ class ApiClient:
     def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise InputError(
-                _("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-311"
+                _("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-611"
             )
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
@@ -173,7 +88,7 @@ class ApiClient:
         return _read(self._post("/v1/jobs", request), Submitted)
 
     def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:
-        """The caller's jobs, oldest first; at most `limit` when it is not 0."""
+        """The caller's jobs, newest first; at most `limit` when it is not 0."""
         found: list[JobView] = []
         after = ""
         while True:
@@ -209,9 +124,9 @@ class ApiClient:
         with self._stream(f"/v1/jobs/{job}/output") as reply:
             target.writelines(reply.iter_bytes(CHUNK_BYTES))
 
-    def receipt(self, job: str) -> SignedReceipt:
+    def receipt(self, job: str) -> ReceiptView:
         """The receipt of a job."""
-        return _read(self._get(f"/v1/jobs/{job}/receipt"), SignedReceipt)
+        return _read(self._get(f"/v1/jobs/{job}/receipt"), ReceiptView)
 
     def bundle(self, job: str) -> bytes:
         """All that the offline check of a receipt needs, as JSON."""
@@ -220,7 +135,11 @@ class ApiClient:
     def put_object(self, file: Path) -> str:
         """Store a file; its digest."""
         with file.open("rb") as source:
-            return _read(self._send("PUT", "/v1/objects", content=source.read()), dict[str, str])["digest"]
+            return _read(self._send("PUT", "/v1/objects", content=source.read()), Stored).digest
+
+    def read_object(self, digest: str) -> bytes:
+        """A stored file."""
+        return self._get(f"/v1/objects/{digest}").content
 
     def grid(self, zone: str, hours: int) -> GridView:
         """The hours ahead in a zone."""
@@ -232,7 +151,7 @@ class ApiClient:
 
     def enrol(self, note: str) -> Enrolment:
         """A one-time token for a new site."""
-        return _read(self._post("/v1/enrolments", {"note": note}), Enrolment)
+        return _read(self._post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
 
     def plan(self) -> PlanView:
         """The present plan."""
@@ -265,9 +184,24 @@ class ApiClient:
         """The caller's account."""
         return _read(self._get("/v1/account"), AccountView)
 
-    def deposit(self, amount_usd: float) -> Deposit:
+    def deposit(self, amount_usd: float) -> DepositMade:
         """Test money from the local faucet."""
-        return _read(self._post("/v1/account/deposits", {"amount_usd": amount_usd}), Deposit)
+        return _read(self._post("/v1/account/deposits", DepositRequest(amount_usd=amount_usd)), DepositMade)
+
+    def balances(self) -> dict[str, str]:
+        """Wei by account, and their `total`."""
+        return _read(self._get("/v1/ledger/balances"), dict[str, str])
+
+    def entries(self, account: str = "", after: str = "", limit: int = PAGE) -> EntryPage:
+        """Some postings of the ledger, of one account or of all."""
+        return _read(self._get("/v1/ledger/entries", account=account, after=after, limit=limit), EntryPage)
+
+    def healthy(self) -> bool:
+        """Whether the service answers and is well."""
+        try:
+            return self._get("/healthz").is_success
+        except SourceError:
+            return False
 
     def clock(self) -> ClockMapping:
         """The service's grid clock."""
@@ -315,7 +249,7 @@ class ApiClient:
 
     def _unreachable(self, reason: httpx.TransportError) -> SourceError:
         line = _("the service at {url} cannot be reached ({reason})")
-        return SourceError(line.format(url=self.url, reason=str(reason) or type(reason).__name__), code="SW-340")
+        return SourceError(line.format(url=self.url, reason=str(reason) or type(reason).__name__), code="SW-640")
 
 
 def _read(reply: httpx.Response, kind: type[T]) -> T:
@@ -327,7 +261,7 @@ def _read(reply: httpx.Response, kind: type[T]) -> T:
 
 def _not_understood(what: str) -> SourceError:
     line = _("the service's answer is not understood ({what})")
-    return SourceError(line.format(what=what), transient=False, code="SW-342")
+    return SourceError(line.format(what=what), transient=False, code="SW-642")
 
 
 def _refusal(reply: httpx.Response) -> InputError | SourceError:
@@ -336,7 +270,7 @@ def _refusal(reply: httpx.Response) -> InputError | SourceError:
         problem = decode(reply.content, Problem)
     except InputError:
         line = _("the service answered {status} without a reason").format(status=reply.status_code)
-        return SourceError(line, transient=reply.is_server_error, code="SW-341")
+        return SourceError(line, transient=reply.is_server_error, code="SW-641")
     if reply.is_server_error:
         return SourceError(problem.detail, code=problem.code)
     return REFUSALS.get(reply.status_code, InputError)(problem.detail, code=problem.code)

@@ -19,7 +19,7 @@ from sunward.cli.commands.network import account, epoch, site
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.submit import submit
-from sunward.cli.reasons import ERRORS, REMEDIES, translated, word
+from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
 from sunward.cli.text import LANGUAGES, _, choose, language_of, speaks_english
 from sunward.errors import InputError, InvariantError, SourceError, SunwardError
@@ -29,7 +29,7 @@ EXIT_INPUT = 2
 EXIT_SOURCE = 3
 EXIT_INTERRUPTED = 130
 HOME = "~/.sunward"
-OWN_CODES = "SW-3"
+OWN_CODES = "SW-6"
 """Codes raised by the command line itself, whose messages are already in the chosen language."""
 
 
@@ -77,12 +77,12 @@ def described(error: click.ClickException | SunwardError | OSError) -> tuple[str
     if isinstance(error, SunwardError):
         code, message = error.code, translated(error.message)
         if message == error.message and not code.startswith(OWN_CODES) and not speaks_english():
-            message = f"{word(ERRORS, code)}: {message}" if code in ERRORS else message
+            message = f"{_(ERRORS.get(code) or ERRORS[type(error).code])}: {message}"
     elif isinstance(error, OSError):
-        code = "SW-312"
+        code = "SW-612"
         message = _("cannot use {file}: {reason}").format(file=error.filename or "?", reason=error.strerror or error)
     else:
-        code, message = "SW-300", error.format_message()
+        code, message = "SW-600", error.format_message()
         if isinstance(error, click.UsageError) and error.ctx is not None:
             message = f"{message.rstrip('.')} " + _("(see {command} --help)").format(command=error.ctx.command_path)
     return code, " ".join(message.split())
@@ -94,7 +94,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
         ctx.exit()
 
 
-@group(cls=Root, invoke_without_command=True)
+@group(cls=Root, name="sunward", invoke_without_command=True)
 @option("--lang", type=click.Choice(LANGUAGES), help="Language of all text; else SUNWARD_LANG, LC_ALL or LANG.")
 @option(
     "--home",

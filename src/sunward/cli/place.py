@@ -26,7 +26,7 @@ def origin_zone(environ: Mapping[str, str], localtime: Path = LOCALTIME) -> str:
         return zones[0]
     some = _(", such as {zones}").format(zones=", ".join(zones[:5])) if zones else ""
     line = _("your grid zone is not known; give --zone or set SUNWARD_ZONE (`sunward catalog zones` lists them{some})")
-    raise InputError(line.format(some=some), code="SW-303")
+    raise InputError(line.format(some=some), code="SW-603")
 
 
 def _linked(localtime: Path) -> str:

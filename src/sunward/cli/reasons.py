@@ -163,14 +163,16 @@ ERRORS = {
     "SW-109": N_("it contradicts the present state"),
     "SW-200": N_("an outside source failed"),
 }
-"""By code: what a message from below the command line is about. Shown before the message where the user
-does not read English; messages of the command line itself (SW-3xx) are whole in every language.
+"""By code: what a message from below the command line is about; a code that is not here counts as its class's.
+
+Shown before a message of unknown form where the user does not read English; messages of the command line itself
+(SW-6xx) are whole in every language.
 """
 
 REMEDIES = {
-    "SW-340": N_("start one with `sunward up`, or name another with --url"),
-    "SW-341": N_("try again in a moment; if it stays, look at the service's log"),
-    "SW-342": N_("use the same version of sunward on both sides"),
+    "SW-640": N_("start one with `sunward up`, or name another with --url"),
+    "SW-641": N_("try again in a moment; if it stays, look at the service's log"),
+    "SW-642": N_("use the same version of sunward on both sides"),
 }
 
 
@@ -193,6 +195,17 @@ FROM_BELOW = (
     N_("unknown GPU '{name}'; {count} are known, such as {some}"),
     N_("there is no open job {job}"),
     N_("job {job} has ended already"),
+    N_("the escrow needs {needed} wei and the account holds {held}; deposit more with `sunward account deposit`"),
+    N_("gpus, units, length and escrow must be at least 1"),
+    N_("a pausable job must say how many units of work it has (--units)"),
+    N_("the deadline has passed; name a later one"),
+    N_("site {site} is not enrolled"),
+    N_(
+        "the provider can read this job's code and data; "
+        "figures are expected, and what is metered is paid, at most the escrow"
+    ),
+    N_("send a valid token as `Authorization: Bearer …`; this one is missing, unknown or expired"),
+    N_("this needs a token of role {need}"),
 )
 """Sentences that the stages and the service write in English, with their figures in place."""
 

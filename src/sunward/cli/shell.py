@@ -60,7 +60,7 @@ class Shell:
         url = self.url or (stored.url if stored else "")
         if not url:
             raise SourceError(
-                _("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-340"
+                _("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-640"
             )
         own = stored is not None and stored.url.rstrip("/") == url.rstrip("/")
         token = self.token or (stored.token(role) if own and stored else "")
@@ -75,13 +75,13 @@ class Shell:
             return None
         except OSError as reason:
             raise InputError(
-                _("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-310"
+                _("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-610"
             ) from None
         try:
             return decode(raw, Credentials)
         except InputError as reason:
             line = _("{file} is damaged ({reason}); delete it and run `sunward up` again")
-            raise InputError(line.format(file=file, reason=reason.message), code="SW-310") from None
+            raise InputError(line.format(file=file, reason=reason.message), code="SW-610") from None
 
 
 pass_shell = click.make_pass_decorator(Shell)
@@ -192,7 +192,7 @@ def command(*, cls: type[Command] = Command) -> Callable[[Callable[..., Any]], C
 
 def group(*, cls: type[Group] = Group, **settings: Any) -> Callable[[Callable[..., Any]], Group]:  # noqa: ANN401
     """A group of commands named after its function."""
-    return click.group(cls=cls, **settings)
+    return click.group(cls=cls, no_args_is_help=False, **settings)
 
 
 def commands_of(root: click.Command) -> Sequence[click.Command]:

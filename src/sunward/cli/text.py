@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from gettext import gettext as _
 from gettext import ngettext
 from importlib import resources
+from itertools import pairwise
 
 __all__ = [
     "CLICK_MESSAGES",
@@ -41,14 +42,13 @@ def language_of(args: Sequence[str], environ: Mapping[str, str]) -> str:
     """The language asked for by `--lang`, else by the environment; English unless Korean is asked.
 
     Read before the command line is parsed, so that help and parse errors speak it too; a wrong value of
-    `--lang` is left to the parser to refuse.
+    `--lang` is left to the parser to refuse, in the language of the environment.
     """
     before_command = args[: args.index("--")] if "--" in args else args
-    for index, word in enumerate(before_command):
-        if word == "--lang" and index + 1 < len(before_command):
-            return _nearest(before_command[index + 1])
-        if word.startswith("--lang="):
-            return _nearest(word.partition("=")[2])
+    for word, value in pairwise([*before_command, ""]):
+        asked = value if word == "--lang" else word.removeprefix("--lang=")
+        if word.startswith("--lang") and asked in LANGUAGES:
+            return asked
     wish = next((environ[name] for name in VARIABLES if environ.get(name)), "")
     return _nearest(wish)
 

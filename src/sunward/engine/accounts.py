@@ -17,7 +17,7 @@ from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micro
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES
-from sunward.world.state import World
+from sunward.world.state import QUALITIES, World
 from sunward.world.view import container_w, rates
 
 
@@ -33,6 +33,8 @@ class JobAccount:
     leased_ms: int
     seals: tuple[int, ...]
     sites: tuple[str, ...]
+    quality: Quality
+    """Worst of the readings; modelled where there are none."""
 
 
 def job_account(state: State, job: str) -> JobAccount:
@@ -61,12 +63,17 @@ def job_account(state: State, job: str) -> JobAccount:
         leased_ms=sum(_leased_ms(world, lease) for lease in leases),
         seals=tuple(sorted(seals)),
         sites=tuple(sorted(gpu_ms)),
+        quality=_worst_quality(world, leases) if hours else Quality.MODELLED,
     )
 
 
 def _leases_of(world: World, job: str) -> list[str]:
     attempts = int(world.jobs.ints["attempts"][world.jobs.row_of[job]])
     return [f"{job}.{attempt}" for attempt in range(1, attempts + 1)]
+
+
+def _worst_quality(world: World, leases: list[str]) -> Quality:
+    return QUALITIES[max(int(world.leases.ints["quality"][world.leases.row_of[lease]]) for lease in leases)]
 
 
 def _leased_ms(world: World, lease: str) -> int:
@@ -196,7 +203,7 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Rec
             attempts=world.jobs.objects["attempt_lines"][row],
             promises=_promises(account.spec, job_state, finished_ms),
             seals=account.seals,
-            energy_qualities=tuple(world.sites[site].reading_quality for site in account.sites),
+            energy_qualities=(account.quality,),
             overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
         )
     )

@@ -166,8 +166,10 @@ def _settle_job(turn: Turn, job: JobId, reason: str, detail: str) -> None:
     if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
         turn.move_job(job, JobState.FAILED, "failed", detail=detail)
         return
-    turn.move_job(job, after_loss(bool(jobs.objects["checkpoint"][row])), reason, detail=detail)
-    if reason in ("moving", "waiting"):
+    planned = reason in ("moving", "waiting")
+    then = JobState.SUSPENDED if planned else after_loss(bool(jobs.objects["checkpoint"][row]))
+    turn.move_job(job, then, reason, detail=detail)
+    if planned:
         # The plan that suspended it says where it goes on; a container may already be free there.
         turn.look_later([job])
     else:

@@ -22,7 +22,7 @@ from sunward.settlement.entries import deposit
 from sunward.signals import climatology
 from sunward.units import PPM
 from sunward.world import catalogue
-from sunward.world.state import Site
+from sunward.world.state import QUALITIES, Site
 
 
 def network_started(turn: Turn, payload: NetworkStarted) -> None:
@@ -126,6 +126,13 @@ def check_site_known(state: State, site: str) -> None:
 
 def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
     """Add sealed energy to leases and sites."""
-    turn.world.add_energy(payload.leases, turn.world.sequence)
+    world = turn.world
+    world.add_energy(payload.leases, world.sequence)
+    worst = {seal.site: QUALITIES.index(seal.quality) for seal in payload.sites}
+    for lease in set(payload.leases.lease):
+        row = world.leases.row_of.get(lease)
+        if row is not None:
+            known = int(world.leases.ints["quality"][row])
+            world.leases.ints["quality"][row] = max(known, worst[world.leases.objects["site"][row]])
     for seal in payload.sites:
-        turn.world.seal_site(seal)
+        world.seal_site(seal)

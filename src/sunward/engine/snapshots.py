@@ -11,7 +11,6 @@ import msgspec
 
 from sunward.engine.state import State
 from sunward.model.codec import decode, encode
-from sunward.model.datum import Quality
 from sunward.model.events import NetworkStarted
 from sunward.model.plan import Assignment, AwakeTarget, Segment, Unplaced
 from sunward.model.receipt import AttemptLine
@@ -110,7 +109,6 @@ def _site_record(site: Site) -> dict[str, Any]:
     return plain | {
         "spec": encode(site.spec),
         "power": {pool: encode(power) for pool, power in sorted(site.power.items())},
-        "reading_quality": site.reading_quality.value,
     }
 
 
@@ -120,7 +118,6 @@ def _load_site(record: dict[str, Any]) -> Site:
         | {
             "spec": decode(record["spec"], SiteSpec),
             "power": {pool: decode(raw, PoolPower) for pool, raw in record["power"].items()},
-            "reading_quality": Quality(record["reading_quality"]),
         }
     )
 

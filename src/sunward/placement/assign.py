@@ -20,7 +20,7 @@ from sunward.placement.demand import Demand, Option, Run, price
 from sunward.placement.filter import is_fresh
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
-from sunward.placement.windows import cheapest, option_at, regret, roomy
+from sunward.placement.windows import option_at, regret, roomy
 from sunward.world.snapshot import BoolArray
 
 ROUNDS_MAX = 3
@@ -78,20 +78,17 @@ def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
         lost = regret(task.windows, found)
         pools = int(found.any(axis=1).sum())
         keys[job] = (-task.demand.gpus, pools, -(NO_SECOND if lost is None else lost), job)
-        starts[job] = best_per_pool(draft.fleet, task, found)
+        starts[job] = best_per_pool(task, found)
         draft.ideal[job] = best_option(draft.fleet, task, draft.board)
     return sorted(keys, key=keys.__getitem__), starts
 
 
-def best_per_pool(fleet: Fleet, task: Task, found: BoolArray) -> list[Option]:
+def best_per_pool(task: Task, found: BoolArray) -> list[Option]:
     """The cheapest start in one piece on each pool, cheapest first."""
-    best = []
-    for at in np.flatnonzero(found.any(axis=1)).tolist():
-        only = np.zeros_like(found)
-        only[at] = found[at]
-        place = cheapest(task.windows, only)
-        if place is not None:
-            best.append(option_at(fleet, task.demand, task.windows, *place))
+    total = np.where(found, task.windows.total, np.iinfo(np.int64).max)
+    slots = total.argmin(axis=1).tolist()
+    rows = np.flatnonzero(found.any(axis=1)).tolist()
+    best = [option_at(task.demand, task.windows, at, slots[at]) for at in rows]
     return sorted(best, key=lambda option: (option.total, option.runs[0].start_ms, option.runs[0].row))
 
 

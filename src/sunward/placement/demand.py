@@ -61,10 +61,12 @@ class Demand:
     remaining_ms: int
     limit_ms: int
     """The earlier of deadline and end of the last slot."""
+    delay_ms: IntArray
+    """(A, H) how much later than the slot a start there can be, because containers are waking until then."""
     loss_ms: IntArray
-    """(A, H) time lost before work goes on when the job's next start is at this slot: restart, wake."""
-    restart_loss_ms: IntArray
-    """(A, H) as `loss_ms`, for a start after a pause or a move that this very plan makes."""
+    """(A, H) time lost before work goes on when the job's next start is at this slot."""
+    start_run: IntArray
+    """(A, H) micro-USD of running through a slot from a start in it."""
     wake: IntArray
     """(A, H) micro-USD to wake what a start needs."""
     transfer: IntArray
@@ -103,9 +105,9 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         book[key] = slot_costs(fleet, *key)
     current = fleet.row.get(job.pool, NOWHERE)
     asleep = _to_wake(fleet, job, rows)
-    woken_ms = np.maximum(0, fleet.now_ms + fleet.pools.wake_ms[rows][:, None] - fleet.begin_ms) * (asleep > 0)
-    restart = woken_ms + fleet.policy.switch_ms
-    loss = woken_ms if is_fresh(job) else restart.copy()
+    woken_ms = fleet.now_ms + fleet.pools.wake_ms[rows][:, None]
+    delay = np.maximum(0, woken_ms - fleet.begin_ms) * (asleep > 0)
+    loss = np.full(delay.shape, 0 if is_fresh(job) else fleet.policy.switch_ms, dtype=np.int64)
     loss[rows == current] += unbanked_ms(job)
     loss[rows == current, 0] = 0
     return Demand(
@@ -115,8 +117,9 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         rate_ppm=fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)],
         remaining_ms=remaining_ms(job),
         limit_ms=min(spec.deadline_ms, fleet.end_ms),
+        delay_ms=delay,
         loss_ms=loss,
-        restart_loss_ms=restart,
+        start_run=_start_run(fleet, book[key], rows, delay),
         wake=to_integer(book[key].wake_one[rows] * asleep),
         transfer=_transfer_costs(fleet, spec.data_bytes, spec.carbon_price_usd_per_t)[rows],
         need_w=need_w(fleet, rows, spec.work_class, spec.gpus),
@@ -134,6 +137,12 @@ def _to_wake(fleet: Fleet, job: JobView, rows: IntArray) -> IntArray:
     if job.pool in fleet.row:
         asleep[rows == fleet.row[job.pool], 0] = 0
     return asleep
+
+
+def _start_run(fleet: Fleet, costs: SlotCosts, rows: IntArray, delay_ms: IntArray) -> IntArray:
+    used = np.maximum(fleet.usable_ms - delay_ms, 0)
+    run: IntArray = share(costs.terms[:, rows], used, fleet.usable_ms).sum(axis=0)
+    return run
 
 
 def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int) -> IntArray:

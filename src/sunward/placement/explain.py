@@ -46,7 +46,7 @@ def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assign
     """A chosen option with its reasons; `board` holds every other job but not this one."""
     demand = task.demand
     priced = price(fleet, demand, option.runs)
-    rivals = _rivals(fleet, task, board)
+    rivals = _rivals(task, board)
     return Assignment(
         job=demand.job.spec.job,
         revision=demand.job.revision,
@@ -96,27 +96,27 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
         return "only_site"
     if demand.current != NOWHERE and any(run.row != demand.current for run in option.runs):
         return "moving"
-    if first.start_ms > fleet.now_ms:
+    if first.first > 0:
         return "waiting"
     later = np.arange(fleet.slots) > 0
     return "now" if (task.windows.possible & later).any() else "deadline"
 
 
-def _rivals(fleet: Fleet, task: Task, board: Board) -> _Rivals:
+def _rivals(task: Task, board: Board) -> _Rivals:
     found = roomy(task.windows, board.open(task.demand))
-    per_pool = tuple(best_per_pool(fleet, task, found))
+    per_pool = tuple(best_per_pool(task, found))
     starts = found.any(axis=0)
     if not starts.any():
         return _Rivals(None, is_now=False, per_pool=per_pool)
     slot = int(starts.argmax())
-    return _Rivals(_best_at(fleet, task, found, slot), is_now=slot == 0, per_pool=per_pool)
+    return _Rivals(_best_at(task, found, slot), is_now=slot == 0, per_pool=per_pool)
 
 
-def _best_at(fleet: Fleet, task: Task, found: BoolArray, slot: int) -> Option | None:
+def _best_at(task: Task, found: BoolArray, slot: int) -> Option | None:
     only = np.zeros_like(found)
     only[:, slot] = found[:, slot]
     place = cheapest(task.windows, only)
-    return None if place is None else option_at(fleet, task.demand, task.windows, *place)
+    return None if place is None else option_at(task.demand, task.windows, *place)
 
 
 def _saves_ppm(fleet: Fleet, task: Task, rivals: _Rivals, carbon_mg: int) -> int:

@@ -61,7 +61,7 @@ def best_with_pauses(fleet: Fleet, demand: Demand, room: BoolArray, among: IntAr
     path = _path(demand, lattice, keep, rest)
     if path is None:
         return None
-    runs = _merge(fleet, lattice.rows, path)
+    runs = _merge(fleet, demand, among, path)
     return Option(runs, price(fleet, demand, runs).terms.total)
 
 
@@ -98,13 +98,14 @@ def _lattice(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, qua
     slots, rows = room.shape[1], demand.rows[among]
     usable, rate = fleet.usable_ms[:slots], demand.rate_ppm[among]
     run_cost = np.where(room, demand.costs.run[rows, :slots], np.inf)
-    woken = run_cost + demand.wake[among, :slots]
-    first_ms = usable - demand.loss_ms[among, :slots]
-    start_ms = usable - demand.restart_loss_ms[among, :slots]
+    woken = np.where(room, demand.start_run[among, :slots] + demand.wake[among, :slots], np.inf)
+    up_ms = usable - demand.delay_ms[among, :slots]
+    first_ms = up_ms - demand.loss_ms[among, :slots]
+    start_ms = up_ms - fleet.policy.switch_ms
     run_gain = _gain(np.broadcast_to(usable, room.shape), rate, quantum)
     first_gain = _gain(first_ms, rate, quantum)
     # A slot too short for one quantum cannot show progress; only a restart may use one up.
-    first_fits = (first_ms >= 0) & ((first_gain > 0) | (not is_fresh(demand.job)))
+    first_fits = (up_ms > 0) & (first_ms >= 0) & ((first_gain > 0) | (not is_fresh(demand.job)))
     return Lattice(
         rows=rows,
         site=fleet.pools.site[rows],
@@ -113,7 +114,7 @@ def _lattice(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, qua
         start_gain=_gain(start_ms, rate, quantum),
         first_gain=first_gain,
         run_cost=run_cost,
-        start_cost=np.where(start_ms >= 0, woken, np.inf),
+        start_cost=np.where((up_ms > 0) & (start_ms >= 0), woken, np.inf),
         first_cost=np.where(first_fits, woken, np.inf),
         transfer=demand.transfer[among, :slots].astype(np.float64),
     )
@@ -127,6 +128,7 @@ def _values(lattice: Lattice) -> tuple[FloatArray, FloatArray]:
     keep[slots] = rest[slots] = np.inf
     keep[slots, :, 0] = rest[slots, :, 0] = 0.0
     free_move = not lattice.transfer.any()
+    shared = len(np.unique(lattice.site)) < pools
     going = rest[slots]
     shifts: dict[bytes, IntArray] = {}
     for slot in reversed(range(slots)):
@@ -136,7 +138,8 @@ def _values(lattice: Lattice) -> tuple[FloatArray, FloatArray]:
         reached = start if free_move else start + lattice.transfer[:, slot, None]
         np.minimum(rest[slot + 1], reached.min(axis=0), out=rest[slot])
         if not free_move:
-            np.minimum(rest[slot], _best_at_site(start, lattice.site), out=rest[slot])
+            here = _best_at_site(start, lattice.site) if shared else start
+            np.minimum(rest[slot], here, out=rest[slot])
         going.take(_shift(shifts, lattice.run_gain[:, slot], width), out=keep[slot], mode="clip")
         keep[slot] += lattice.run_cost[:, slot, None]
         keep[slot, :, 0] = 0.0
@@ -155,8 +158,6 @@ def _shift(known: dict[bytes, IntArray], gain: IntArray, width: int) -> IntArray
 
 def _best_at_site(values: FloatArray, site: IntArray) -> FloatArray:
     """(K, W + 1) least value over the pools at the same site: the data is there already."""
-    if len(np.unique(site)) == len(site):
-        return values
     best = values.copy()
     for one in np.unique(site):
         best[site == one] = values[site == one].min(axis=0)
@@ -210,16 +211,17 @@ def _starts(ahead: FloatArray, left: int, gain: IntArray) -> FloatArray:
     return reached
 
 
-def _merge(fleet: Fleet, rows: IntArray, path: list[int]) -> tuple[Run, ...]:
+def _merge(fleet: Fleet, demand: Demand, among: IntArray, path: list[int]) -> tuple[Run, ...]:
     """Consecutive slots on one pool become one run that ends with its last slot."""
     runs: list[Run] = []
     for slot, at in enumerate(path):
         if at == PAUSED:
             continue
         end = int(fleet.begin_ms[slot] + fleet.usable_ms[slot])
-        row = int(rows[at])
+        row = int(demand.rows[among[at]])
         if runs and runs[-1].row == row and runs[-1].last == slot:
             runs[-1] = Run(row, runs[-1].start_ms, end, runs[-1].first, slot + 1)
         else:
-            runs.append(Run(row, int(fleet.begin_ms[slot]), end, slot, slot + 1))
+            start = int(fleet.begin_ms[slot] + demand.delay_ms[among[at], slot])
+            runs.append(Run(row, start, end, slot, slot + 1))
     return tuple(runs)

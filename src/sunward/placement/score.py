@@ -31,10 +31,10 @@ class SlotCosts:
 
     terms: IntArray
     """(5, P, H) micro-USD: energy, carbon, water, ask, risk."""
-    before: IntArray
-    """(5, P, H + 1) sums of `terms` over the slots before."""
     run: IntArray
     """(P, H) sum of the terms."""
+    before_run: IntArray
+    """(P, H + 1) sums of `run` over the slots before."""
     energy_j: IntArray
     """(P, H) facility energy."""
     carbon_mg: IntArray
@@ -63,13 +63,14 @@ def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_
             to_micro(facility_kwh * spread_usd * RISK_FRAC),
         ]
     )
-    before = np.zeros((*terms.shape[:2], fleet.slots + 1), dtype=np.int64)
-    np.cumsum(terms, axis=2, out=before[:, :, 1:])
+    run = terms.sum(axis=0)
+    before_run = np.zeros((run.shape[0], fleet.slots + 1), dtype=np.int64)
+    np.cumsum(run, axis=1, out=before_run[:, 1:])
     wake_kwh = (pools.wake_j * pools.overhead / units.J_PER_KWH)[:, None]
     return SlotCosts(
         terms=terms,
-        before=before,
-        run=terms.sum(axis=0),
+        run=run,
+        before_run=before_run,
         energy_j=to_integer(it_j * pools.overhead[:, None]),
         carbon_mg=to_integer(facility_kwh * fleet.carbon * units.MG_PER_G),
         wake_one=wake_kwh * (fleet.price + carbon_usd) * units.MICRO,

@@ -15,6 +15,8 @@ from sunward.world.snapshot import BoolArray, IntArray
 
 POOLS_PAUSED_MAX = 12
 """A job with pauses is searched on this many of its cheapest pools; the search is exact up to that many."""
+CELLS_PER_SLOT = 5_000
+"""What one step of the search with pauses costs besides its cells, counted in cells."""
 GREEN_PERCENT = 1
 """Greenness decides between options this near to the best (DESIGN §5)."""
 PERCENT = 100
@@ -36,7 +38,7 @@ def task_of(fleet: Fleet, demand: Demand) -> Task:
     effort = pools * fleet.slots
     if demand.pausable:
         quanta = -(-demand.remaining_ms // quantum_ms(demand.remaining_ms, fleet.slot_ms))
-        effort = min(pools, POOLS_PAUSED_MAX) * fleet.slots * quanta
+        effort = fleet.slots * (min(pools, POOLS_PAUSED_MAX) * quanta + CELLS_PER_SLOT)
     return Task(demand, windows_of(fleet, demand), effort)
 
 
@@ -58,7 +60,7 @@ def best_option(fleet: Fleet, task: Task, board: Board) -> Option | None:
 def _least(fleet: Fleet, task: Task, room: BoolArray) -> Option | None:
     found = roomy(task.windows, room)
     place = cheapest(task.windows, found)
-    whole = None if place is None else option_at(fleet, task.demand, task.windows, *place)
+    whole = None if place is None else option_at(task.demand, task.windows, *place)
     if not task.demand.pausable:
         return whole
     paused = best_with_pauses(fleet, task.demand, room, _cheapest_pools(task, room, found))

@@ -23,6 +23,7 @@ class Windows:
 
     total: IntArray
     """(A, H) score, micro-USD."""
+    start_ms: IntArray
     end_ms: IntArray
     last: IntArray
     """(A, H) first slot after the run."""
@@ -34,22 +35,28 @@ def windows_of(fleet: Fleet, demand: Demand) -> Windows:
     """Price every start of a job."""
     spec, rows = demand.job.spec, demand.rows
     run_ms = demand.fit.needed_ms[:, None] + demand.loss_ms
-    end = fleet.begin_ms + run_ms
-    possible = end <= demand.limit_ms
+    start = fleet.begin_ms + demand.delay_ms
+    end = start + run_ms
+    possible = (end <= demand.limit_ms) & (demand.delay_ms < fleet.usable_ms)
     if spec.budget_usd_micro:
         ask = fleet.ask_usd_micro[rows][:, None]
         possible &= price_usd_micro(ask, spec.gpus, run_ms) <= spec.budget_usd_micro
     last = np.where(possible, -(-(end - fleet.start_ms) // fleet.slot_ms), 1)
-    return Windows(total=_totals(fleet, demand, end, last), end_ms=end, last=last, possible=possible)
+    return Windows(
+        total=_totals(fleet, demand, run_ms, end, last), start_ms=start, end_ms=end, last=last, possible=possible
+    )
 
 
-def _totals(fleet: Fleet, demand: Demand, end: IntArray, last: IntArray) -> IntArray:
-    rows, tail = demand.rows[:, None], last - 1
-    start = np.arange(fleet.slots)
+def _totals(fleet: Fleet, demand: Demand, run_ms: IntArray, end: IntArray, last: IntArray) -> IntArray:
+    """(A, H) the slot of the start, the whole slots between, and the part of the last one."""
+    rows, tail, terms = demand.rows[:, None], last - 1, demand.costs.terms
+    second = np.arange(1, fleet.slots + 1)
+    within = run_ms <= fleet.usable_ms - demand.delay_ms
+    only = share(terms[:, demand.rows], np.where(within, run_ms, 0), fleet.usable_ms).sum(axis=0)
+    between = demand.costs.before_run[rows, np.maximum(tail, second)] - demand.costs.before_run[rows, second]
     used = np.clip(end - fleet.begin_ms[tail], 0, fleet.usable_ms[tail])
-    whole = demand.costs.before[:, rows, tail] - demand.costs.before[:, rows, start]
-    parts = share(demand.costs.terms[:, rows, tail], used, fleet.usable_ms[tail])
-    total: IntArray = (whole + parts).sum(axis=0) + demand.wake
+    rest = share(terms[:, rows, tail], used, fleet.usable_ms[tail]).sum(axis=0)
+    total: IntArray = np.where(within, only, demand.start_run + between + rest) + demand.wake
     moves = fleet.pools.site[demand.rows] != demand.current_site
     total += demand.transfer * moves[:, None]
     return total
@@ -73,11 +80,11 @@ def cheapest(windows: Windows, found: BoolArray) -> tuple[int, int] | None:
     return at, slot
 
 
-def option_at(fleet: Fleet, demand: Demand, windows: Windows, at: int, slot: int) -> Option:
+def option_at(demand: Demand, windows: Windows, at: int, slot: int) -> Option:
     """The option that starts at one slot of one of the job's pools."""
     run = Run(
         int(demand.rows[at]),
-        int(fleet.begin_ms[slot]),
+        int(windows.start_ms[at, slot]),
         int(windows.end_ms[at, slot]),
         slot,
         int(windows.last[at, slot]),

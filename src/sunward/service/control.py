@@ -6,7 +6,9 @@ Everything here runs on one event loop; only solving a plan leaves it, on an imm
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +23,7 @@ from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
-from sunward.errors import InvariantError, SourceError
+from sunward.errors import InputError, InvariantError, SourceError
 from sunward.model.chain import head_bytes
 from sunward.model.commands import Command, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
@@ -36,8 +38,9 @@ from sunward.model.events import (
     TimerFired,
 )
 from sunward.model.identity import SiteId
-from sunward.model.site import SiteOrders
+from sunward.model.site import LeaseReport, SiteOrders
 from sunward.model.wire import JournalHead, SyncRequest
+from sunward.service.hearing import checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.units import HOUR_MS, SECOND_MS, floor_to
 from sunward.world.view import take_snapshot
@@ -49,6 +52,8 @@ SNAPSHOT_EVERY = 20_000
 TICK_S = 0.02
 """Longest machine time between two looks at what is due, while grid time is accelerated."""
 IDLE_TICK_S = 1.0
+PLAN_REST_S = 0.05
+"""Machine time between two plans, so that a plan refused at commit never spins."""
 
 
 @dataclass(slots=True)
@@ -92,13 +97,20 @@ class ControlPlane:
         self.feeds = feeds
         self.key = key
         self.settings = settings
+        self.seed = hashlib.sha256(b"sunward-ids/1\n" + key.private_bytes_raw()).digest()
+        """Identifiers are minted from it: the same on every start, known to nobody else."""
         self.presence: dict[str, Presence] = {}
         self.plan_wanted = asyncio.Event()
         self.rejections = 0
         self.feed_failures = 0
         self.plans = 0
+        self.plan_s = 0.0
+        self.sealed_j = 0
+        """Energy sealed since the start, served and idle."""
         self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
         self._snapshot_at = 0
+        self._hour_ms = -1
         self.writer = self._load()
         self.intake = Intake(store, self.writer.state, clock)
 
@@ -128,13 +140,25 @@ class ControlPlane:
             raise InvariantError("the journal holds no mapping of the clocks")
         self.clock.set_mapping(mapping)
         now = self.clock.machine_ms()
-        self.presence = {site: Presence(now) for site in writer.state.world.sites}
+        # Agents that waited for orders when the last run ended are answered at once.
+        sequence = writer.state.world.sequence
+        self.presence = {site: Presence(now, orders_sequence=sequence) for site in writer.state.world.sites}
         self.plan_wanted.set()
         return writer
 
     def commit(self, payloads: Sequence[Payload], sealed: SealedBatches = ()) -> list[Outcome]:
-        """Record payloads now and act on their commands."""
-        outcomes = self.writer.commit(self.clock.grid_ms(), payloads, sealed)
+        """Record payloads now and act on their commands.
+
+        Raises: InvariantError when they could not be recorded (another leader, a failed database): the state
+            in memory is then ahead of the journal, so this process must end and load it anew.
+        """
+        if self.failure is None:
+            try:
+                outcomes = self.writer.commit(self.clock.grid_ms(), payloads, sealed)
+            except Exception as reason:  # noqa: BLE001  whatever it was, the state can no longer be trusted
+                self.fail(reason)
+        if self.failure is not None:
+            raise InvariantError(f"the control plane is stopping: {self.failure}") from self.failure
         for outcome in outcomes:
             for command in outcome.commands:
                 self._act(command, outcome.sequence)
@@ -149,6 +173,13 @@ class ControlPlane:
         if outcome.refused is not None:
             raise outcome.refused
         return outcome
+
+    def fail(self, reason: BaseException) -> None:
+        """End the service: `run` raises the first reason given."""
+        if self.failure is None:
+            log.critical("the control plane stops: %s: %s", type(reason).__name__, reason)
+            self.failure = reason
+            self.failed.set()
 
     def _act(self, command: Command, sequence: int) -> None:
         """Commands that the store has not already carried out by projecting them."""
@@ -172,7 +203,8 @@ class ControlPlane:
         """Have observations and forecasts of every zone in use; a failing source keeps the old ones, visibly."""
         try:
             events = signal_events(self.state.world, self.feeds, self.clock.grid_ms(), more)
-        except SourceError as reason:
+        except (SourceError, InputError) as reason:
+            # An InputError is a source too: a file of the operator's own that ends or lacks a zone.
             self.feed_failures += 1
             log.warning("signals: %s; planning goes on with what is known", reason)
             return
@@ -180,7 +212,12 @@ class ControlPlane:
             self.commit(events)
 
     def hear(self, site: SiteId, request: SyncRequest) -> None:
-        """Take in what an agent says."""
+        """Take in what an agent says.
+
+        Raises: InputError for what cannot be true of its site, ConflictError for files it has not stored;
+            then nothing is taken in.
+        """
+        request = checked(self.state, site, request, self.store.contents)
         now = self.clock.machine_ms()
         presence = self.presence.setdefault(site, Presence(now))
         presence.seen_machine_ms = now
@@ -191,15 +228,27 @@ class ControlPlane:
         if any(known.power.get(power.pool) != power for power in request.power):
             payloads.append(PowerReported(site=site, pools=request.power))
         news = tuple(report for report in request.reports if is_news(self.state, report))
+        for report in news:
+            if report.output:
+                self._keep_output(report)
         if news:
             payloads.append(LeasesReported(site=site, boot=request.boot, reports=news))
         if payloads:
             self.commit(payloads)
 
+    def _keep_output(self, report: LeaseReport) -> None:
+        """The engine forgets a job when its receipt is final; its results stay the tenant's."""
+        job = report.lease.rpartition(".")[0]
+        tenant = self.state.world.jobs.tenant(self.state.world.jobs.row_of[job])
+        self.store.contents.hold(tenant, output_ref(job), report.output)
+
     async def wait_for_orders(self, site: SiteId, version: int, wait_s: float) -> None:
-        """Return as soon as the site has orders newer than `version`, or after the wait."""
+        """Return as soon as the site has orders newer than `version`, or after the wait.
+
+        A version this journal has not reached comes from another journal: its orders mean nothing here.
+        """
         presence = self.presence[site]
-        if presence.orders_sequence > version:
+        if not presence.orders_sequence <= version <= self.state.world.sequence:
             return
         presence.changed.clear()
         try:
@@ -208,31 +257,44 @@ class ControlPlane:
             return
 
     async def run(self) -> None:
-        """Serve until cancelled; an error in any task is an error of all."""
+        """Serve until cancelled; an error in any task is an error of all.
+
+        Raises: whatever ended it, as it was first seen.
+        """
         self.ensure_signals()
+        tasks = [
+            asyncio.create_task(work())
+            for work in (self._keep_time, self._keep_planning, self._keep_sealing, self.failed.wait)
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_time())
-                group.create_task(self._keep_planning())
-                group.create_task(self._keep_sealing())
-        except BaseExceptionGroup as failed:
-            self.failure = failed
-            raise
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            error = task.exception()
+            if error is not None:
+                self.fail(error)
+        raise self.failure or InvariantError("a task of the control plane ended by itself")
 
     async def _keep_time(self) -> None:
-        """Fire timers when due, take signals every hour, notice silent agents, keep snapshots."""
-        hour_ms = floor_to(self.clock.grid_ms(), HOUR_MS)
+        """Look at what is due, again and again."""
         while True:
-            now_ms = self.clock.grid_ms()
-            if floor_to(now_ms, HOUR_MS) != hour_ms:
-                hour_ms = floor_to(now_ms, HOUR_MS)
-                self.ensure_signals()
-            due_ms = self.state.next_due_ms
-            if due_ms is not None and due_ms <= now_ms:
-                self.commit([TimerFired()])
-            self._notice_silence()
-            self._keep_snapshot()
+            self.tick()
             await asyncio.sleep(TICK_S if self.clock.mapping.speed > 1 else IDLE_TICK_S)
+
+    def tick(self) -> None:
+        """Fire timers when due, take signals every hour, notice silent agents, keep snapshots."""
+        now_ms = self.clock.grid_ms()
+        if floor_to(now_ms, HOUR_MS) != self._hour_ms:
+            self._hour_ms = floor_to(now_ms, HOUR_MS)
+            self.ensure_signals()
+        due_ms = self.state.next_due_ms
+        if due_ms is not None and due_ms <= now_ms:
+            self.commit([TimerFired()])
+        self._notice_silence()
+        self._keep_snapshot()
 
     def _notice_silence(self) -> None:
         now = self.clock.machine_ms()
@@ -252,16 +314,23 @@ class ControlPlane:
         """Solve whenever asked, one plan at a time; the API never waits for it."""
         while True:
             await self.plan_wanted.wait()
-            self.plan_wanted.clear()
-            if not self.state.world.sites:
-                continue
-            self.ensure_signals()
-            snapshot = take_snapshot(self.state.world, self.clock.grid_ms())
-            if not snapshot.jobs and not self.state.world.awake:
-                continue
-            proposed = await asyncio.to_thread(plan_event, snapshot)
-            self.commit([proposed])
-            self.plans += 1
+            await self.plan_once()
+            await asyncio.sleep(PLAN_REST_S)
+
+    async def plan_once(self) -> None:
+        """Solve on the world as it is now, beside the loop, and commit what comes out."""
+        self.ensure_signals()
+        self.plan_wanted.clear()
+        if not self.state.world.sites:
+            return
+        snapshot = take_snapshot(self.state.world, self.clock.grid_ms())
+        if not snapshot.jobs and not self.state.world.awake:
+            return
+        started_s = time.perf_counter()
+        proposed = await asyncio.to_thread(plan_event, snapshot)
+        self.plan_s += time.perf_counter() - started_s
+        self.commit([proposed])
+        self.plans += 1
 
     async def _keep_sealing(self) -> None:
         """Seal stored batches every five minutes of grid time."""
@@ -276,6 +345,9 @@ class ControlPlane:
         if sealed is not None:
             payload, ranges = sealed
             self.commit([payload], ranges)
+            leases = payload.leases
+            self.sealed_j += sum(leases.gpu_j) + sum(leases.host_j) + sum(leases.overhead_j)
+            self.sealed_j += sum(site.idle_gpu_j + site.idle_host_j + site.idle_overhead_j for site in payload.sites)
 
     def orders_for(self, site: SiteId) -> SiteOrders:
         """The orders of a site now."""

@@ -6,8 +6,9 @@ from sunward.adapters.clock import SystemClock
 from sunward.adapters.sql import SqlStore
 from sunward.engine.inputs import seal_event, sealed_ranges
 from sunward.engine.state import State
-from sunward.metering.chain import Fault, check_next, named_faults, refusal, refused
-from sunward.metering.seal import Accepted
+from sunward.errors import InputError, InvariantError
+from sunward.metering.chain import Fault, check_next, expected_counter, refusal, refused
+from sunward.metering.seal import Hashed
 from sunward.metering.wire import batch_hash, decode_batch
 from sunward.model.events import ReadingsSealed
 from sunward.model.identity import SiteId
@@ -26,31 +27,32 @@ class Intake:
         self._state = state
         self._clock = clock
         self._last: dict[str, tuple[ReadingBatch | None, str]] = {}
-        self._waiting: list[Accepted] = []
+        self._sealed: dict[str, ReadingBatch] = {}
+        self._waiting: list[Hashed] = []
+        self.accepted = 0
+        """Batches accepted since the start."""
+        for name, site in state.world.sites.items():
+            if site.last_counter:
+                self._sealed[name] = self._stored(name, site.last_counter)
         for stored in store.ingest.unsealed(RESTORE_LIMIT):
-            batch = decode_batch(stored.raw, state.world.sites[stored.site].spec.public_key)
-            previous = self._previous(stored.site, batch.counter)
-            self._waiting.append(Accepted(hash=stored.hash, batch=batch, faults=named_faults(previous, batch)))
+            batch = decode_batch(stored.raw, self._key(stored.site))
+            self._waiting.append((stored.hash, batch))
             self._last[stored.site] = (batch, stored.hash)
 
-    def _previous(self, site: str, counter: int) -> ReadingBatch | None:
-        """The batch before `counter`, from memory or from the store."""
-        last = self._last.get(site)
-        if last is None or last[0] is None or last[0].counter != counter - 1:
-            raw = self._store.ingest.batch(site, counter - 1)
-            if raw is None:
-                return None
-            return decode_batch(raw.raw, self._state.world.sites[site].spec.public_key)
-        return last[0]
+    def _key(self, site: str) -> str:
+        return self._state.world.sites[site].spec.public_key
+
+    def _stored(self, site: str, counter: int) -> ReadingBatch:
+        stored = self._store.ingest.batch(site, counter)
+        if stored is None:
+            raise InvariantError(f"batch {counter} of {site} was accepted and is not stored")
+        return decode_batch(stored.raw, self._key(site))
 
     def _tip(self, site: SiteId) -> tuple[ReadingBatch | None, str]:
+        """The last batch accepted from a site, and its hash."""
         if site not in self._last:
             newest = self._store.ingest.last_batch(site)
-            if newest is None:
-                self._last[site] = (None, "")
-            else:
-                counter, hash_ = newest
-                self._last[site] = (self._previous(site, counter + 1), hash_)
+            self._last[site] = (None, "") if newest is None else (self._stored(site, newest[0]), newest[1])
         return self._last[site]
 
     def accept(self, site: SiteId, raws: list[bytes]) -> int:
@@ -59,33 +61,52 @@ class Intake:
         Raises: InputError for a batch that is not what its site signs, ConflictError for one out of its chain;
             what came before it in the same delivery is stored.
         """
-        public_key = self._state.world.sites[site].spec.public_key
-        previous, previous_hash = self._tip(site)
-        taken: list[tuple[Accepted, bytes]] = []
-        problem = None
+        tip = self._tip(site)
+        taken: list[tuple[Hashed, bytes]] = []
+        problem: InputError | None = None
         for raw in raws:
-            batch = decode_batch(raw, public_key)
-            hash_ = batch_hash(raw)
-            faults = check_next(
-                previous,
-                previous_hash,
-                batch,
-                seen=self._seen(site, batch.counter, hash_, previous),
-                received_ms=self._clock.grid_ms(),
-            )
-            if faults == (Fault.REPLAY,):
-                continue
-            if batch.site != site or refused(faults):
-                problem = refusal(faults or (Fault.CHAIN_BROKEN,), previous, previous_hash)
+            try:
+                batch = self._next(site, raw, *tip)
+            except InputError as reason:
+                problem = reason
                 break
-            taken.append((Accepted(hash=hash_, batch=batch, faults=faults), raw))
-            previous, previous_hash = batch, hash_
-        self._store.ingest.accept_batches(site, [(one.batch.counter, one.hash, raw) for one, raw in taken])
-        self._last[site] = (previous, previous_hash)
+            if batch is not None:
+                tip = (batch, batch_hash(raw))
+                taken.append(((tip[1], batch), raw))
+        self._store.ingest.accept_batches(site, [(batch.counter, hash_, raw) for (hash_, batch), raw in taken])
+        self._last[site] = tip
         self._waiting.extend(one for one, _ in taken)
+        self.accepted += len(taken)
         if problem is not None:
             raise problem
-        return 0 if previous is None else previous.counter
+        return 0 if tip[0] is None else tip[0].counter
+
+    def _next(
+        self, site: SiteId, raw: bytes, previous: ReadingBatch | None, previous_hash: str
+    ) -> ReadingBatch | None:
+        """The batch, when it follows the last one; None when it is held already.
+
+        Raises: InputError, ConflictError.
+        """
+        batch = decode_batch(raw, self._key(site))
+        if batch.site != site:
+            raise InputError(f"the reading is signed for site {batch.site}; send only those of {site}", code="SW-146")
+        self._check_leases(site, batch)
+        seen = self._seen(site, batch.counter, batch_hash(raw), previous)
+        faults = check_next(previous, previous_hash, batch, seen=seen, received_ms=self._clock.grid_ms())
+        if faults == (Fault.REPLAY,):
+            return None
+        if refused(faults):
+            raise refusal(faults, previous, previous_hash)
+        return batch
+
+    def _check_leases(self, site: SiteId, batch: ReadingBatch) -> None:
+        """No site may charge energy to a lease that another site holds."""
+        leases = self._state.world.leases
+        for lease in {span.lease for span in batch.spans}:
+            row = leases.row_of.get(lease)
+            if row is not None and leases.objects["site"][row] != site:
+                raise InputError(f"the reading charges lease {lease}, which another site holds", code="SW-146")
 
     def _seen(self, site: SiteId, counter: int, hash_: str, previous: ReadingBatch | None) -> bool:
         if previous is None or counter > previous.counter:
@@ -95,13 +116,14 @@ class Intake:
 
     def expected(self, site: SiteId) -> int:
         """The number the next batch of a site must have."""
-        previous, _ = self._tip(site)
-        return 1 if previous is None else previous.counter + 1
+        return expected_counter(self._tip(site)[0])
 
     def seal(self) -> tuple[ReadingsSealed, list[tuple[str, int, int]]] | None:
-        """A seal over all waiting batches, or nothing."""
+        """A seal over all waiting batches, or nothing; the caller commits it before it yields to anybody."""
         if not self._waiting:
             return None
-        payload = seal_event(self._state, SHARD, self._waiting)
+        payload = seal_event(self._state, SHARD, self._waiting, self._sealed)
+        # Batches of one site wait in the order of their numbers, so the last one of each stays.
+        self._sealed |= {batch.site: batch for _, batch in self._waiting}
         self._waiting = []
         return payload, sealed_ranges(payload)

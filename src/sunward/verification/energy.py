@@ -40,13 +40,6 @@ class Parts:
             "overhead_j": self.overhead_j[part],
         }
 
-    def add(self, other: Parts) -> None:
-        """Take over all of another account."""
-        self.gpu_j.update(other.gpu_j)
-        self.host_j.update(other.host_j)
-        self.overhead_j.update(other.overhead_j)
-        self.gpu_ms.update(other.gpu_ms)
-
 
 def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
     """What each lease used, and what nobody did."""

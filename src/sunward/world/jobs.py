@@ -33,10 +33,9 @@ WORDS = (
     "allowed_countries",
     "known_providers",
     "functional_unit",
-    "bundle",
 )
-UNIQUE = ("commitment", "escrow_wei")
-"""Escrow exceeds 64 bits, so it stays a Python integer."""
+UNIQUE = ("commitment", "bundle", "escrow_wei")
+"""A digest as a word would be kept for ever; escrow exceeds 64 bits, so it stays a Python integer."""
 
 PROGRESS = (
     "state",
@@ -85,23 +84,29 @@ class JobTable(Table):
     def insert(self, specs: Sequence[JobSpec], at_ms: int) -> None:
         """Add submitted jobs; a batch fills each column at once."""
         keys = [spec.job for spec in specs]
-        rows: Any = self.add_many(keys) if len(keys) > 1 else self.add(keys[0])
+        rows = self.add_many(keys)
         for name in NUMBERS:
             self._fill(name, rows, list(map(attrgetter(name), specs)))
         for name in WORDS:
             self._fill(name, rows, [self.code(word) for word in map(attrgetter(name), specs)])
         self.ints["submitted_ms"][rows] = at_ms
         self.ints["updated_ms"][rows] = at_ms
-        first = int(np.min(rows))
         for name in UNIQUE:
             cells = self.objects[name]
-            for row, value in enumerate(map(attrgetter(name), specs), first):
+            for row, value in zip(rows, map(attrgetter(name), specs), strict=True):
                 cells[row] = value
         for name, empty in _EMPTY:
-            self.objects[name][first : first + len(specs)] = [empty] * len(specs)
+            cells = self.objects[name]
+            for row in rows:
+                cells[row] = empty
 
-    def _fill(self, name: str, rows: Any, values: list[int]) -> None:  # noqa: ANN401
-        self.ints[name][rows] = values if len(values) > 1 else values[0]
+    def _fill(self, name: str, rows: list[int], values: list[int]) -> None:
+        column = self.ints[name]
+        if len(rows) == 1:
+            # An index array costs more than the value it would set.
+            column[rows[0]] = values[0]
+        else:
+            column[rows] = values
 
     def spec(self, row: int) -> JobSpec:
         """The public part of a job, as submitted."""

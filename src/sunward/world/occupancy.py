@@ -15,10 +15,10 @@ Slots = NDArray[np.int64]
 
 
 def slot_range(segment: Segment, start_ms: int, slot_ms: int, slots: int) -> tuple[int, int]:
-    """First and past-the-last slot that a segment touches, cut to the horizon."""
+    """First and past-the-last slot that a segment touches, cut to the horizon; equal when it touches none."""
     first = (floor_to(segment.start_ms, slot_ms) - start_ms) // slot_ms
     last = (ceil_to(segment.end_ms, slot_ms) - start_ms) // slot_ms
-    return max(0, first), min(slots, last)
+    return min(max(0, first), slots), min(max(0, last), slots)
 
 
 def add(taken: dict[str, Slots], segments: Iterable[Segment], start_ms: int, slot_ms: int, slots: int) -> None:

@@ -29,7 +29,10 @@ LEASE_INTS = (
     "units",
     "from_units",
     "power_cap_w",
+    "quality",
 )
+QUALITIES = tuple(Quality)
+"""Best first; a lease keeps the worst quality of its readings as an index into this."""
 LEASE_OBJECTS = ("job", "site", "pool", "reason", "detail", "seals")
 ENERGY_INTS = ("hour_ms", "gpu_j", "host_j", "overhead_j", "gpu_ms")
 
@@ -50,7 +53,6 @@ class Site:
     """Facility energy of this epoch that served no job."""
     gap_ms: int = 0
     faults: int = 0
-    reading_quality: Quality = Quality.MODELLED
 
 
 @dataclass(slots=True)
@@ -163,7 +165,6 @@ class World:
         site.idle_j += seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j
         site.gap_ms += seal.gap_ms
         site.faults += len(seal.faults)
-        site.reading_quality = seal.quality
 
     def forget_job(self, job: str) -> None:
         """Remove a job, its leases and its energy, once its receipt is final."""

@@ -45,10 +45,6 @@ class Table:
             raise InvariantError(f"{key} is already in the table")
         if self.free:
             row = self.free.pop()
-            for column in self.ints.values():
-                column[row] = 0
-            for cells in self.objects.values():
-                cells[row] = None
             self.ids[row] = key
         else:
             row = len(self.ids)
@@ -59,22 +55,30 @@ class Table:
         self.row_of[key] = row
         return row
 
-    def add_many(self, keys: Sequence[str]) -> NDArray[np.int64]:
-        """Cleared rows for many new identifiers, at the end of the table."""
+    def add_many(self, keys: Sequence[str]) -> list[int]:
+        """Cleared rows for many new identifiers: free ones first, then new ones at the end of the table."""
+        reused = [self.free.pop() for _ in range(min(len(self.free), len(keys)))]
         first = len(self.ids)
-        self.reserve(first + len(keys))
-        self.ids.extend(keys)
-        self.row_of.update(zip(keys, range(first, first + len(keys)), strict=True))
+        rows = [*reused, *range(first, first + len(keys) - len(reused))]
+        self.reserve(first + len(keys) - len(reused))
+        for row, key in zip(reused, keys, strict=False):
+            self.ids[row] = key
+        self.ids.extend(keys[len(reused) :])
+        self.row_of.update(zip(keys, rows, strict=True))
         if len(self.row_of) + len(self.free) != len(self.ids):
             raise InvariantError("an identifier of the batch is already in the table")
         for cells in self.objects.values():
-            cells.extend([None] * len(keys))
-        return np.arange(first, first + len(keys))
+            cells.extend([None] * (len(keys) - len(reused)))
+        return rows
 
     def remove(self, key: str) -> None:
-        """Forget an identifier; its row becomes free."""
+        """Forget an identifier and all that is kept of it; its row becomes free."""
         row = self.row_of.pop(key)
         self.ids[row] = None
+        for column in self.ints.values():
+            column[row] = 0
+        for cells in self.objects.values():
+            cells[row] = None
         self.free.append(row)
 
     def reserve(self, rows: int) -> None:

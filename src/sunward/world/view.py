@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from sunward.model.datum import SeriesKind
-from sunward.model.job import LeaseState
+from sunward.model.job import JobSpec, LeaseState
 from sunward.model.plan import Segment
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, SECOND_MS, floor_to, joules
@@ -20,7 +20,7 @@ from sunward.world.state import World
 WAKE_S = 90
 """Seconds from asleep to ready of a server that suspends to memory; modelled, between resume and a cold boot."""
 LATE_FACTOR = 2
-"""A job that has started is finished even when late: its deadline is moved by this many run lengths."""
+"""A started job that can no longer be in time is finished all the same: it gets so many run lengths more."""
 
 
 @cache
@@ -147,9 +147,6 @@ def _view(world: World, row: int, now_ms: int) -> JobView:
     jobs = world.jobs
     spec = jobs.spec(row)
     lease = jobs.objects["lease"][row]
-    if jobs.ints["attempts"][row]:
-        late_ms = now_ms + LATE_FACTOR * spec.length_ms + world.network.policy.slot_ms
-        spec = replace(spec, deadline_ms=max(spec.deadline_ms, late_ms))
     segments = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
     view = JobView(
         spec=spec,
@@ -160,7 +157,24 @@ def _view(world: World, row: int, now_ms: int) -> JobView:
         fixed=False,
         segments=segments,
     )
+    if jobs.ints["attempts"][row]:
+        view = replace(view, spec=_still_possible(world, view, now_ms))
     return _running_view(world, view, lease, now_ms) if lease else view
+
+
+def _still_possible(world: World, view: JobView, now_ms: int) -> JobSpec:
+    """The job as asked, or, when no pool could finish it in time any more, with a later deadline.
+
+    The promise stays what it was and the receipt shows it broken; throwing the work away would help nobody.
+    """
+    spec = view.spec
+    index = WORK_CLASSES.index(spec.work_class)
+    fastest = max((rates(pool.gpu_model)[index] for _, pool in world.pools()), default=1.0)
+    slot_ms = world.network.policy.slot_ms
+    needed_ms = math.ceil(spec.length_ms * view.remaining_frac / fastest) + slot_ms
+    if now_ms + needed_ms <= spec.deadline_ms:
+        return spec
+    return replace(spec, deadline_ms=now_ms + LATE_FACTOR * spec.length_ms + slot_ms)
 
 
 def _running_view(world: World, view: JobView, lease: str, now_ms: int) -> JobView:

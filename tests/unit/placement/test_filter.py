@@ -31,9 +31,7 @@ def refusal(pools: tuple[Pool, ...] = POOLS, **asked: object) -> Unplaced:
         ({"hours": 2.0, "budget_usd_micro": 1_500_000}, "budget", "least price is 2.00 USD, budget is 1.50 USD"),
     ],
 )
-def test_each_hard_constraint_refuses_for_good_with_figures(
-    asked: dict[str, object], reason: str, detail: str
-) -> None:
+def test_each_hard_constraint_refuses_for_good_with_figures(asked: dict[str, object], reason: str, detail: str) -> None:
     refused = refusal(**asked)
     assert (refused.reason, refused.detail, refused.permanent) == (reason, detail, True)
 

@@ -40,9 +40,11 @@ def test_idle_awake_containers_need_no_wake_now() -> None:
 def test_a_cold_start_now_waits_for_the_wake() -> None:
     pool = Pool(id="es", wake_ms=2 * MINUTE_MS)
     made = placed(snapshot([pool]), hours=1.0)
-    assert made.segments[0].end_ms - made.segments[0].start_ms == HOUR_MS + 2 * MINUTE_MS
+    assert made.segments[0].start_ms == NOW_MS + 2 * MINUTE_MS
+    assert made.segments[0].end_ms == NOW_MS + 2 * MINUTE_MS + HOUR_MS
+    assert made.reason == "now"
     warm = placed(snapshot([Pool(id="es", wake_ms=2 * MINUTE_MS, awake=1)]), hours=1.0)
-    assert warm.segments[0].end_ms == NOW_MS + HOUR_MS
+    assert warm.segments[0].start_ms == NOW_MS
 
 
 def test_carbon_price_decides_between_clean_and_cheap() -> None:

@@ -118,7 +118,7 @@ def sequence_total(fleet: Fleet, demand: Demand, room: np.ndarray, sequence: tup
 
 
 def test_pauses_skip_the_dirty_hours() -> None:
-    carbon = {"NO": [50.0] * 4 + [900.0] * 4 + [50.0] * 8}
+    carbon = {"NO": [50.0] * 4 + [900.0] * 4 + [50.0] * 4 + [900.0] * 4}
     world = snapshot([Pool(id="no", ask=0.01)], carbon=carbon)
     made = quote(world, spec(hours=1.5, interruptible=True, carbon_price_usd_per_t=1_000))
     assert isinstance(made, Assignment)

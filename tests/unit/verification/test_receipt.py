@@ -9,6 +9,8 @@ import pytest
 from sunward.metering.wire import encode_batch
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
+from sunward.model.events import ForecastIssued
+from sunward.model.signal import Forecast
 from sunward.verification.bundle import Bundle, RecordedEvent, select
 from sunward.verification.reading import read_message
 from sunward.verification.receipt import KEY_NOT_PROVED, NOT_PROVED, verify
@@ -220,10 +222,43 @@ def test_the_budget_bounds_the_payment():
     assert keys(rerecorded(genuine(), sequence, replace(submitted, jobs=jobs))) == {"payment"}
 
 
+def forecast_only():
+    """The bundle with forecasts where observations were."""
+    sequence, observed = payload_of(genuine(), "signal_observed")
+    forecasts = tuple(
+        Forecast(
+            zone=one.zone,
+            kind=one.kind,
+            issued_ms=one.start_ms,
+            start_ms=one.start_ms,
+            p10=one.values,
+            p50=one.values,
+            p90=one.values,
+            source=one.source,
+            quality=one.quality,
+        )
+        for one in observed.observations
+    )
+    return rerecorded(genuine(), sequence, ForecastIssued(forecasts=forecasts, digest=""))
+
+
 def test_a_forecast_stands_in_for_a_missing_observation_only_when_labelled():
+    receipt = receipt_in(genuine())
+    labelled = replace(
+        receipt,
+        lines=tuple(replace(line, carbon_quality=Quality.FORECAST) for line in receipt.lines),
+        not_proved=(*receipt.not_proved, "carbon_intensity_forecast"),
+    )
+    assert keys(forecast_only()) == {"intensity"}
+    assert keys(resigned(forecast_only(), labelled)) == set()
+    chosen = select(receipt, forecast_only().events)
+    assert "forecast_issued" in {record.kind for record in chosen}
+
+
+def test_an_intensity_nobody_told_is_found():
     sequence, observed = payload_of(genuine(), "signal_observed")
     kept = tuple(one for one in observed.observations if one.zone != "NO")
-    assert "intensity" in keys(rerecorded(genuine(), sequence, replace(observed, observations=kept)))
+    assert keys(rerecorded(genuine(), sequence, replace(observed, observations=kept))) == {"intensity"}
 
 
 def test_figures_outside_the_journal_must_fit():

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import click
 
 from sunward.cli import show
-from sunward.cli.client import GridView, Quantiles
 from sunward.cli.place import origin_zone
 from sunward.cli.reasons import QUALITIES, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import N_, _
 from sunward.errors import SourceError
 from sunward.model.datum import Quality
+from sunward.service.records import GridView, Quantiles
 from sunward.signals import climatology
 from sunward.units import DAY_MS, HOUR_MS, MG_PER_G, MICRO, SECOND_MS, floor_to
 
@@ -44,7 +44,8 @@ def grid(shell: Shell, zone: str | None, hours: int) -> None:
     try:
         with shell.client() as client:
             view = client.grid(name, hours)
-    except SourceError:
+    except SourceError as reason:
+        click.echo(_("{reason}; the packaged typical year is shown").format(reason=reason.message), err=True)
         view = typical(name, floor_to(int(time.time()) * SECOND_MS, HOUR_MS), hours)
     if shell.json:
         show.json_line(view)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient, HistoryLine
+from sunward.cli.client import ApiClient
 from sunward.cli.pack import unpack
 from sunward.cli.reasons import JOB_REASONS, PLACED, REFUSED, STATES, sentence, word
 from sunward.cli.shell import Shell, command, option, pass_shell
@@ -18,6 +18,7 @@ from sunward.cli.text import _, ngettext
 from sunward.errors import SourceError
 from sunward.model.job import JobState
 from sunward.model.request import JobView
+from sunward.service.records import HistoryLine
 
 T = TypeVar("T")
 

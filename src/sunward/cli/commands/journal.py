@@ -111,7 +111,7 @@ def _saved(file: Path) -> tuple[Sequence[RecordedEvent], JournalHead | None]:
     records = [decode(line, RecordedEvent) for line in file.read_bytes().splitlines() if line]
     if not records:
         raise InputError(
-            _("{file} holds no records; `sunward journal save` writes some").format(file=file), code="SW-313"
+            _("{file} holds no records; `sunward journal save` writes some").format(file=file), code="SW-613"
         )
     last = records[-1]
     return records, JournalHead(sequence=last.sequence, hash=last.hash, term=last.term, signature=last.signature)

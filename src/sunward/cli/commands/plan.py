@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from sunward.cli import show
-from sunward.cli.client import PlanView
 from sunward.cli.commands.jobs import why
 from sunward.cli.commands.submit import against_now
 from sunward.cli.reasons import FILTER_NAMES, FILTERS, PLACED, REFUSED, TERMS, sentence, word
@@ -13,6 +12,7 @@ from sunward.cli.shell import Shell, command, pass_shell
 from sunward.cli.text import N_, _
 from sunward.model.plan import Alternative, Assignment, Unplaced
 from sunward.model.request import JobView
+from sunward.service.records import PlanView
 
 ALTERNATIVES = {"now": N_("start now")}
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from sunward.cli import show
-from sunward.cli.client import SignedReceipt
 from sunward.cli.reasons import BASES, COUNTERFACTUALS, NOT_PROVED, PROMISES, QUALITIES, STATES, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
+from sunward.service.records import ReceiptView
 from sunward.verification.bundle import Bundle
 from sunward.verification.receipt import verify as check
 from sunward.verification.verdict import Verdict
@@ -80,7 +80,7 @@ def show_verdict(verdict: Verdict, subject: str) -> None:
         show.line(f"  - {word(NOT_PROVED, key)}")
 
 
-def _show(signed: SignedReceipt) -> None:
+def _show(signed: ReceiptView) -> None:
     paper = signed.receipt
     show.pairs([*_summary(signed), *_money(paper)])
     show.line()
@@ -107,7 +107,7 @@ def _show(signed: SignedReceipt) -> None:
         show.line(f"  - {word(NOT_PROVED, key)}")
 
 
-def _summary(signed: SignedReceipt) -> list[tuple[str, str | show.Cell]]:
+def _summary(signed: ReceiptView) -> list[tuple[str, str | show.Cell]]:
     paper = signed.receipt
     standing = (
         _("final, epoch {epoch}").format(epoch=paper.epoch) if signed.final else _("provisional until its epoch closes")

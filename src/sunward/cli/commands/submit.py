@@ -18,17 +18,15 @@ from sunward.cli.client import ApiClient
 from sunward.cli.commands.jobs import follow_job
 from sunward.cli.pack import pack
 from sunward.cli.place import origin_zone
-from sunward.cli.reasons import PLACED, REFUSED, sentence, word
+from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
 from sunward.cli.shell import Command, Shell, command, option, pass_shell
-from sunward.cli.text import N_, _
+from sunward.cli.text import _
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
 from sunward.model.plan import Assignment
 from sunward.model.request import JobRequest, Quote
 from sunward.units import DAY_MS, HOUR_MS, HOUR_S, MINUTE_MS, SECOND_MS
 
-NOTICE = N_("the provider can read this job's code and data")
-"""What a tenant must know (DESIGN §8); a service that says something else is quoted as it is."""
 PERIODS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
@@ -118,10 +116,10 @@ def submit(shell: Shell, /, **asked: Any) -> int:  # noqa: ANN401 - one value an
     """
     if not asked["words"]:
         raise InputError(
-            _("no command to run; write it after --, as in: sunward submit -- python train.py"), code="SW-301"
+            _("no command to run; write it after --, as in: sunward submit -- python train.py"), code="SW-601"
         )
     if not (asked["yes"] or asked["dry_run"] or interactive()):
-        raise InputError(_("nobody is here to agree to the quote; add -y, or --dry-run to see it only"), code="SW-302")
+        raise InputError(_("nobody is here to agree to the quote; add -y, or --dry-run to see it only"), code="SW-602")
     with shell.client() as client, packed(asked["folder"]) as archive:
         request = requested(asked, archive)
         quote = client.quote(request)
@@ -202,7 +200,7 @@ def show_quote(request: JobRequest, quote: Quote) -> None:
             (_("why"), word(PLACED, quote.assignment.reason)),
             (_("against now"), against_now(quote.assignment)),
             (_("compared with"), _("running now in {zone}, on the receipt").format(zone=request.origin_zone)),
-            (_("notice"), show.Cell(_(quote.notice), "yellow")),
+            (_("notice"), show.Cell(translated(quote.notice), "yellow")),
         ]
     )
 

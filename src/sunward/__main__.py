@@ -1,0 +1,5 @@
+"""`python -m sunward` is `sunward`."""
+
+from sunward.cli.main import main
+
+main()

@@ -1,0 +1,113 @@
+"""Tells what happens while it happens, from nothing but the public API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from sunward.cli import show
+from sunward.cli.client import ApiClient, HistoryLine
+from sunward.cli.reasons import REFUSED, sentence
+from sunward.cli.text import _
+from sunward.model.request import JobView, SiteView
+
+FINAL = frozenset({"finished", "failed", "cancelled", "expired", "refused"})
+LOSS = re.compile(rb"step (\d+) loss ([0-9.]+)")
+STYLES = {"finished": "green", "failed": "red", "refused": "red", "expired": "red", "suspended": "yellow", "running": "cyan"}
+
+
+def clock(at_ms: int) -> str:
+    """The hour and minute of grid time."""
+    return show.stamp(at_ms).partition(" ")[2][:5]
+
+
+@dataclass(slots=True)
+class Moment:
+    """One thing that was told, kept for the report."""
+
+    at_ms: int
+    job: str
+    state: str
+    reason: str
+    site: str
+    loss: str = ""
+    step: int = 0
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Follows jobs and sites by polling; tells each change once."""
+
+    client: ApiClient
+    names: dict[str, str] = field(default_factory=dict)
+    """Job id → name."""
+    moments: list[Moment] = field(default_factory=list)
+    jobs: dict[str, JobView] = field(default_factory=dict)
+    _told: dict[str, int] = field(default_factory=dict)
+    _power: dict[str, str] = field(default_factory=dict)
+
+    def look(self, now_ms: int) -> None:
+        """Tell what changed since the last look."""
+        for view in self.client.jobs():
+            before = self.jobs.get(view.job)
+            self.jobs[view.job] = view
+            if before is None or before.updated_ms != view.updated_ms or before.state != view.state:
+                self._tell_job(view)
+        self._tell_power(self.client.sites(), now_ms)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every known job has reached a final state."""
+        return bool(self.jobs) and all(view.state in FINAL for view in self.jobs.values())
+
+    def _tell_job(self, view: JobView) -> None:
+        history = self.client.history(view.job)
+        for line in history[self._told.get(view.job, 0) :]:
+            self._tell_line(view, line)
+        self._told[view.job] = len(history)
+
+    def _tell_line(self, view: JobView, line: HistoryLine) -> None:
+        name = self.names.get(view.job, view.name)
+        moment = Moment(line.at_ms, view.job, line.state, line.reason, line.site)
+        if line.state in ("suspended", "running", "finished"):
+            moment.step, moment.loss = self._loss(view.job)
+        self.moments.append(moment)
+        text = self._words(name, line, moment)
+        if text:
+            show.line(f"{clock(line.at_ms)}  {text}", STYLES.get(line.state, ""))
+
+    def _words(self, name: str, line: HistoryLine, moment: Moment) -> str:
+        if line.state == "refused":
+            return _("{job} REFUSED: {why}").format(job=name, why=sentence(REFUSED, line.reason, line.detail))
+        told = {"job": name, "site": line.site, "units": f"{line.units:,}"}
+        patterns = {
+            ("running", "started"): _("{job} STARTED at {site}"),
+            ("running", "resumed"): _("{job} RESUMED at {site} from unit {units}"),
+            ("suspended", "waiting"): _("{job} PAUSED at unit {units}: waiting is cleaner"),
+            ("suspended", "moving"): _("{job} PAUSED at unit {units}: it moves to another site"),
+            ("suspended", "lost"): _("{job} LOST its agent; checkpoint at unit {units} is safe"),
+            ("submitted", "lost"): _("{job} LOST its agent before its first checkpoint"),
+            ("suspended", "failed"): _("{job} attempt FAILED; checkpoint at unit {units} is safe"),
+        }
+        text = patterns.get((line.state, line.reason), "")
+        if line.state == "finished":
+            text = _("{job} FINISHED")
+        elif line.state in ("failed", "expired", "cancelled"):
+            text = _("{job} ended as {state}: {reason}")
+            told |= {"state": line.state, "reason": line.reason}
+        loss = _("  (step {step}, loss {loss})").format(step=f"{moment.step:,}", loss=moment.loss) if moment.loss else ""
+        return text.format(**told) + loss if text else ""
+
+    def _loss(self, job: str) -> tuple[int, str]:
+        """The newest step and loss that a job's log tells, if it is a training."""
+        found = LOSS.findall(self.client.logs(job).text)
+        return (int(found[-1][0]), found[-1][1].decode()) if found else (0, "")
+
+    def _tell_power(self, sites: tuple[SiteView, ...], now_ms: int) -> None:
+        for site in sites:
+            before = self._power.get(site.site)
+            state = "asleep" if site.power_state in ("asleep", "off") else "awake"
+            if before is not None and before != state:
+                text = _("{site} WAKES") if state == "awake" else _("{site} goes to SLEEP")
+                show.line(f"{clock(now_ms)}  {text.format(site=site.site)}", "dim")
+            self._power[site.site] = state

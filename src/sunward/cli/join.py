@@ -1,0 +1,94 @@
+"""`sunward join`: this machine becomes a site, or goes on being one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sunward.agent import daemon
+from sunward.agent.config import CONFIG_FILE, load_config
+from sunward.agent.identity import load_membership
+from sunward.cli.shell import Shell, command, option, pass_shell
+from sunward.cli.text import _
+from sunward.errors import InputError, NotFoundError
+from sunward.signals import climatology
+from sunward.units import MICRO, PPM
+
+
+@command()
+@option("--folder", type=click.Path(path_type=Path), default=Path("~/.sunward/agent"), help="The agent's own folder.")
+@option("--join-token", "join_token", default="", help="One-time token from `sunward site token`; only the first time.")
+@option("--server", default="", help="Address of the control plane.")
+@option("--site", default=None, help="Name of the site.")
+@option("--zone", default=None, help="Grid zone, e.g. DE; `sunward catalog zones` lists them.")
+@option("--gpu", "gpus", multiple=True, metavar="MODEL:COUNT", help="GPUs offered, e.g. RTX4090:1; may be repeated.")
+@option("--cooling", default=None, help="Kind of cooling; `sunward catalog cooling` lists them.")
+@option("--overhead", type=click.FloatRange(min=1.0), default=None, help="Facility energy over IT energy.")
+@option("--ask", type=click.FloatRange(min=0.0), default=None, help="Price asked, USD per GPU hour.")
+@option("--admission", type=click.Choice(["own", "known"]), default=None, help="Whose jobs to accept.")
+@option("--trusted", is_flag=True, default=None, help="Run own jobs without a sandbox where none is available.")
+@pass_shell
+def join(
+    shell: Shell,
+    folder: Path,
+    join_token: str,
+    server: str,
+    site: str | None,
+    zone: str | None,
+    gpus: tuple[str, ...],
+    cooling: str | None,
+    overhead: float | None,
+    ask: float | None,
+    admission: str | None,
+    trusted: bool | None,  # noqa: FBT001 - click's signature
+) -> None:
+    """Join the network with this machine's GPUs and serve until stopped."""
+    folder = folder.expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {
+        "server": server or shell.url or None,
+        "site": site,
+        "owner": None if (folder / CONFIG_FILE).exists() else "",
+        "zone": zone,
+        "country": climatology.load().zone(zone).country if zone else None,
+        "pools": [_pool(one) for one in gpus] or None,
+        "cooling": cooling,
+        "overhead_ppm": None if overhead is None else round(overhead * PPM),
+        "ask_usd_micro_per_gpu_h": None if ask is None else round(ask * MICRO),
+        "admission": admission,
+        "trusted": trusted,
+    }
+    config = load_config(folder, told)
+    if not _is_member(folder):
+        if not join_token:
+            raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-322")
+        daemon.join(config, join_token)
+        _save(folder / CONFIG_FILE, told)
+        click.echo(_("joined as {site}").format(site=config.site))
+    daemon.run(config)
+
+
+def _is_member(folder: Path) -> bool:
+    try:
+        load_membership(folder)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _save(file: Path, told: dict[str, object]) -> None:
+    """Keep what was said, so that `join --folder` alone goes on; JSON strings, numbers and booleans are TOML too."""
+    pools = told.pop("pools")
+    lines = [f"{name} = {json.dumps(value)}" for name, value in told.items() if value is not None]
+    for pool in pools if isinstance(pools, list) else []:
+        lines += ["", "[[pools]]", *(f"{name} = {json.dumps(value)}" for name, value in pool.items())]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _pool(text: str) -> dict[str, object]:
+    model, _separator, count = text.rpartition(":")
+    if not model or not count.isdigit() or not int(count):
+        raise InputError(_("--gpu {text}: write MODEL:COUNT, e.g. RTX4090:1").format(text=text), code="SW-323")
+    return {"gpu_model": model, "count": int(count)}

@@ -1,0 +1,119 @@
+"""Records in and out by the one codec, and their description for /openapi.json."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Any, BinaryIO, TypeVar, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+import sunward
+from sunward.adapters.access_sql import Reply
+from sunward.errors import InputError
+from sunward.model.codec import decode, digest_bytes, encode
+from sunward.service.control import ControlPlane
+from sunward.service.problems import UNREADABLE, RequestError
+
+T = TypeVar("T")
+
+JSON = "application/json"
+SCHEMAS = "#/components/schemas/{model}"
+SPOOL_BYTES = 1 << 20
+KEY_CHARS = 200
+TAKEN = "sunward-record"
+"""Key under which a route's OpenAPI entry names the record it takes, until `describe` replaces it."""
+
+
+def record_of(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """A dependency that reads the request's record.
+
+    Raises: RequestError (422) naming the field that does not fit.
+    """
+
+    async def read(request: Request) -> T:
+        try:
+            return decode(await request.body(), kind)
+        except InputError as reason:
+            raise RequestError(reason.message, status=422, code=UNREADABLE) from None
+
+    return read
+
+
+def takes(kind: type) -> dict[str, Any]:
+    """The OpenAPI description of a route's request record."""
+    schema = {"$ref": SCHEMAS.format(model=kind.__name__)}
+    return {TAKEN: kind, "requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def takes_bytes(media_type: str) -> dict[str, Any]:
+    """The OpenAPI description of a route that takes bytes."""
+    schema = {"type": "string", "format": "binary"}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+def answer(record: object, status: int = 200) -> Response:
+    """A record in its canonical bytes, so that what is signed or hashed is what is sent."""
+    return Response(encode(record), status_code=status, media_type=JSON)
+
+
+def describe(app: FastAPI) -> None:
+    """Have /openapi.json describe every record, those in requests too."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(title="Sunward", version=sunward.__version__, summary=sunward.__doc__, routes=app.routes)
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    for path in schema["paths"].values():
+        for operation in path.values():
+            kind = operation.pop(TAKEN, None)
+            if kind is not None:
+                described = TypeAdapter(kind).json_schema(ref_template=SCHEMAS)
+                schemas.update(described.pop("$defs", {}))
+                schemas[kind.__name__] = described
+    return schema
+
+
+async def once(
+    control: ControlPlane, subject: str, request: Request, act: Callable[[str], Awaitable[Response]]
+) -> Response:
+    """Act, unless the same request with the same Idempotency-Key was answered already; then answer the same.
+
+    `act` is given the key, or nothing.
+    Raises: InputError for an unusable key, ConflictError for one that was used for another request.
+    """
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > KEY_CHARS or not key.isascii() or not key.isprintable():
+        raise InputError(f"an Idempotency-Key has at most {KEY_CHARS} printable ASCII characters", code="SW-149")
+    if not key:
+        return await act("")
+    line = f"{request.method} {request.url.path}\n".encode()
+    asked = digest_bytes(line + await request.body())
+    reply = control.store.access.recall_reply(subject, key, asked)
+    if reply is not None:
+        return Response(reply.response, status_code=reply.status, media_type=JSON)
+    response = await act(key)
+    control.store.access.keep_reply(subject, key, asked, Reply(status=response.status_code, response=bytes(response.body)))
+    return response
+
+
+async def spooled(request: Request) -> BinaryIO:
+    """The body in a temporary file, at its start; small bodies stay in memory."""
+    file = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115  closed by the caller
+    try:
+        async for chunk in request.stream():
+            file.write(chunk)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return cast("BinaryIO", file)

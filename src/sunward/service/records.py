@@ -1,0 +1,202 @@
+"""Records of this API that no other part of the house shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sunward.model.plan import Assignment, AwakeTarget, Unplaced
+from sunward.model.receipt import Receipt
+from sunward.model.request import JobView
+from sunward.model.site import SiteSpec
+from sunward.model.wire import JournalHead
+from sunward.verification.bundle import RecordedEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some jobs, the newest first, and where the next page starts."""
+
+    jobs: tuple[JobView, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One change of a job's state."""
+
+    at_ms: int
+    state: str
+    reason: str
+    detail: str
+    site: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptView:
+    """A receipt; provisional, and then unsigned, until its epoch closes."""
+
+    receipt: Receipt
+    signature: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The SHA-256 of stored bytes, hex."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Hourly p10, p50 and p90."""
+
+    p10: tuple[int, ...]
+    p50: tuple[int, ...]
+    p90: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridView:
+    """The hours ahead in one zone, as forecast now."""
+
+    zone: str
+    name: str
+    start_ms: int
+    carbon_mg_per_kwh: Quantiles
+    price_usd_micro_per_kwh: Quantiles
+    source: str
+    quality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """What is planned now, as far as the caller may see it."""
+
+    based_on: int
+    """Sequence of the last journal event taken into account."""
+    at_ms: int
+    assignments: tuple[Assignment, ...]
+    unplaced: tuple[Unplaced, ...]
+    awake: tuple[AwakeTarget, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochClosed:
+    """The epoch that was closed, and the journal that holds it."""
+
+    epoch: int
+    journal: JournalHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalPage:
+    """Journal records in order; the head's signature covers each of them through the chain."""
+
+    records: tuple[RecordedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryLine:
+    """One posting of one ledger entry."""
+
+    entry: str
+    epoch: int
+    at_ms: int
+    cause: str
+    ref: str
+    account: str
+    amount_wei: str
+    """Decimal text: wei exceed what other readers of JSON keep exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPage:
+    """Some postings, and where the next page starts."""
+
+    entries: tuple[EntryLine, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """What a tenant has and has not put into escrow."""
+
+    tenant: str
+    balance_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositRequest:
+    """Test money wanted."""
+
+    amount_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositMade:
+    """A balance after a deposit, and the journal that holds it."""
+
+    balance_wei: int
+    journal: JournalHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRequest:
+    """What the operator wants to remember of an enrolment."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A one-time token with which a site joins; shown once."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A token wanted for a subject."""
+
+    subject: str
+    scopes: tuple[str, ...]
+    days: int = 0
+    """0 = the service's own lifetime of tokens."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLine:
+    """What is known of a token."""
+
+    hash: str
+    subject: str
+    scopes: tuple[str, ...]
+    expires_machine_ms: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollRequest:
+    """A site that joins with a one-time token."""
+
+    token: str
+    spec: SiteSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The site as enrolled and its agent's token; shown once."""
+
+    site: str
+    token: str
+    journal: JournalHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchesHeld:
+    """The highest batch number that is stored durably."""
+
+    accepted: int

@@ -1,0 +1,276 @@
+"""From a request to a recorded job: validate, price, set escrow aside, keep the private part, commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import secrets
+from dataclasses import replace
+
+import numpy as np
+
+from sunward.adapters.contents_sql import StoredContent
+from sunward.engine.advance import check
+from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.codec import digest, encode
+from sunward.model.datum import SeriesKind
+from sunward.model.events import Event, JobsSubmitted
+from sunward.model.identity import JobId, TenantId, ZoneId, mint
+from sunward.model.job import JobSpec
+from sunward.model.plan import Assignment, Unplaced
+from sunward.model.request import POLICIES, JobRequest, Quote, Submitted
+from sunward.model.wire import JobContent
+from sunward.placement.planner import quote
+from sunward.service.control import ControlPlane
+from sunward.settlement.quote import escrow_for, quote_usd_micro
+from sunward.signals import climatology
+from sunward.units import DAY_MS, MICRO, SECOND_MS
+from sunward.world import catalogue
+from sunward.world.snapshot import WORK_CLASSES, Snapshot
+from sunward.world.view import take_snapshot
+
+MARGIN_BPS = 2_500
+"""Escrow on top of the quoted price: jobs run longer than estimated, and unspent escrow returns."""
+OPEN_MS_MAX = 30 * DAY_MS
+"""Longest a job may be open; observed signals are kept for longer than that."""
+NAME_CHARS = 200
+COMMAND_CHARS = 100_000
+SALT_BYTES = 32
+LIMITS = {
+    "gpus": (1, 100_000),
+    "gpu_memory_gib": (0, 100_000),
+    "length_s": (1, OPEN_MS_MAX // SECOND_MS),
+    "units": (1, 10**12),
+    "deadline_s": (1, OPEN_MS_MAX // SECOND_MS),
+    "retries": (0, 1_000),
+    "data_bytes": (0, 2**60),
+}
+"""Least and most of each figure; beyond them lie typing errors and what 64 bits cannot hold."""
+BUDGET_USD_MAX = 10**9
+CARBON_USD_MAX = 10**6
+NOTICE = (
+    "the provider can read this job's code and data; figures are expected, and what is metered is paid, at most the escrow"
+)
+BAD_FIGURE, BAD_TEXT, BAD_POLICY, BAD_BUNDLE, NO_PRICE = "SW-150", "SW-151", "SW-152", "SW-153", "SW-154"
+
+
+def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRequest) -> JobSpec:
+    """The public part of a job, checked; commitment and escrow are still to be set.
+
+    Raises: InputError naming the field and the remedy.
+    """
+    _check_figures(request)
+    _check_texts(request)
+    now_ms = control.clock.grid_ms()
+    known = catalogue.load()
+    return JobSpec(
+        job=job,
+        tenant=tenant,
+        commitment="",
+        bundle=_bundle(control, tenant, request.bundle),
+        origin_zone=ZoneId(climatology.load().zone(request.origin_zone).zone),
+        work_class=request.work_class,
+        gpus=request.gpus,
+        gpu_memory_gib=request.gpu_memory_gib,
+        gpu_models=tuple(sorted({known.gpu(model).model for model in request.gpu_models})),
+        length_ms=request.length_s * SECOND_MS,
+        units=request.units,
+        interruptible=request.interruptible,
+        deadline_ms=now_ms + request.deadline_s * SECOND_MS,
+        allowed_countries=_countries(request.countries),
+        budget_usd_micro=math.floor(request.budget_usd * MICRO),
+        carbon_price_usd_per_t=carbon_price(request.policy),
+        known_providers=known_providers(control, tenant),
+        retries=request.retries,
+        functional_unit=request.functional_unit,
+        data_bytes=request.data_bytes,
+    )
+
+
+def carbon_price(policy: str) -> int:
+    """USD/t of a named policy or a whole number. Raises: InputError."""
+    if policy in POLICIES:
+        return POLICIES[policy]
+    if policy.isascii() and policy.isdigit() and int(policy) <= CARBON_USD_MAX:
+        return int(policy)
+    names = ", ".join(POLICIES)
+    raise InputError(f"unknown policy {policy[:40]!r}; use {names} or whole USD per tonne", code=BAD_POLICY)
+
+
+def known_providers(control: ControlPlane, tenant: str) -> tuple[str, ...]:
+    """Sites of the tenant itself, and, for a tenant registered here, those that take known tenants."""
+    registered = any(name == tenant for name, _ in control.store.contents.tenants())
+    sites = control.state.world.sites.values()
+    return tuple(
+        sorted(
+            site.spec.site
+            for site in sites
+            if site.spec.owner == tenant or (registered and site.spec.admission == "known")
+        )
+    )
+
+
+def _check_figures(request: JobRequest) -> None:
+    for name, (least, most) in LIMITS.items():
+        if not least <= getattr(request, name) <= most:
+            raise InputError(f"{name} must lie between {least} and {most}", code=BAD_FIGURE)
+    if not 0 <= request.budget_usd <= BUDGET_USD_MAX:
+        raise InputError(f"budget_usd must lie between 0 and {BUDGET_USD_MAX}", code=BAD_FIGURE)
+
+
+def _check_texts(request: JobRequest) -> None:
+    for field, text in (("name", request.name), ("functional_unit", request.functional_unit)):
+        if len(text) > NAME_CHARS or (text and not text.isprintable()):
+            raise InputError(f"{field} must have at most {NAME_CHARS} printable characters", code=BAD_TEXT)
+    words = (*request.command, *request.env, *request.env.values())
+    if not request.command or not request.command[0]:
+        raise InputError("command must name a program", code=BAD_TEXT)
+    if any("\0" in word for word in words) or any(not name or "=" in name for name in request.env):
+        raise InputError("command and env take no NUL, and names in env no '='", code=BAD_TEXT)
+    if sum(map(len, words)) > COMMAND_CHARS:
+        raise InputError(f"command and env may have {COMMAND_CHARS} characters; put more in the bundle", code=BAD_TEXT)
+
+
+def _countries(asked: tuple[str, ...]) -> tuple[str, ...]:
+    known = {zone.country for zone in climatology.load().zones}
+    wanted = sorted({country.strip().upper() for country in asked})
+    for country in wanted:
+        if country not in known:
+            hint = climatology.near_miss(country, known)
+            raise InputError(f"no grid zone known in country {country[:40]!r}{hint}", code=BAD_TEXT)
+    return tuple(wanted)
+
+
+def _bundle(control: ControlPlane, tenant: str, asked: str) -> str:
+    """A bundle that this tenant has put here; else one could run, and read, what belongs to another."""
+    if asked and control.store.contents.held(tenant, asked) is None:
+        raise InputError(f"no bundle {asked[:64]!r} of yours is stored; PUT it to /v1/objects first", code=BAD_BUNDLE)
+    return asked
+
+
+async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unplaced, int, int]:
+    """What one more job would get now, its price in micro-USD and its escrow in wei.
+
+    Raises: InputError when there is nothing to price it by.
+    """
+    control.ensure_signals()
+    snapshot = take_snapshot(control.state.world, control.clock.grid_ms())
+    rate = control.state.world.wei_per_usd_micro
+    found = await asyncio.to_thread(quote, snapshot, spec)
+    if isinstance(found, Unplaced) and found.permanent:
+        # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.
+        return found, 0, rate
+    if isinstance(found, Assignment):
+        price = assignment_price(control, found)
+    else:
+        price = worst_price(snapshot, spec)
+    if spec.budget_usd_micro:
+        return found, price, spec.budget_usd_micro * rate
+    if price == 0:
+        raise InputError("no site has joined that could price it; give budget_usd, or try again later", code=NO_PRICE)
+    return found, price, escrow_for(price, rate, MARGIN_BPS)
+
+
+def assignment_price(control: ControlPlane, assignment: Assignment) -> int:
+    """Price of the container time that an assignment holds, micro-USD, rounded up."""
+    sites = control.state.world.sites
+    return sum(
+        quote_usd_micro(
+            segment.containers,
+            segment.end_ms - segment.start_ms,
+            sites[segment.pool.partition("/")[0]].spec.ask_usd_micro_per_gpu_h,
+        )
+        for segment in assignment.segments
+    )
+
+
+def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
+    """Price on the dearest pool that could run a job some day, micro-USD; 0 when there is none."""
+    pools = snapshot.pools
+    rates = pools.rate[:, WORK_CLASSES.index(spec.work_class)] if pools.ids else np.zeros(0)
+    prices = [
+        quote_usd_micro(spec.gpus, math.ceil(spec.length_ms / rates[row]), round(pools.ask_usd_per_h[row] * MICRO))
+        for row in range(len(pools.ids))
+        if rates[row] > 0
+        and pools.count[row] >= spec.gpus
+        and pools.memory_gib[row] >= spec.gpu_memory_gib
+        and (not spec.gpu_models or pools.gpu_model[row] in spec.gpu_models)
+        and (not spec.allowed_countries or pools.country[row] in spec.allowed_countries)
+    ]
+    return max(prices, default=0)
+
+
+async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -> Quote:
+    """What a job would cost and cause if submitted now; nothing is recorded of it."""
+    spec = job_spec(control, tenant, JobId("quote"), request)
+    found, price, escrow_wei = await priced(control, spec)
+    placed = found if isinstance(found, Assignment) else None
+    return Quote(
+        assignment=placed,
+        unplaced=found if isinstance(found, Unplaced) else None,
+        price_usd_micro=price,
+        escrow_wei=escrow_wei,
+        start_ms=placed.segments[0].start_ms if placed else 0,
+        finish_ms=placed.segments[-1].end_ms if placed else 0,
+        notice=NOTICE,
+    )
+
+
+async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest, key: str) -> Submitted:
+    """Record a job. The same key, request and tenant give the same job, however often and whenever they come.
+
+    Raises: InputError, ConflictError; SourceError when no signal of the origin can be had.
+    """
+    job = JobId(mint("j", control.seed, tenant, key or secrets.token_hex(SALT_BYTES), digest(request)))
+    spec = job_spec(control, tenant, job, request)
+    _require_origin(control, spec)
+    _, _, escrow_wei = await priced(control, spec)
+    if _recorded(control, job):
+        return acknowledged(control, job)
+    content = JobContent(name=request.name, command=request.command, env=dict(request.env))
+    stored = _stored(control, tenant, job, content)
+    payload = JobsSubmitted(jobs=(replace(spec, commitment=stored.commitment, escrow_wei=escrow_wei),))
+    # Checked before the private part is stored, so that a refusal leaves nothing behind.
+    check(control.state, Event(control.state.world.at_ms, payload))
+    control.store.contents.put(job, stored)
+    control.commit_one(payload)
+    return acknowledged(control, job)
+
+
+def acknowledged(control: ControlPlane, job: JobId) -> Submitted:
+    """A job as it stands, with the signed head of the journal that holds it."""
+    return Submitted(job=job, state=control.store.queries.job_row(job).state, journal=control.signed_head())
+
+
+def _require_origin(control: ControlPlane, spec: JobSpec) -> None:
+    """The first counterfactual needs the origin's hours from now on."""
+    control.ensure_signals([spec.origin_zone])
+    kind = SeriesKind.CARBON_AVERAGE_LIFECYCLE
+    if control.state.world.signals.at(spec.origin_zone, kind, control.clock.grid_ms()) is None:
+        raise SourceError(f"no carbon signal of zone {spec.origin_zone} can be had now; try again later", code="SW-213")
+
+
+def _recorded(control: ControlPlane, job: JobId) -> bool:
+    try:
+        control.store.queries.job_row(job)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _stored(control: ControlPlane, tenant: str, job: JobId, content: JobContent) -> StoredContent:
+    """The private part under a salt of its own; the one already kept where a try before this one ended midway."""
+    try:
+        kept = control.store.contents.get(job)
+    except NotFoundError:
+        salt = secrets.token_bytes(SALT_BYTES)
+        return StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content))
+    if kept.content != content or kept.tenant != tenant:
+        raise ConflictError(f"job {job} already has other content", code="SW-110")
+    return kept
+
+
+def commitment(salt: bytes, content: JobContent) -> str:
+    """What binds the journal to private content without telling it."""
+    return hashlib.sha256(salt + encode(content)).hexdigest()

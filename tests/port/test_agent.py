@@ -1,0 +1,352 @@
+"""The daemon as a process against a small control plane: the way of one job, SIGTERM, and a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import cbor2
+import pytest
+
+from sunward.agent import archive
+from sunward.agent.config import load_config
+from sunward.agent.daemon import join
+from sunward.agent.identity import load_key, public_key
+from sunward.metering.chain import Fault, check_next
+from sunward.metering.wire import batch_hash, decode_batch
+from sunward.model.codec import decode, encode
+from sunward.model.reading import ReadingBatch
+from sunward.model.site import AwakeOrder, LeaseOrder, LeaseReport, SiteOrders, SiteSpec
+from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
+from tests.unit.agent.fakes import order
+
+pytestmark = pytest.mark.slow
+
+WAIT_S = 30.0
+SPEED = 1_200
+GRID_MS = 1_749_600_000_000
+POOL = "test-site/L40S"
+JOB = """
+    import os, pathlib, signal, sys, time
+    folder = pathlib.Path(os.environ["SUNWARD_CHECKPOINT"])
+    progress = pathlib.Path(os.environ["SUNWARD_PROGRESS"])
+    done = int((folder / "UNITS").read_text()) if (folder / "UNITS").exists() else 0
+    def save():
+        (folder / "new").write_text(str(done))
+        (folder / "new").rename(folder / "UNITS")
+    def stop(number, frame):
+        save()
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, stop)
+    print("from", done, flush=True)
+    while done < int(os.environ["SUNWARD_UNITS"]):
+        time.sleep(float(os.environ["SUNWARD_UNIT_MS"]) / 1000)
+        done += 1
+        progress.write_text(str(done))
+    (pathlib.Path(os.environ["SUNWARD_OUTPUT"]) / "result").write_text("made " + str(done))
+"""
+
+
+class Control:
+    """What the real service does of the agents' protocol, as far as these tests need it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Condition()
+        self.version = 1
+        self.orders: tuple[LeaseOrder, ...] = ()
+        self.reports: dict[str, LeaseReport] = {}
+        self.boots: list[str] = []
+        self.settled: set[str] = set()
+        self.objects: dict[str, bytes] = {}
+        self.logs: dict[str, bytes] = {}
+        self.batches: list[bytes] = []
+        self.spec: SiteSpec | None = None
+        self.clock = ClockMapping(machine_ms=int(time.time() * 1000), grid_ms=GRID_MS, speed=SPEED)
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("content-length") or 0)
+                url = urlsplit(self.path)
+                status, answer = owner.answer(self.command, url.path, parse_qs(url.query), self.rfile.read(length))
+                self.send_response(status)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_PUT = _serve  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
+        match method, *path.removeprefix("/v1/").split("/"):
+            case "POST", "agents", "enroll":
+                self.spec = decode(json.dumps(json.loads(body)["spec"]), SiteSpec)
+                return 200, encode({"site": self.spec.site, "token": "secret"})
+            case "POST", "agents", "sync":
+                return 200, encode(self.sync(decode(body, SyncRequest)))
+            case "POST", "agents", "readings":
+                return self.readings(cbor2.loads(body))
+            case "GET", "leases", _, "content":
+                return 200, encode(JobContent(name="n", command=("python", "job.py")))
+            case "GET", "objects", digest:
+                return 200, self.objects[digest]
+            case "PUT", "leases", _, _:
+                return 200, encode({"digest": self.keep(body)})
+            case "POST", "leases", lease, "log":
+                assert int(query["offset"][0]) == len(self.logs.get(lease, b""))
+                self.logs[lease] = self.logs.get(lease, b"") + body
+                return 204, b""
+        return 404, encode({"detail": path})
+
+    def sync(self, request: SyncRequest) -> SyncReply:
+        with self.lock:
+            if request.boot not in self.boots:
+                self.boots.append(request.boot)
+            for report in request.reports:
+                self.reports[report.lease] = report
+                if report.phase in ("finished", "failed", "suspended"):
+                    self.settled.add(report.lease)
+            self.lock.notify_all()
+            self.lock.wait_for(lambda: self.version > request.orders_version, request.wait_ms / 1_000)
+            orders = tuple(one for one in self.orders if one.lease not in self.settled)
+            awake = (AwakeOrder(pool=POOL, count=len(orders)),)
+            site = SiteOrders(site="test-site", version=self.version, leases=orders, awake=awake)
+            return SyncReply(clock=self.clock, orders=site, settled=tuple(self.settled))
+
+    def readings(self, raws: list[bytes]) -> tuple[int, bytes]:
+        assert self.spec is not None
+        with self.lock:
+            for raw in raws:
+                batch = decode_batch(raw, self.spec.public_key)
+                if batch.counter <= len(self.batches):
+                    assert self.batches[batch.counter - 1] == raw
+                elif batch.counter > len(self.batches) + 1:
+                    return 409, encode({"expected": len(self.batches) + 1})
+                else:
+                    self.batches.append(raw)
+            return 200, encode({"accepted": len(self.batches)})
+
+    def order(self, *orders: LeaseOrder) -> None:
+        with self.lock:
+            self.version += 1
+            self.orders = orders
+            self.lock.notify_all()
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        with self.lock:
+            assert self.lock.wait_for(true, WAIT_S), (self.reports, self.logs)
+
+    def phase(self, lease: str) -> str:
+        report = self.reports.get(lease)
+        return report.phase if report else ""
+
+    def keep(self, raw: bytes) -> str:
+        digest = hashlib.sha256(raw).hexdigest()
+        self.objects[digest] = raw
+        return digest
+
+
+@pytest.fixture
+def control() -> Iterator[Control]:
+    made = Control()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, control: Control) -> Path:
+    folder = tmp_path / "agent"
+    settings = {
+        "server": control.url,
+        "site": "test-site",
+        "owner": "me",
+        "zone": "KR",
+        "country": "KR",
+        "cooling": "air",
+        "overhead_ppm": 1_200_000,
+        "ask_usd_micro_per_gpu_h": 1_000_000,
+        "trusted": True,
+        "pools": [{"gpu_model": "L40S", "count": 2}],
+    }
+    join(load_config(folder, settings), "once")
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if name != "pools"]
+    text = "\n".join([*lines, "[[pools]]", 'gpu_model = "L40S"', "count = 2"])
+    (folder / "agent.toml").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, control: Control) -> str:
+    source = tmp_path / "bundle"
+    source.mkdir()
+    (source / "job.py").write_text(textwrap.dedent(JOB))
+    archive.pack(source, tmp_path / "bundle.tar")
+    return control.keep((tmp_path / "bundle.tar").read_bytes())
+
+
+class Daemon:
+    """The agent in its own process."""
+
+    def __init__(self, home: Path) -> None:
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from sunward.agent.config import load_config\nfrom sunward.agent.daemon import run\n"
+            "run(load_config(Path(sys.argv[1])))"
+        )
+        self.process = subprocess.Popen([sys.executable, "-c", script, str(home)], stderr=subprocess.PIPE, text=True)
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=WAIT_S)
+        return self.process.returncode, said
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[Callable[[], Daemon]]:
+    started: list[Daemon] = []
+
+    def start() -> Daemon:
+        started.append(Daemon(home))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+def lease(bundle: str, attempt: int = 1, **changes: object) -> LeaseOrder:
+    made = order(f"job-a.{attempt}", bundle=bundle, pool=POOL, units=20, unit_ms_grid=10 * SPEED)
+    return replace(made, **changes)
+
+
+def chain(control: Control, home: Path) -> list[ReadingBatch]:
+    """The batches the control plane holds, in an unbroken chain."""
+    previous, previous_hash, found = None, "", []
+    for raw in control.batches:
+        batch = decode_batch(raw, public_key(load_key(home)))
+        faults = check_next(previous, previous_hash, batch, seen=False, received_ms=batch.t1_ms)
+        assert set(faults) <= {Fault.RESET}
+        previous, previous_hash = batch, batch_hash(raw)
+        found.append(batch)
+    return found
+
+
+def test_a_job_runs_is_metered_and_leaves_its_results(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon], tmp_path: Path
+) -> None:
+    agent = daemon()
+    control.order(lease(bundle))
+    control.wait(lambda: control.phase("job-a.1") == "finished")
+    report = control.reports["job-a.1"]
+    assert (report.units, report.exit_code, report.devices) == (20, 0, ("L40S-0",))
+    (tmp_path / "output.tar").write_bytes(control.objects[report.output])
+    archive.unpack(tmp_path / "output.tar", tmp_path / "output")
+    assert (tmp_path / "output" / "result").read_text() == "made 20"
+    assert control.logs["job-a.1"] == b"from 0\n"
+    code, said = agent.end(signal.SIGTERM)
+    assert code == 0, said
+    leased = [span for batch in chain(control, home) for span in batch.spans if span.lease]
+    assert {span.lease for span in leased} == {"job-a.1"}
+    assert sum(span.end_j - span.start_j for span in leased) > 0
+    # The lease ends at the reported moment; everything the counters counted has been delivered.
+    assert max(span.t1_ms for span in leased) == report.at_ms
+    assert '"event": "stopped"' in said
+
+
+def test_sigterm_suspends_with_a_checkpoint_and_a_later_run_goes_on(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon]
+) -> None:
+    agent = daemon()
+    control.order(lease(bundle, units=10_000))
+    control.wait(lambda: control.phase("job-a.1") == "running" and control.reports["job-a.1"].units > 5)
+    code, said = agent.end(signal.SIGTERM)
+    assert code == 0, said
+    report = control.reports["job-a.1"]
+    assert (report.phase, report.exit_code) == ("suspended", 143)
+    assert report.checkpoint_units == report.units > 5
+    daemon()
+    again = lease(bundle, 2, checkpoint=report.checkpoint, checkpoint_units=report.units, units=report.units + 3)
+    control.order(again)
+    control.wait(lambda: control.phase("job-a.2") == "finished")
+    assert control.logs["job-a.2"] == f"from {report.units}\n".encode()
+
+
+def test_after_a_kill_the_job_is_gone_and_the_readings_go_on_without_a_hole(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon]
+) -> None:
+    agent = daemon()
+    control.order(lease(bundle, units=10_000))
+    control.wait(lambda: control.phase("job-a.1") == "running" and control.reports["job-a.1"].units > 2)
+    agent.end(signal.SIGKILL)
+    assert jobs_of(home) == []
+    control.order()
+    held = len(control.batches)
+    second = daemon()
+    control.wait(lambda: len(control.boots) == 2)
+    control.order(lease(bundle, 2))
+    control.wait(lambda: control.phase("job-a.2") == "finished")
+    code, said = second.end(signal.SIGTERM)
+    assert code == 0, said
+    found = chain(control, home)
+    assert len(found) > held
+    assert [batch.boot for batch in found] == sorted((b.boot for b in found), key=control.boots.index)
+    assert {span.lease for batch in found for span in batch.spans} >= {"job-a.1", "job-a.2"}
+
+
+def test_an_agent_outlives_an_absent_control_plane(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon]
+) -> None:
+    agent = daemon()
+    control.order(lease(bundle, units=60))
+    control.wait(lambda: control.phase("job-a.1") == "running")
+    answer, control.answer = control.answer, lambda *_: (503, b"{}")  # type: ignore[method-assign]
+    time.sleep(2)
+    assert agent.process.poll() is None
+    control.answer = answer  # type: ignore[method-assign]
+    control.wait(lambda: control.phase("job-a.1") == "finished")
+    code, said = agent.end(signal.SIGTERM)
+    assert code == 0, said
+    assert said.count('"event": "problem", "what": "sync"') == 1
+    found = chain(control, home)
+    assert {after.t0_ms - before.t1_ms for before, after in pairwise(found)} == {0}
+
+
+def jobs_of(home: Path) -> list[int]:
+    """Processes that still work in an attempt's folder; the kernel may need a moment to end them."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if str(home / "attempts") in (entry / "cmdline").read_text():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        if not found:
+            return []
+        time.sleep(0.05)
+    return [pid for pid in found if pid != os.getpid()]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from sunward.agent.config import load_config, site_spec
+from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
+from sunward.errors import InputError, NotFoundError
+
+GOOD = """
+server = "http://127.0.0.1:8080"
+site = "no-hydro"
+owner = "nordic"
+zone = "NO-NO2"
+country = "NO"
+cooling = "air"
+overhead_ppm = 1_080_000
+ask_usd_micro_per_gpu_h = 1_200_000
+
+[[pools]]
+gpu_model = "NVIDIA H100 80GB HBM3"
+count = 2
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "agent.toml").write_text(text, "utf-8")
+    return folder
+
+
+def test_a_configuration_becomes_what_the_site_declares(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, GOOD), {"grace_s": 2.5, "poll_s": None})
+    assert (config.home, config.grace_s, config.poll_s) == (tmp_path, 2.5, 5.0)
+    spec = site_spec(config, config.site, "ab" * 32, sandboxed=False)
+    (pool,) = spec.pools
+    assert (pool.pool, pool.gpu_model, pool.count) == (f"no-hydro/{pool.gpu_model}", "H100-SXM", 2)
+    assert pool.devices == ("H100-SXM-0", "H100-SXM-1")
+    assert (spec.admission, spec.water_ml_per_kwh, spec.public_key) == ("own", 0, "ab" * 32)
+
+
+def test_overrides_suffice_without_a_file(tmp_path: Path) -> None:
+    settings = {
+        "server": "https://control.example",
+        "site": "s",
+        "owner": "o",
+        "zone": "KR",
+        "country": "KR",
+        "cooling": "evaporative",
+        "overhead_ppm": 1_200_000,
+        "ask_usd_micro_per_gpu_h": 0,
+        "pools": [{"gpu_model": "L40S", "devices": ["GPU-1", "GPU-2"]}],
+    }
+    spec = site_spec(load_config(tmp_path, settings), "given", "ab" * 32, sandboxed=True)
+    assert (spec.site, spec.pools[0].devices, spec.water_ml_per_kwh) == ("given", ("GPU-1", "GPU-2"), 1_800)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('site = "no-hydro"', 'site = "no/hydro"', "site: lower-case"),
+        ('site = "no-hydro"', "", "site"),
+        ('country = "NO"', 'country = "Norway"', "country: two capital letters"),
+        ("1_080_000", "900_000", "overhead_ppm: at least 1000000"),
+        ("1_080_000", '"much"', "overhead_ppm"),
+        ("http://", "ftp://", "server: an http or https address"),
+        ("count = 2", "count = 0", "pools: at least one"),
+        ("count = 2", 'count = 2\ndevices = ["a"]', "pools: at least one"),
+        ("count = 2", "counts = 2", "unknown setting `counts`"),
+        ("[[pools]]", "colour = 3\n[[pools]]", "unknown setting `colour`"),
+        ("[[pools]]", 'meter = "guess"\n[[pools]]', "meter: one of modelled, nvml"),
+        ("[[pools]]", "[[pools", "agent.toml"),
+        ("[[pools]]", "tick_s = 0\n[[pools]]", "poll_s, tick_s: above 0"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in GOOD
+    with pytest.raises(InputError) as caught:
+        load_config(written(tmp_path, GOOD.replace(before, after)))
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("admission", "sandboxed", "allowed"),
+    [
+        ("own", False, True),
+        ("own", True, True),
+        ("known", True, True),
+        ("known", False, False),
+        ("anyone", True, False),
+    ],
+)
+def test_no_more_isolation_is_promised_than_there_is(
+    tmp_path: Path,
+    admission: str,
+    sandboxed: bool,  # noqa: FBT001
+    allowed: bool,  # noqa: FBT001
+) -> None:
+    config = load_config(written(tmp_path, GOOD), {"admission": admission})
+    if allowed:
+        assert site_spec(config, "s", "ab" * 32, sandboxed=sandboxed).admission == admission
+    else:
+        with pytest.raises(InputError, match="admission"):
+            site_spec(config, "s", "ab" * 32, sandboxed=sandboxed)
+
+
+def test_a_gpu_model_or_device_named_twice_is_refused(tmp_path: Path) -> None:
+    double = GOOD + '[[pools]]\ngpu_model = "H100-SXM"\ncount = 1\n'
+    with pytest.raises(InputError, match="once"):
+        site_spec(load_config(written(tmp_path, double)), "s", "ab" * 32, sandboxed=True)
+
+
+def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    made = load_key(folder)
+    assert public_key(load_key(folder)) == public_key(made)
+    assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "key").write_bytes(b"short")
+    with pytest.raises(InputError, match="32 bytes"):
+        load_key(folder)
+
+
+def test_membership_is_kept_secret_and_missed_when_absent(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="sunward join"):
+        load_membership(tmp_path)
+    save_membership(tmp_path, Membership(site="s", token="t"))
+    assert load_membership(tmp_path) == Membership(site="s", token="t")
+    assert stat.S_IMODE((tmp_path / "membership.json").stat().st_mode) == 0o600
+
+
+def test_boots_are_never_the_same() -> None:
+    assert len({new_boot() for _ in range(50)}) == 50

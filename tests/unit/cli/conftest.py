@@ -1,0 +1,280 @@
+"""A service made of records, behind the client's transport, and a way to run one command line against it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from sunward.cli.main import cli
+from sunward.cli.shell import Shell
+from sunward.model.codec import encode
+from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms, Segment, Unplaced
+from sunward.model.receipt import EpochStatement
+from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
+from sunward.model.wire import JournalHead
+from sunward.service.records import (
+    AccountView,
+    DepositMade,
+    Enrolment,
+    EpochClosed,
+    GridView,
+    HistoryLine,
+    JobPage,
+    JournalPage,
+    PlanView,
+    Quantiles,
+    ReceiptView,
+)
+from tests.support.bundles import genuine, genuine_journal, receipt_in
+
+HOUR_MS = 3_600_000
+DAY = 1_686_528_000_000
+"""2023-06-12T00:00Z."""
+JOB = "j-abcdefghij"
+
+ASSIGNMENT = Assignment(
+    job=JOB,
+    revision=1,
+    segments=(Segment(pool="es-solar/A100", start_ms=DAY + 9 * HOUR_MS, end_ms=DAY + 12 * HOUR_MS, containers=2),),
+    free_read=4,
+    terms=ScoreTerms(energy=1_000, carbon=20_000, water=3, ask=4_000_000, transfer=5, wake=6, risk=7, shadow=8),
+    energy_j=7_200_000,
+    carbon_mg=340_000,
+    reason="waiting",
+    saves_ppm=470_000,
+    alternatives=(Alternative(label="now", start_ms=DAY, total_usd_micro=5_000_000, carbon_mg=640_000),),
+)
+REFUSAL = Unplaced(job="j-huge", revision=1, reason="gpus", detail="largest site has 4", permanent=True)
+QUOTE = Quote(
+    assignment=ASSIGNMENT,
+    unplaced=None,
+    price_usd_micro=4_020_000,
+    escrow_wei=5 * 10**18,
+    start_ms=DAY + 9 * HOUR_MS,
+    finish_ms=DAY + 12 * HOUR_MS,
+    notice="the provider can read this job's code and data; "
+    "figures are expected, and what is metered is paid, at most the escrow",
+)
+REFUSED_QUOTE = Quote(
+    assignment=None, unplaced=REFUSAL, price_usd_micro=0, escrow_wei=0, start_ms=0, finish_ms=0, notice=QUOTE.notice
+)
+HEAD = JournalHead(sequence=7, hash="ab" * 32, term=1, signature="cd" * 64)
+
+
+def job_view(job=JOB, state="running", **changes):
+    values = {
+        "job": job,
+        "name": "train",
+        "state": state,
+        "reason": "started",
+        "site": "es-solar",
+        "units": 1_000,
+        "units_done": 250,
+        "submitted_ms": DAY,
+        "deadline_ms": DAY + 12 * HOUR_MS,
+        "updated_ms": DAY + HOUR_MS,
+        "assignment": ASSIGNMENT,
+        "refusal": None,
+    }
+    return JobView(**{**values, **changes})
+
+
+HUGE = job_view(
+    "j-huge", "refused", name="huge", reason="gpus", site="", units_done=0, assignment=None, refusal=REFUSAL
+)
+HISTORY = (
+    HistoryLine(at_ms=DAY, state="submitted", reason="submitted", detail="", site="", units=0),
+    HistoryLine(at_ms=DAY + HOUR_MS, state="running", reason="started", detail="", site="es-solar", units=0),
+)
+SITE = SiteView(
+    site="no-hydro",
+    zone="NO-NO1",
+    country="NO",
+    gpu_model="H100-SXM",
+    gpus=4,
+    awake=2,
+    busy=1,
+    reachable=True,
+    overhead_ppm=1_080_000,
+    overhead_quality="modelled",
+    carbon_mg_per_kwh=30_000,
+    carbon_quality="modelled",
+    ask_usd_micro_per_gpu_h=1_900_000,
+    power_state="busy",
+)
+GRID = GridView(
+    zone="ES",
+    name="Spain",
+    start_ms=DAY,
+    carbon_mg_per_kwh=Quantiles(p10=(90_000, 390_000), p50=(100_000, 500_000), p90=(110_000, 600_000)),
+    price_usd_micro_per_kwh=Quantiles(p10=(1, 2), p50=(80_000, 120_000), p90=(3, 4)),
+    source="a named series",
+    quality="measured",
+)
+PLAN = PlanView(
+    based_on=41,
+    at_ms=DAY,
+    assignments=(ASSIGNMENT,),
+    unplaced=(REFUSAL,),
+    awake=(AwakeTarget(pool="es-solar/A100", start_ms=DAY, end_ms=DAY + HOUR_MS, count=2),),
+)
+EPOCH = EpochStatement(
+    epoch=1,
+    start_ms=DAY,
+    end_ms=DAY + 24 * HOUR_MS,
+    receipts=("aa", "bb"),
+    receipts_root="cc",
+    facility_j=36_000_000,
+    idle_j=1,
+    location_mg=5_000_000,
+    market_mg=6_000_000,
+    embodied_mg=1,
+    paid_usd_micro=31_400_000,
+    paid_wei=10**18,
+    provider_wei=8 * 10**17,
+    network_wei=2 * 10**17,
+    offset_wei=0,
+    refunded_wei=0,
+    liability_mg=1,
+    offset_share_bps=100,
+    next_offset_share_bps=100,
+    balance_wei=0,
+)
+
+
+def archive(*members):
+    """A tar archive of (name, content) files and of ready headers."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as target:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                target.addfile(member)
+                continue
+            entry = tarfile.TarInfo(member[0])
+            entry.size = len(member[1])
+            target.addfile(entry, io.BytesIO(member[1]))
+    return buffer.getvalue()
+
+
+def answer(record, status=200, **headers):
+    return httpx.Response(status, content=record if isinstance(record, bytes) else encode(record), headers=headers)
+
+
+def problem(status, code, detail):
+    return answer(Problem(type="about:blank", title="no", status=status, detail=detail, code=code), status)
+
+
+def log_part(text, offset, *, final):
+    return answer(text, **{"Sunward-Next-Offset": str(offset), "Sunward-Final": str(int(final))})
+
+
+@dataclass
+class Service:
+    """Answers by method and path; a list is used up, its last answer stays."""
+
+    answers: dict = field(default_factory=dict)
+    requests: list = field(default_factory=list)
+
+    def __call__(self, request):
+        request.read()
+        self.requests.append(request)
+        found = self.answers[f"{request.method} {request.url.path}"]
+        if isinstance(found, list):
+            found = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(found, Exception):
+            raise found
+        return found(request) if callable(found) else found
+
+    def sent(self, method, path):
+        """The JSON of the last request to a path."""
+        found = [each for each in self.requests if (each.method, each.url.path) == (method, path)]
+        return json.loads(found[-1].content)
+
+
+def records_after(request):
+    records, _bundle = genuine_journal()
+    after = int(request.url.params["after"])
+    page = [each for each in records if each.sequence > after][: int(request.url.params["limit"])]
+    return answer(JournalPage(records=tuple(page)))
+
+
+def whole_service():
+    records, bundle = genuine_journal()
+    job = f"/v1/jobs/{JOB}"
+    return Service(
+        {
+            "POST /v1/quotes": answer(QUOTE),
+            "POST /v1/jobs": answer(Submitted(job=JOB, state="submitted", journal=HEAD), 201),
+            "GET /v1/jobs": [
+                answer(JobPage(jobs=(job_view(),), next="1")),
+                answer(JobPage(jobs=(HUGE,), next=None)),
+            ],
+            f"GET {job}": answer(job_view()),
+            f"GET {job}/history": answer(HISTORY),
+            f"POST {job}/cancel": answer(job_view(state="cancelled")),
+            f"GET {job}/logs": [log_part(b"one\n", 4, final=False), log_part(b"", 4, final=True)],
+            f"GET {job}/output": answer(archive(("model/w.bin", b"weights"), ("log.txt", b"x"))),
+            f"GET {job}/receipt": answer(ReceiptView(receipt=receipt_in(genuine()), signature="ab", final=True)),
+            f"GET {job}/bundle": answer(genuine()),
+            "GET /v1/jobs/j-huge": answer(HUGE),
+            "PUT /v1/objects": answer({"digest": "d" * 64}),
+            "GET /v1/grid": answer(GRID),
+            "GET /v1/sites": answer((SITE,)),
+            "POST /v1/enrolments": answer(Enrolment(token="once-1234")),
+            "GET /v1/plan": answer(PLAN),
+            "GET /v1/epochs": answer((EPOCH,)),
+            "POST /v1/epochs/close": answer(EpochClosed(epoch=2, journal=HEAD)),
+            "GET /v1/journal/head": answer(
+                JournalHead(sequence=records[-1].sequence, hash=records[-1].hash, term=records[-1].term)
+                if bundle.head.sequence != records[-1].sequence
+                else bundle.head
+            ),
+            "GET /v1/journal": records_after,
+            "GET /v1/account": answer(AccountView(tenant="t-1", balance_wei=3 * 10**18)),
+            "POST /v1/account/deposits": answer(DepositMade(balance_wei=4 * 10**18, journal=HEAD)),
+        }
+    )
+
+
+@pytest.fixture
+def service():
+    return whole_service()
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home folder as `sunward up` leaves it."""
+    tokens = {f"{role}_token": f"{role}-secret" for role in ("tenant", "operator", "provider", "auditor")}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "credentials.json").write_text(json.dumps({"url": "http://service.test", **tokens}))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(service, home, monkeypatch):
+    """Run one command line; `lang` and more environment by keyword."""
+    for name in (
+        "SUNWARD_LANG",
+        "LC_ALL",
+        "LC_MESSAGES",
+        "SUNWARD_ZONE",
+        "SUNWARD_URL",
+        "SUNWARD_TOKEN",
+        "TZ",
+        "LANGUAGE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+    def invoke(*words, stdin=None, **env):
+        shell = Shell(transport=httpx.MockTransport(service), sleep=lambda _seconds: None)
+        environment = {"SUNWARD_HOME": str(home), **env}
+        return CliRunner().invoke(cli, list(words), obj=shell, input=stdin, env=environment, catch_exceptions=False)
+
+    return invoke

@@ -1,0 +1,67 @@
+"""What the client offers beyond the commands: the ledger, stored files, the clock, the service's health."""
+
+import httpx
+import pytest
+
+from sunward.cli.client import ApiClient
+from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.wire import ClockMapping
+from sunward.service.records import EntryLine, EntryPage
+from tests.unit.cli.conftest import Service, answer, problem
+
+LINE = EntryLine(
+    entry="4.0", epoch=1, at_ms=5, cause="deposit", ref="t-1", account="tenant:t-1", amount_wei="1000000000000000000"
+)
+
+
+@pytest.fixture
+def client(service):
+    with ApiClient("http://service.test/", "secret", transport=httpx.MockTransport(service)) as made:
+        yield made
+
+
+@pytest.fixture
+def service():
+    page = EntryPage(entries=(LINE,), next=None)
+    return Service(
+        {
+            "GET /v1/ledger/balances": answer({"tenant:t-1": "5", "faucet": "-5", "total": "0"}),
+            "GET /v1/ledger/entries": answer(page),
+            "GET /v1/objects/abc": answer(b"\x00raw"),
+            "GET /v1/clock": answer(ClockMapping(machine_ms=1, grid_ms=2, speed=1_200)),
+            "GET /healthz": answer(b"ok"),
+        }
+    )
+
+
+def test_the_ledger(client, service):
+    assert client.balances()["total"] == "0"
+    assert client.entries("tenant:t-1", after="3.1", limit=7).entries == (LINE,)
+    assert dict(service.requests[-1].url.params) == {"account": "tenant:t-1", "after": "3.1", "limit": "7"}
+
+
+def test_objects_clock_and_health(client, service):
+    assert client.read_object("abc") == b"\x00raw"
+    assert client.clock().grid(11) == 2 + 10 * 1_200
+    assert client.healthy()
+    service.answers["GET /healthz"] = httpx.ConnectError("refused")
+    assert not client.healthy()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, InputError), (404, NotFoundError), (409, ConflictError), (503, SourceError)]
+)
+def test_problems_are_errors_by_who_must_act(client, service, status, kind):
+    service.answers["GET /v1/clock"] = problem(status, "SW-123", "the deadline has passed; name a later one")
+    with pytest.raises(kind) as caught:
+        client.clock()
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.message) == ("SW-123", "the deadline has passed; name a later one")
+
+
+def test_a_gateway_without_a_reason_is_transient_only_when_it_failed(client, service):
+    for status, transient in ((502, True), (418, False)):
+        service.answers["GET /v1/clock"] = answer(b"<html>", status)
+        with pytest.raises(SourceError) as caught:
+            client.clock()
+        assert caught.value.transient is transient

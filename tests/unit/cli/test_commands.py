@@ -1,0 +1,272 @@
+"""Every command against a service of records: what people read, what machines read, and in Korean."""
+
+import json
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from sunward.cli.commands import submit as submit_module
+from sunward.cli.main import cli
+from sunward.cli.shell import commands_of
+from sunward.model.codec import encode
+from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex
+from tests.unit.cli.conftest import JOB, REFUSED_QUOTE, answer, archive, job_view, log_part, problem
+
+SUBMIT = ("submit", "-y", "--zone", "DE", "--hours", "2", "--finish-within", "12h", "--units", "1000", "--pausable")
+EVERY = {
+    ("jobs",): ("train", "running", "no site has enough GPUs (largest site has 4)"),
+    ("jobs", JOB): ("250/1000", "it runs for the first time", "2023-06-12 01:00Z"),
+    ("logs", JOB): ("one",),
+    ("cancel", JOB): (f"{JOB}: cancelled",),
+    ("receipt", JOB): ("location-based, life-cycle", "run now at the tenant's origin", "Not proved:"),
+    ("verify", JOB): ("OK:", "Not proved:", "that the meters told the truth"),
+    ("grid", "ES"): ("ES Spain: measured", "a named series", "500", "█"),
+    ("plan",): ("es-solar/A100", "waiting brings cleaner or cheaper power", "j-huge: no site has enough GPUs"),
+    ("plan", JOB): ("✓ GPUs", "provider's ask", "4.0000", "47 % less carbon than starting now", "start now"),
+    ("plan", "j-huge"): ("✗ GPUs", "largest site has 4"),
+    ("site",): ("4 H100-SXM", "30 modelled", "1.08 modelled", "busy"),
+    ("site", "token", "--note", "rack 3"): ("once-1234",),
+    ("epoch",): ("31.4000 USD", "10.000", "5,000.0 gCO2e"),
+    ("epoch", "close"): ("epoch 2 closed at journal record 7",),
+    ("journal", "head"): ("record", "hash", "signature"),
+    ("journal", "tail", "-n", "2"): ("RECORD", "EVENT"),
+    ("journal", "verify"): ("OK: journal of", "that nobody was shown another journal"),
+    ("catalog",): ("GPU models", "H100-SXM", "Kinds of cooling", "immersion"),
+    ("catalog", "gpus", "h100"): ("memory_gib", "80"),
+    ("catalog", "zones", "NO-NO1"): ("Southeast Norway",),
+    ("account",): ("t-1", "3.0000 ATH"),
+    ("account", "deposit", "20"): ("balance 4.0000 ATH",),
+    (*SUBMIT, "--", "python", "train.py"): ("4.0200 USD", "47 % less carbon", f"submitted as {JOB}"),
+}
+LINES = {("journal", "tail", "-n", "2")}
+"""Commands whose JSON is one object a line."""
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_command_speaks_plainly_without_a_terminal(run, words):
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    for text in EVERY[words]:
+        assert text in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_command_gives_json(run, words):
+    result = run("--json", *words)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) == (2 if words in LINES else 1)
+    assert all(isinstance(json.loads(line), dict | list) for line in lines)
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_command_speaks_korean(run, words):
+    result = run("--lang", "ko", *words)
+    assert result.exit_code == 0, result.output
+    if words not in {
+        ("logs", JOB),
+        ("site", "token", "--note", "rack 3"),
+        ("catalog", "zones", "NO-NO1"),
+        ("catalog", "gpus", "h100"),
+    }:
+        assert any("가" <= letter <= "힣" for letter in result.stdout)
+
+
+def test_every_command_is_tested():
+    named = {tuple(word for word in words if word.isalpha())[:2] for words in EVERY} | {("fetch",), ("journal", "save")}
+    leaves = {command.name for command in commands_of(cli)} - {"sunward", "journal"}
+    assert leaves <= {word for words in named for word in words}
+
+
+@pytest.mark.parametrize("words", [("jobs",), ("receipt", JOB), ("grid", "ES"), ("plan", JOB), ("site",)], ids=" ".join)
+def test_a_terminal_gets_colours(run, words):
+    assert "\x1b[" in run(*words, FORCE_COLOR="1", TERM="xterm-256color").stdout
+
+
+def test_roles_use_their_own_token(run, service):
+    run("account")
+    run("epoch", "close")
+    run("journal", "head")
+    sent = [request.headers["Authorization"] for request in service.requests]
+    assert sent == ["Bearer tenant-secret", "Bearer operator-secret", "Bearer auditor-secret"]
+
+
+def test_stored_tokens_are_not_sent_elsewhere(run, service):
+    run("--url", "http://other.test", "account")
+    run("--url", "http://other.test", "--token", "mine", "account")
+    assert [request.headers.get("Authorization") for request in service.requests] == [None, "Bearer mine"]
+
+
+def test_jobs_filters_and_limits(run, service):
+    assert len(json.loads(run("jobs", "--state", "running", "--limit", "1", "--json").stdout)["jobs"]) == 1
+    assert dict(service.requests[0].url.params) == {"limit": "500", "state": "running"}
+    assert len(json.loads(run("jobs", "--json").stdout)["jobs"]) == 1, "the service's last page stays"
+
+
+def test_no_jobs_says_how_to_start(run, service):
+    service.answers["GET /v1/jobs"] = answer({"jobs": [], "next": None})
+    assert "sunward submit --help" in run("jobs").stdout
+
+
+def test_names_cannot_command_the_terminal(run, service):
+    service.answers[f"GET /v1/jobs/{JOB}"] = answer(job_view(name="\x1b]0;owned\x07[bold]x"))
+    shown = run("jobs", JOB, FORCE_COLOR="1").stdout
+    assert "\x1b]0" not in shown
+    assert "[bold]x" in shown
+
+
+def test_submit_sends_what_was_asked(run, service):
+    words = ("--gpus", "2", "--gpu-memory", "40", "--gpu-model", "H100-SXM", "--country", "no", "--country", "SE")
+    more = ("--budget", "9.5", "--policy", "greenest", "--class", "training", "--unit", "image", "--env", "A=b=c")
+    result = run(*SUBMIT, *words, *more, "--", "python", "train.py", "--lang", "ko", "--json")
+    assert result.exit_code == 0, result.output
+    sent = service.sent("POST", "/v1/jobs")
+    assert sent["command"] == ["python", "train.py", "--lang", "ko", "--json"]
+    assert (sent["length_s"], sent["deadline_s"], sent["units"], sent["interruptible"]) == (7_200, 43_200, 1_000, True)
+    assert (sent["gpus"], sent["gpu_memory_gib"], sent["gpu_models"]) == (2, 40, ["H100-SXM"])
+    assert (sent["countries"], sent["budget_usd"], sent["policy"]) == (["NO", "SE"], 9.5, "greenest")
+    assert (sent["work_class"], sent["functional_unit"], sent["env"]) == ("training", "image", {"A": "b=c"})
+    assert (sent["name"], sent["origin_zone"]) == ("python", "DE")
+    assert sent == service.sent("POST", "/v1/quotes"), "the quote was for the very same job"
+    keys = [request.headers["Idempotency-Key"] for request in service.requests]
+    assert len(set(keys)) == 2
+
+
+def test_submit_needs_no_dashes_before_the_command(run, service):
+    assert run(*SUBMIT, "python", "train.py", "--gpus", "x").exit_code == 0
+    assert service.sent("POST", "/v1/jobs")["command"] == ["python", "train.py", "--gpus", "x"]
+
+
+def test_submit_sends_the_folder_after_agreement(run, service, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "train.py").write_text("print(1)")
+    assert run(*SUBMIT, "--folder", str(tmp_path / "work"), "--", "python", "train.py").exit_code == 0
+    assert [request.url.path for request in service.requests] == ["/v1/quotes", "/v1/objects", "/v1/jobs"]
+    assert service.sent("POST", "/v1/jobs")["bundle"] == "d" * 64
+    assert service.sent("POST", "/v1/jobs")["data_bytes"] == len(service.requests[1].content)
+
+
+def test_dry_run_sends_nothing(run, service):
+    result = run("submit", "--dry-run", "--zone", "DE", "--", "true")
+    assert result.exit_code == 0
+    assert "the provider can read this job's code and data" in result.stdout
+    assert [request.url.path for request in service.requests] == ["/v1/quotes"]
+
+
+def test_a_refused_quote_exits_1_with_its_reason(run, service):
+    service.answers["POST /v1/quotes"] = answer(REFUSED_QUOTE)
+    result = run(*SUBMIT, "--", "true")
+    assert (result.exit_code, len(service.requests)) == (1, 1)
+    assert "would be refused: no site has enough GPUs (largest site has 4)" in result.stdout
+    assert "가장 큰 사이트가 4개" in run("--lang", "ko", *SUBMIT, "--", "true").stdout
+
+
+@pytest.mark.parametrize(("typed", "code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1)])
+def test_submit_asks_first(run, service, monkeypatch, typed, code, requests):
+    monkeypatch.setattr(submit_module, "interactive", lambda: True)
+    result = run("submit", "--zone", "DE", "--", "true", stdin=typed)
+    assert (result.exit_code, len(service.requests)) == (code, requests)
+    assert "Submit?" in result.stderr
+
+
+@pytest.mark.parametrize(("state", "code"), [("finished", 0), ("failed", 1)])
+def test_following_ends_as_the_job_does(run, service, state, code):
+    gone = httpx.ReadError("away")
+    log = [log_part(b"one\n", 4, final=False), gone, log_part(b"two\n", 8, final=False), log_part(b"", 8, final=True)]
+    service.answers[f"GET /v1/jobs/{JOB}/logs"] = log
+    service.answers[f"GET /v1/jobs/{JOB}"] = [answer(job_view()), answer(job_view(state=state))]
+    result = run(*SUBMIT, "-f", "--", "true")
+    assert result.exit_code == code
+    assert result.stdout.endswith("one\ntwo\n")
+    assert f"{JOB}: {state}" in result.stderr
+    service.answers[f"GET /v1/jobs/{JOB}/logs"] = log_part(b"", 8, final=True)
+    assert json.loads(run("logs", JOB, "-f", "--json").stdout)["state"] == state
+
+
+def test_fetch_writes_the_results(run, tmp_path):
+    result = run("fetch", JOB, "--to", str(tmp_path / "results"))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "results" / "model" / "w.bin").read_bytes() == b"weights"
+    assert "2 files written" in result.stdout
+    files = json.loads(run("fetch", JOB, "--to", str(tmp_path / "again"), "--json").stdout)["files"]
+    assert files == ["model/w.bin", "log.txt"]
+
+
+def test_fetch_refuses_an_archive_that_leads_out(run, service, tmp_path):
+    service.answers[f"GET /v1/jobs/{JOB}/output"] = answer(archive(("ok", b"1"), ("../evil", b"2")))
+    result = run("fetch", JOB, "--to", str(tmp_path / "results"))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error SW-622: the archive is refused, nothing was written")
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_bundle_is_kept_and_checked_offline(run, service, tmp_path):
+    file = tmp_path / "bundle.json"
+    assert str(file) in run("receipt", JOB, "--bundle", str(file)).stdout
+    service.requests.clear()
+    assert run("verify", str(file)).exit_code == 0
+    assert "whose key signed it" not in run("verify", str(file), "--key", public_hex(CONTROL)).stdout
+    assert service.requests == []
+
+
+def test_a_changed_receipt_is_refused_with_exit_1(run, tmp_path):
+    file = tmp_path / "bundle.json"
+    bundle = genuine()
+    file.write_bytes(encode(replace(bundle, receipt=bundle.receipt.replace('"version":1', '"version":2', 1))))
+    result = run("verify", str(file))
+    assert result.exit_code == 1
+    assert "REFUSED" in result.stdout
+    assert "the receipt is not signed by the control plane's key" in result.stdout
+    assert "Not proved:" in result.stdout
+    assert json.loads(run("verify", str(file), "--json").stdout)["ok"] is False
+    assert "영수증이 제어부의 키로 서명되지 않았습니다" in run("--lang", "ko", "verify", str(file)).stdout
+
+
+def test_the_journal_is_saved_and_checked_offline(run, service, tmp_path):
+    file = tmp_path / "journal.jsonl"
+    assert "records written" in run("journal", "save", str(file)).stdout
+    service.requests.clear()
+    assert run("journal", "verify", "--file", str(file)).exit_code == 0
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:1], *lines[2:]]))
+    result = run("journal", "verify", "--file", str(file))
+    assert result.exit_code == 1
+    assert "chain" in result.stdout
+    file.write_bytes(b"")
+    assert run("journal", "verify", "--file", str(file)).exit_code == 2
+    assert service.requests == []
+
+
+def test_the_head_must_be_signed_by_the_key_named(run):
+    records, _bundle = genuine_journal()
+    assert run("journal", "verify", "--key", public_hex(CONTROL)).exit_code == 0
+    assert run("journal", "verify", "--key", "00" * 32).exit_code == 1
+    assert json.loads(run("journal", "verify", "--json").stdout)["records"] == len(records)
+
+
+def test_grid_works_without_a_service(run, service):
+    result = run("--home", "/nonexistent", "grid", "NO-NO1", "--hours", "30")
+    assert result.exit_code == 0
+    assert "NO-NO1 Southeast Norway: modelled typical year" in result.stdout
+    assert "the packaged typical year is shown" in result.stderr
+    service.answers["GET /v1/grid"] = httpx.ConnectError("refused")
+    data = json.loads(run("grid", "NO-NO1", "--hours", "30", "--json").stdout)
+    assert (len(data["carbon_mg_per_kwh"]["p50"]), data["quality"]) == (30, "modelled")
+
+
+def test_the_origin_is_read_from_the_environment_never_guessed(run, service):
+    assert run("grid", SUNWARD_ZONE="ES").exit_code == 0
+    assert run("grid", TZ="Asia/Seoul").exit_code == 0
+    assert [request.url.params["zone"] for request in service.requests] == ["ES", "KR"]
+    result = run("grid", TZ="Etc/Nowhere")
+    assert (result.exit_code, result.stderr[:13]) == (2, "error SW-603:")
+
+
+def test_a_service_refusal_keeps_its_code(run, service):
+    service.answers[f"GET /v1/jobs/{JOB}"] = problem(404, "SW-104", f"there is no open job {JOB}")
+    result = run("jobs", JOB)
+    assert (result.exit_code, result.stderr) == (2, f"error SW-104: there is no open job {JOB}\n")
+    assert run("--lang", "ko", "jobs", JOB).stderr == f"오류 SW-104: 진행 중인 작업 {JOB} 없음\n"

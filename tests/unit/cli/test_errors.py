@@ -1,0 +1,148 @@
+"""Bad input ends in one line and exit 2, an absent service in exit 3; only our own faults end in a traceback."""
+
+import errno
+import json
+import re
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+
+from sunward.errors import InvariantError
+from tests.unit.cli.conftest import JOB, answer, problem
+
+ROOT = Path(__file__).resolve().parents[3]
+BAD = {
+    ("nonsense",): "SW-600",
+    ("--lang", "xx", "jobs"): "SW-600",
+    ("jobs", "--limit", "0"): "SW-600",
+    ("jobs", "a", "b"): "SW-600",
+    ("logs",): "SW-600",
+    ("site", "nonsense"): "SW-600",
+    ("journal",): "SW-600",
+    ("account", "deposit", "-3"): "SW-600",
+    ("catalog", "fish"): "SW-600",
+    ("submit", "-y", "--finish-within", "soon", "--", "true"): "SW-600",
+    ("submit", "-y", "--env", "novalue", "--", "true"): "SW-600",
+    ("submit", "-y", "--folder", "/nonexistent", "--", "true"): "SW-600",
+    ("submit", "-y"): "SW-601",
+    ("submit", "--zone", "DE", "--", "true"): "SW-602",
+    ("submit", "-y", "--", "true"): "SW-603",
+    ("--url", "ftp://x", "jobs"): "SW-611",
+    ("receipt", JOB, "--bundle", "/nonexistent/file"): "SW-612",
+    ("verify", "/dev/null"): "SW-104",
+    ("catalog", "gpus", "H1000"): "SW-100",
+    ("catalog", "zones", "ZZ"): "SW-100",
+}
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_bad_input_is_one_line_and_exit_2(run, service, words, lang):
+    service.answers["GET /v1/jobs//dev/null/bundle"] = problem(404, "SW-104", "no such job")
+    result = run(*words, SUNWARD_LANG=lang, TZ="UTC")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"{'error' if lang == 'en' else '오류'} {BAD[words]}: ")
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_input_is_one_json_object_for_machines(run, service, words):
+    service.answers["GET /v1/jobs//dev/null/bundle"] = problem(404, "SW-104", "no such job")
+    result = run("--json", *words, TZ="UTC")
+    error = json.loads(result.stderr)
+    assert (error["code"], error["exit"], result.exit_code) == (BAD[words], 2, 2)
+
+
+def test_damaged_credentials_are_named(run, home):
+    (home / "credentials.json").write_text("{")
+    result = run("jobs")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "error SW-610" in result.stderr
+
+
+def test_a_damaged_bundle_is_bad_input(run, tmp_path):
+    (tmp_path / "bundle.json").write_text("{}")
+    result = run("verify", str(tmp_path / "bundle.json"))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (httpx.ConnectError("refused"), "SW-640"),
+        (httpx.ReadTimeout("late"), "SW-640"),
+        (answer(b"<html>", 502), "SW-641"),
+        (answer(b"not json"), "SW-642"),
+        (problem(503, "SW-210", "the feed is away"), "SW-210"),
+    ],
+    ids=["refused", "late", "gateway", "garbage", "feed"],
+)
+def test_an_unusable_service_is_exit_3(run, service, broken, code):
+    service.answers["GET /v1/account"] = broken
+    result = run("account")
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"error {code}: ")
+    assert ("what to do: " in result.stderr) == code.startswith("SW-64")
+
+
+def test_without_a_service_it_says_what_to_do(run):
+    result = run("--home", "/nonexistent", "jobs")
+    assert result.exit_code == 3
+    assert "sunward up" in result.stderr.splitlines()[1]
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_key(run, service):
+    done = service.answers["POST /v1/account/deposits"]
+    service.answers["POST /v1/account/deposits"] = [httpx.ReadError("away"), done]
+    assert run("account", "deposit", "5").exit_code == 0
+    assert len({request.headers["Idempotency-Key"] for request in service.requests}) == 1
+    assert len(service.requests) == 2
+
+
+def test_ctrl_c_is_130(run, service):
+    def press(_request):
+        raise KeyboardInterrupt
+
+    service.answers["GET /v1/account"] = press
+    assert run("account").exit_code == 130
+
+
+def test_a_closed_pipe_is_quiet(run, monkeypatch):
+    def closed(*_words, **_more):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(click, "echo", closed)
+    result = run("account")
+    assert result.stderr == ""
+
+
+def test_our_own_faults_are_loud(run, service):
+    def fault(_request):
+        raise InvariantError("the books do not balance")
+
+    service.answers["GET /v1/account"] = fault
+    with pytest.raises(InvariantError):
+        run("account")
+
+
+def test_an_unexpected_log_header_is_not_understood(run, service):
+    service.answers[f"GET /v1/jobs/{JOB}/logs"] = answer(b"text")
+    assert run("logs", JOB).exit_code == 3
+
+
+def test_version_and_empty_command_line(run):
+    assert run("--version").stdout.startswith("sunward ")
+    assert run().stdout.startswith("Usage: sunward")
+
+
+def test_every_code_in_use_is_documented_once():
+    used = set()
+    for file in (ROOT / "src").rglob("*.py"):
+        used.update(re.findall(r"SW-\d{3}", file.read_text(encoding="utf-8")))
+    rows = re.findall(r"^\| (SW-\d{3}) \|", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert used - set(rows) == set(), "used but not documented"
+    assert set(rows) - used == set(), "documented but not used"
+    assert len(rows) == len(set(rows))
