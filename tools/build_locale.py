@@ -14,6 +14,7 @@ import ast
 import io
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -33,6 +34,7 @@ HEADERS = {"Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-
 SENTENCE_NAMES = {"sentence", "MISMATCH", "PLAN_DIFFERS", "HEAD_DIFFERS"}
 
 
+@cache
 def extracted() -> Catalog:
     """Every message of the present sources."""
     catalog = Catalog(domain=DOMAIN, project="sunward", version="", fuzzy=False, header_comment="# Sunward messages.")

@@ -71,6 +71,7 @@ def jobs(draw: st.DrawFn, name: str, fleet: list[Pool]) -> JobView:
         units_done=units_done,
         units=draw(st.sampled_from([1, 1_000])) if not units_done else 1_000,
         pool=pool,
+        elapsed_ms=draw(st.sampled_from([0, 2 * MINUTE_MS, 30 * MINUTE_MS])) if pool else 0,
         fixed=fixed,
         segments=present,
         gpus=gpus,

@@ -65,7 +65,7 @@ def snapshot(
         start_ms=now_ms - now_ms % slot_ms,
         slot_ms=slot_ms,
         slots=slots,
-        policy=replace(policy or PolicyInputs(), slot_ms=slot_ms, slots=slots),
+        policy=replace(policy or PolicyInputs(delay_ppm_per_h=0), slot_ms=slot_ms, slots=slots),
         zones=tuple(zones),
         carbon_g_per_kwh=_series(zones, carbon, 100.0, slots),
         carbon_spread_g_per_kwh=_series(zones, spread, 0.0, slots),

@@ -135,7 +135,8 @@ class ApiClient:
     def put_object(self, file: Path) -> str:
         """Store a file; its digest."""
         with file.open("rb") as source:
-            return _read(self._send("PUT", "/v1/objects", content=source.read()), Stored).digest
+            headers = {"Content-Length": str(file.stat().st_size)}
+            return _read(self._send("PUT", "/v1/objects", content=source, headers=headers), Stored).digest
 
     def read_object(self, digest: str) -> bytes:
         """A stored file."""
@@ -220,7 +221,7 @@ class ApiClient:
         path: str,
         *,
         params: dict[str, str | int] | None = None,
-        content: bytes | None = None,
+        content: bytes | BinaryIO | None = None,
         headers: dict[str, str] | None = None,
         tries: int = 1,
     ) -> httpx.Response:

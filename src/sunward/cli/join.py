@@ -7,9 +7,6 @@ from pathlib import Path
 
 import click
 
-from sunward.agent import daemon
-from sunward.agent.config import CONFIG_FILE, load_config
-from sunward.agent.identity import load_membership
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
@@ -28,6 +25,9 @@ from sunward.units import MICRO, PPM
 @option("--overhead", type=click.FloatRange(min=1.0), default=None, help="Facility energy over IT energy.")
 @option("--ask", type=click.FloatRange(min=0.0), default=None, help="Price asked, USD per GPU hour.")
 @option("--admission", type=click.Choice(["own", "known"]), default=None, help="Whose jobs to accept.")
+@option(
+    "--poll", type=click.FloatRange(min=0.1), default=None, help="Longest wait for orders, seconds; below the grace."
+)
 @option("--trusted", is_flag=True, default=None, help="Run own jobs without a sandbox where none is available.")
 @pass_shell
 def join(
@@ -42,12 +42,17 @@ def join(
     overhead: float | None,
     ask: float | None,
     admission: str | None,
+    poll: float | None,
     trusted: bool | None,  # noqa: FBT001 - click's signature
 ) -> None:
     """Join the network with this machine's GPUs and serve until stopped."""
+    # The agent is loaded here, so that no other command waits for it.
+    from sunward.agent import daemon  # noqa: PLC0415
+    from sunward.agent.config import CONFIG_FILE, load_config  # noqa: PLC0415
+
     folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    told = {
+    told: dict[str, object] = {
         "server": server or shell.url or None,
         "site": site,
         "owner": None if (folder / CONFIG_FILE).exists() else "",
@@ -58,12 +63,13 @@ def join(
         "overhead_ppm": None if overhead is None else round(overhead * PPM),
         "ask_usd_micro_per_gpu_h": None if ask is None else round(ask * MICRO),
         "admission": admission,
+        "poll_s": poll,
         "trusted": trusted,
     }
     config = load_config(folder, told)
     if not _is_member(folder):
         if not join_token:
-            raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-322")
+            raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-622")
         daemon.join(config, join_token)
         _save(folder / CONFIG_FILE, told)
         click.echo(_("joined as {site}").format(site=config.site))
@@ -71,6 +77,8 @@ def join(
 
 
 def _is_member(folder: Path) -> bool:
+    from sunward.agent.identity import load_membership  # noqa: PLC0415
+
     try:
         load_membership(folder)
     except NotFoundError:
@@ -90,5 +98,5 @@ def _save(file: Path, told: dict[str, object]) -> None:
 def _pool(text: str) -> dict[str, object]:
     model, _separator, count = text.rpartition(":")
     if not model or not count.isdigit() or not int(count):
-        raise InputError(_("--gpu {text}: write MODEL:COUNT, e.g. RTX4090:1").format(text=text), code="SW-323")
+        raise InputError(_("--gpu {text}: write MODEL:COUNT, e.g. RTX4090:1").format(text=text), code="SW-623")
     return {"gpu_model": model, "count": int(count)}

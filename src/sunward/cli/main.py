@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,8 +34,30 @@ OWN_CODES = "SW-6"
 """Codes raised by the command line itself, whose messages are already in the chosen language."""
 
 
+SERVERS = {
+    "up": "sunward.cli.up",
+    "join": "sunward.cli.join",
+    "demo": "sunward.cli.demo.command",
+}
+"""Modules of the commands that run a part of the network.
+
+They load the service or the agent, which takes longer than most commands run: so only when named, or listed in help.
+"""
+
+
 class Root(Group):
     """The top of the tree: speaks the chosen language and turns errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in order."""
+        return sorted([*super().list_commands(ctx), *SERVERS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name; one of `SERVERS` is loaded now."""
+        if cmd_name not in SERVERS:
+            return super().get_command(ctx, cmd_name)
+        loaded: click.Command = getattr(import_module(SERVERS[cmd_name]), cmd_name)
+        return loaded
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401
         """Run one command line and exit.

@@ -47,7 +47,7 @@ def pack(folder: Path, target: IO[bytes], *, limit_bytes: int = PACK_LIMIT_BYTES
     Raises: InputError when the folder holds links or special files, or more than `limit_bytes`.
     """
     if not folder.is_dir():
-        raise InputError(_("{folder} is not a folder").format(folder=folder), code="SW-620")
+        raise InputError(_("{folder} is not a folder").format(folder=folder), code="SW-614")
     count = 0
     total = 0
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -68,7 +68,7 @@ def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BY
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
-            _("{folder} exists and is not empty; name another with --to").format(folder=folder), code="SW-623"
+            _("{folder} exists and is not empty; name another with --to").format(folder=folder), code="SW-617"
         )
     try:
         with tarfile.open(fileobj=source, mode="r:") as archive:
@@ -77,7 +77,7 @@ def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BY
             folder.mkdir(parents=True, exist_ok=True)
             return tuple(_write(archive, member, folder) for member in members if member.isreg())
     except (tarfile.TarError, EOFError) as reason:
-        raise InputError(_("the archive is damaged: {reason}").format(reason=reason), code="SW-622") from None
+        raise InputError(_("the archive is damaged: {reason}").format(reason=reason), code="SW-616") from None
 
 
 def _files(folder: Path, rules: Sequence[Rule], inside: str = "") -> Iterator[tuple[str, Path]]:
@@ -93,7 +93,7 @@ def _files(folder: Path, rules: Sequence[Rule], inside: str = "") -> Iterator[tu
             yield name, Path(entry.path)
         else:
             line = _("{file} is a link or a special file; replace it, or name it in .sunwardignore")
-            raise InputError(line.format(file=entry.path), code="SW-620")
+            raise InputError(line.format(file=entry.path), code="SW-614")
 
 
 def _entry(name: str, file: Path) -> tarfile.TarInfo:
@@ -124,7 +124,7 @@ def _rule(text: str) -> Rule:
     try:
         pattern = re.compile(expression if anchored else f"(?:.*/)?{expression}")
     except re.error:
-        raise InputError(_("not a pattern: '{line}' in an ignore file").format(line=text), code="SW-620") from None
+        raise InputError(_("not a pattern: '{line}' in an ignore file").format(line=text), code="SW-614") from None
     return Rule(pattern, folders_only, takes_back)
 
 
@@ -184,8 +184,8 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> s
 
 def _too_large(folder: Path, limit_bytes: int) -> InputError:
     line = _("{folder} holds more than {limit} MiB; leave files out with .sunwardignore, or fetch data inside the job")
-    return InputError(line.format(folder=folder, limit=limit_bytes >> 20), code="SW-621")
+    return InputError(line.format(folder=folder, limit=limit_bytes >> 20), code="SW-615")
 
 
 def _unsafe(why: str) -> InputError:
-    return InputError(_("the archive is refused, nothing was written: {why}").format(why=why), code="SW-622")
+    return InputError(_("the archive is refused, nothing was written: {why}").format(why=why), code="SW-616")

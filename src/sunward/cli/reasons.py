@@ -62,7 +62,7 @@ REFUSED = {
     "deadline": N_("it cannot finish by the deadline"),
     "horizon": N_("it is longer than plans reach ahead"),
     "budget": N_("the budget does not cover the cheapest place"),
-    "capacity": N_("all fitting GPUs are taken until the deadline"),
+    "capacity": N_("no fitting GPU is free for long enough before the deadline"),
 }
 
 JOB_REASONS = {

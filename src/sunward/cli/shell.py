@@ -197,5 +197,8 @@ def group(*, cls: type[Group] = Group, **settings: Any) -> Callable[[Callable[..
 
 def commands_of(root: click.Command) -> Sequence[click.Command]:
     """A command and all below it, in order of name."""
-    below = root.commands.values() if isinstance(root, click.Group) else ()
-    return [root, *(found for child in sorted(below, key=lambda each: each.name or "") for found in commands_of(child))]
+    if not isinstance(root, click.Group):
+        return [root]
+    ctx = click.Context(root)
+    below = (root.get_command(ctx, name) for name in root.list_commands(ctx))
+    return [root, *(found for child in below if child is not None for found in commands_of(child))]

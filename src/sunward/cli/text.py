@@ -60,9 +60,14 @@ def choose(language: str) -> None:
     os.environ["LANGUAGE"] = language
 
 
+def language() -> str:
+    """The language spoken now."""
+    return os.environ.get("LANGUAGE", "en")
+
+
 def speaks_english() -> bool:
     """Whether English was chosen, so that messages from below need no gloss."""
-    return os.environ.get("LANGUAGE", "en") == "en"
+    return language() == "en"
 
 
 def _nearest(wish: str) -> str:

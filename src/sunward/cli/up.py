@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NoReturn
 
 import click
-import uvicorn
 
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
-from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
-from sunward.service.app import build_app
-from sunward.service.bootstrap import build_control, issue_credentials
-from sunward.service.config import ServiceConfig
-from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
+from sunward.model.plan import PolicyInputs
 from sunward.units import SECOND_MS
 
 LOOPBACK = "127.0.0.1"
+SWITCH_MS = 750
+"""Machine time to stop a job, store its checkpoint and start it elsewhere on one machine."""
+MARGIN_MS = 2_000
+"""Machine time kept free before a deadline."""
 
 
 @command()
@@ -33,6 +32,13 @@ LOOPBACK = "127.0.0.1"
 @pass_shell
 def up(shell: Shell, port: int, speed: int, start: str, grace: float, database: str) -> None:
     """Run the control plane here until stopped."""
+    # The service is loaded here, so that no other command waits for it.
+    from sunward.engine.inputs import Feeds  # noqa: PLC0415
+    from sunward.service.app import serve  # noqa: PLC0415
+    from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials  # noqa: PLC0415
+    from sunward.service.config import ServiceConfig  # noqa: PLC0415
+    from sunward.signals.typical import ClimatologyForecaster, ClimatologySource  # noqa: PLC0415
+
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     listener = _listen(port)
@@ -41,17 +47,24 @@ def up(shell: Shell, port: int, speed: int, start: str, grace: float, database: 
         shell.home,
         speed=speed,
         grid_start_ms=_moment(start) if start else None,
+        rules=replace(LOCAL_RULES, policy=policy_at(speed)),
         grace_s=grace,
         database_url=database or None,
         feeds=Feeds(ClimatologySource(), ClimatologyForecaster()),
     )
-    app = build_app(control, ServiceConfig())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
     issue_credentials(control, shell.home, url)
     click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
-    server.run(sockets=[listener])
-    if control.failure is not None:
-        _die(control.failure)
+    serve(control, ServiceConfig(), listener)
+
+
+def policy_at(speed: int) -> PolicyInputs:
+    """The policy at a speed of grid time: starts and stops take machine time, which is never accelerated."""
+    plain = PolicyInputs()
+    return replace(
+        plain,
+        switch_ms=max(plain.switch_ms, SWITCH_MS * speed),
+        finish_margin_ms=max(plain.finish_margin_ms, MARGIN_MS * speed),
+    )
 
 
 def _listen(port: int) -> socket.socket:
@@ -61,7 +74,9 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.bind((LOOPBACK, port))
     except OSError:
-        raise InputError(_("port {port} is taken; choose another with --port").format(port=port), code="SW-320") from None
+        raise InputError(
+            _("port {port} is taken; choose another with --port").format(port=port), code="SW-620"
+        ) from None
     return listener
 
 
@@ -71,12 +86,7 @@ def _moment(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            _("{text} is no time; write one like 2026-06-11T06:00").format(text=text), code="SW-321"
+            _("{text} is no time; write one like 2026-06-11T06:00").format(text=text), code="SW-621"
         ) from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * SECOND_MS)
-
-
-def _die(failure: BaseException) -> NoReturn:
-    """A control plane whose inner loop died is not to look alive."""
-    raise failure

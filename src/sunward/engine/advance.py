@@ -46,7 +46,7 @@ def advance(state: State, event: Event) -> tuple[Command, ...]:
     turn = Turn(state, event.at_ms)
     _HANDLERS[type(event.payload)](turn, event.payload)
     while turn.to_look_at:
-        jobs.look_at(turn, turn.to_look_at.pop(0))
+        jobs.look_at(turn, turn.to_look_at.popleft())
     return turn.finish()
 
 
@@ -83,7 +83,7 @@ def _epoch_requested(turn: Turn, payload: EpochRequested) -> None:
 
 
 def _check_site(state: State, payload: Any) -> None:  # noqa: ANN401
-    sites.check_site_known(state, payload.site)
+    leases.check_site_known(state, payload.site)
 
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
@@ -107,11 +107,13 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
+    NetworkStarted: sites.check_started,
+    RateObserved: sites.check_rate,
     SiteEnrolled: sites.check_enrolled,
     AgentSeen: _check_site,
     AgentLost: _check_site,
     PowerReported: _check_site,
-    LeasesReported: _check_site,
+    LeasesReported: leases.check_reported,
     Deposited: sites.check_deposit,
     JobsSubmitted: jobs.check_submitted,
     CancelRequested: jobs.check_cancel,

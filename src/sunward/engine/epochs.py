@@ -84,7 +84,8 @@ def ready(state: State, job: str, account: JobAccount) -> bool:
 
 def _covered(world: World, lease: str) -> bool:
     row = world.leases.row_of[lease]
-    if not world.leases.ints["started_ms"][row]:
+    if world.leases.objects["reason"][row] == "withdrawn":
+        # Nobody took it. A lost one may have run even when no word of its start arrived.
         return True
     site = world.sites[world.leases.objects["site"][row]]
     return site.covered_to_ms >= int(world.leases.ints["ended_ms"][row])

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sunward.engine.state import State
 from sunward.metering.seal import Hashed, SiteFacts, seal
 from sunward.model.codec import digest
@@ -19,6 +22,7 @@ from sunward.model.signal import Observation
 from sunward.placement.planner import plan
 from sunward.ports import Forecaster, SignalSource
 from sunward.units import HOUR_MS, floor_to
+from sunward.world.signalbook import KEPT_MS
 from sunward.world.snapshot import Snapshot
 from sunward.world.state import World
 
@@ -30,8 +34,12 @@ FORECAST_HOURS = 168
 def zones_in_use(world: World, more: Iterable[str] = ()) -> tuple[ZoneId, ...]:
     """Zones of all sites and of the origins of open jobs."""
     sites = {site.spec.zone for site in world.sites.values()}
-    origins = {world.jobs.words[world.jobs.ints["origin_zone"][row]] for row in world.jobs.row_of.values()}
+    origins = {world.jobs.words[code] for code in np.unique(world.jobs.ints["origin_zone"][_rows(world)])}
     return tuple(ZoneId(zone) for zone in sorted(sites | origins | set(more)))
+
+
+def _rows(world: World) -> NDArray[np.int64]:
+    return np.fromiter(world.jobs.row_of.values(), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,20 @@ class Feeds:
 
 
 def signal_events(world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = ()) -> list[Payload]:
-    """Observations of the present hour and fresh forecasts, for every zone that lacks either.
+    """Observations up to the present hour and fresh forecasts, for every zone that lacks either.
+
+    Hours that passed unseen since the oldest open job came in are asked for again: receipts wait for them.
 
     Raises: SourceError when a source fails; the caller keeps what it had and says so.
     """
     hour_ms = floor_to(at_ms, HOUR_MS)
     series = [(zone, kind) for zone in zones_in_use(world, more) for kind in KINDS]
+    oldest_ms = floor_to(int(world.jobs.ints["submitted_ms"][_rows(world)].min(initial=at_ms)), HOUR_MS)
+    hours = range(max(oldest_ms, hour_ms - KEPT_MS), hour_ms + HOUR_MS, HOUR_MS)
     observed = [
-        _observation(feeds.source, zone, kind, hour_ms)
+        _observation(feeds.source, zone, kind, first_ms, hours.stop)
         for zone, kind in series
-        if hour_ms not in world.signals.observed.get((zone, kind.value), {})
+        if (first_ms := _first_unseen(world, zone, kind, hours)) is not None
     ]
     stale = [
         (zone, kind)
@@ -68,13 +80,18 @@ def signal_events(world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = 
     return events
 
 
-def _observation(source: SignalSource, zone: ZoneId, kind: SeriesKind, hour_ms: int) -> Observation:
-    series = source.observe(zone, kind, hour_ms, hour_ms + HOUR_MS)
+def _first_unseen(world: World, zone: ZoneId, kind: SeriesKind, hours: range) -> int | None:
+    seen = world.signals.observed.get((zone, kind.value), {})
+    return next((hour_ms for hour_ms in hours if hour_ms not in seen), None)
+
+
+def _observation(source: SignalSource, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Observation:
+    series = source.observe(zone, kind, start_ms, end_ms)
     return Observation(
         zone=zone,
         kind=kind,
-        start_ms=hour_ms,
-        values=tuple(series.window(hour_ms, hour_ms + HOUR_MS).values.tolist()),
+        start_ms=start_ms,
+        values=tuple(series.window(start_ms, end_ms).values.tolist()),
         source=series.source,
         quality=series.quality,
     )

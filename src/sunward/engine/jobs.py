@@ -14,7 +14,22 @@ from sunward.model.job import JobSpec, JobState, LeaseState
 from sunward.model.plan import Segment
 from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
-from sunward.units import ceil_to
+from sunward.signals import climatology
+from sunward.units import DAY_MS, ceil_to
+
+OPEN_MS_MAX = 30 * DAY_MS
+"""Farthest deadline: the kept signals (`signalbook.KEPT_MS`) must still hold a job's first hour at its receipt."""
+MOST = {
+    "gpus": 10**5,
+    "gpu_memory_gib": 10**6,
+    "length_ms": 2 * OPEN_MS_MAX,
+    "units": 10**12,
+    "budget_usd_micro": 10**15,
+    "carbon_price_usd_per_t": 10**6,
+    "retries": 10**6,
+    "data_bytes": 10**18,
+}
+"""Largest figures of a job: far above any need, and small enough that no column of 64 bits overflows."""
 
 
 def check_submitted(state: State, payload: JobsSubmitted) -> None:
@@ -22,10 +37,14 @@ def check_submitted(state: State, payload: JobsSubmitted) -> None:
 
     Raises: ConflictError, InputError.
     """
+    if not payload.jobs:
+        raise InputError("nothing was submitted; name at least one job", code="SW-121")
     owed: dict[str, int] = {}
+    names: set[str] = set()
     for spec in payload.jobs:
-        if spec.job in state.world.jobs:
+        if spec.job in state.world.jobs or spec.job in names:
             raise ConflictError(f"job {spec.job} exists already", code="SW-110")
+        names.add(spec.job)
         check_spec(spec, state.world.at_ms)
         owed[spec.tenant] = owed.get(spec.tenant, 0) + spec.escrow_wei
     for tenant, amount in owed.items():
@@ -45,10 +64,18 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
     """
     if spec.gpus < 1 or spec.units < 1 or spec.length_ms < 1 or spec.escrow_wei < 1:
         raise InputError("gpus, units, length and escrow must be at least 1", code="SW-121")
+    for name, most in MOST.items():
+        if not 0 <= getattr(spec, name) <= most:
+            raise InputError(f"{name} is {getattr(spec, name)}; it must lie in 0..{most}", code="SW-121")
+    climatology.load().zone(spec.origin_zone)
     if spec.interruptible and spec.units == 1:
         raise InputError("a pausable job must say how many units of work it has (--units)", code="SW-122")
     if spec.deadline_ms <= now_ms:
         raise InputError("the deadline has passed; name a later one", code="SW-123")
+    if spec.deadline_ms > now_ms + OPEN_MS_MAX:
+        raise InputError(
+            f"the deadline is more than {OPEN_MS_MAX // DAY_MS} days ahead; name an earlier one", code="SW-123"
+        )
 
 
 def submit(turn: Turn, payload: JobsSubmitted) -> None:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
+from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.execution.machines import after_loss, lease_step
 from sunward.model.events import AgentLost, AgentSeen, LeasesReported
 from sunward.model.identity import JobId, SiteId, lease_id
 from sunward.model.job import JobState, LeaseState
 from sunward.model.plan import Segment
 from sunward.model.receipt import AttemptLine
-from sunward.model.site import LeaseReport, Phase
+from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
 
 PROGRESS_STEPS = 100
 """Progress enters the journal in steps of one hundredth of a job."""
+
+
+def check_site_known(state: State, site: str) -> None:
+    """Refuse a word from a site that never enrolled.
+
+    Raises: NotFoundError.
+    """
+    if site not in state.world.sites:
+        raise NotFoundError(f"site {site} is not enrolled", code="SW-134")
 
 
 def offer(turn: Turn, job: JobId, segment: Segment) -> None:
@@ -22,12 +32,11 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     pool = world.pool(segment.pool)
     site = world.sites.get(segment.pool.partition("/")[0])
     if pool is None or site is None or not site.up:
+        _wait_for(turn, segment.pool, job)
         turn.request_plan("site away")
         return
     if pool.count - world.busy(segment.pool) < segment.containers:
-        waiting = turn.state.blocked.setdefault(segment.pool, [])
-        if job not in waiting:
-            waiting.append(job)
+        _wait_for(turn, segment.pool, job)
         return
     table = world.jobs
     row = table.row_of[job]
@@ -44,6 +53,18 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     turn.orders_changed(site.spec.site)
 
 
+def _wait_for(turn: Turn, pool: str, job: JobId) -> None:
+    waiting = turn.state.blocked.setdefault(pool, [])
+    if job not in waiting:
+        waiting.append(job)
+
+
+def unblock(turn: Turn, site: SiteId) -> None:
+    """Look again at the jobs that found no room at a site: containers or the agent may have come."""
+    for pool in turn.world.sites[site].spec.pools:
+        turn.look_later(turn.state.blocked.pop(pool.pool, []))
+
+
 def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
     """Order a lease to checkpoint and stop; an attempt nobody accepted yet is simply withdrawn."""
     world = turn.world
@@ -56,10 +77,27 @@ def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
     turn.orders_changed(world.leases.objects["site"][row])
 
 
-def report(turn: Turn, payload: LeasesReported) -> None:
-    """Take in what an agent says of its leases."""
+def check_reported(state: State, payload: LeasesReported) -> None:
+    """Refuse what no agent of this site can have seen.
+
+    Raises: NotFoundError, ConflictError, InputError.
+    """
+    check_site_known(state, payload.site)
+    boot = state.world.sites[payload.site].boot
+    if payload.boot != boot:
+        raise ConflictError(f"site {payload.site} runs boot {boot}, not {payload.boot}", code="SW-135")
     for one in payload.reports:
-        _report_one(turn, one)
+        if one.phase not in PHASE_ORDER:
+            raise InputError(f"lease {one.lease}: unknown phase {one.phase}", code="SW-136")
+
+
+def report(turn: Turn, payload: LeasesReported) -> None:
+    """Take in what an agent says of its leases; what it says of another site's is passed over."""
+    leases = turn.world.leases
+    for one in payload.reports:
+        row = leases.row_of.get(one.lease)
+        if row is not None and leases.objects["site"][row] == payload.site:
+            _report_one(turn, one, row)
     turn.orders_changed(payload.site)
 
 
@@ -71,6 +109,8 @@ def is_news(state: State, one: LeaseReport) -> bool:
         return False
     if lease_step(LeaseState(int(leases.ints["state"][row])), one.phase) is not None:
         return True
+    if _tells_start(state, one, row):
+        return True
     jobs = state.world.jobs
     job_row = jobs.row_of[leases.objects["job"][row]]
     step = max(1, int(jobs.ints["units"][job_row]) // PROGRESS_STEPS)
@@ -78,14 +118,22 @@ def is_news(state: State, one: LeaseReport) -> bool:
     return newer or one.units >= int(leases.ints["units"][row]) + step
 
 
-def _report_one(turn: Turn, one: LeaseReport) -> None:
+def _tells_start(state: State, one: LeaseReport, row: int) -> bool:
+    """Whether a lease began to run before it heard that it should stop: its time counts all the same."""
+    ints = state.world.leases.ints
+    stopping = ints["state"][row] == LeaseState.SUSPENDING
+    return one.phase == Phase.RUNNING and bool(stopping) and not ints["started_ms"][row]
+
+
+def _report_one(turn: Turn, one: LeaseReport, row: int) -> None:
     world = turn.world
-    row = world.leases.row_of.get(one.lease)
-    if row is None or world.leases.ints["state"][row] == LeaseState.CLOSED:
+    if world.leases.ints["state"][row] == LeaseState.CLOSED:
         return
     job = world.leases.objects["job"][row]
     job_row = world.jobs.row_of[job]
     _keep_progress(turn, one, row, job_row)
+    if _tells_start(turn.state, one, row):
+        world.leases.ints["started_ms"][row] = turn.at_ms
     now = LeaseState(int(world.leases.ints["state"][row]))
     then = lease_step(now, one.phase)
     if then is None:
@@ -104,10 +152,11 @@ def _report_one(turn: Turn, one: LeaseReport) -> None:
 
 def _keep_progress(turn: Turn, one: LeaseReport, row: int, job_row: int) -> None:
     jobs, leases = turn.world.jobs, turn.world.leases
-    leases.ints["units"][row] = max(int(leases.ints["units"][row]), one.units)
+    exist = int(jobs.ints["units"][job_row])
+    leases.ints["units"][row] = max(int(leases.ints["units"][row]), min(one.units, exist))
     jobs.ints["live_units"][job_row] = leases.ints["units"][row]
     if one.checkpoint and one.checkpoint_units >= jobs.ints["units_done"][job_row]:
-        jobs.ints["units_done"][job_row] = one.checkpoint_units
+        jobs.ints["units_done"][job_row] = min(one.checkpoint_units, exist)
         jobs.objects["checkpoint"][job_row] = one.checkpoint
 
 
@@ -184,6 +233,7 @@ def agent_seen(turn: Turn, payload: AgentSeen) -> None:
         _lose_all(turn, payload.site, accepted_only=True)
     site.boot = payload.boot
     site.up = True
+    unblock(turn, payload.site)
     turn.orders_changed(payload.site)
     turn.request_plan("site seen")
 

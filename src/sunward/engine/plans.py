@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sunward.engine.jobs import end_unserved
 from sunward.engine.turn import Turn
 from sunward.execution.machines import WAITING
@@ -17,24 +19,59 @@ from sunward.world.occupancy import Slots, add, occupied, slot_range
 def commit(turn: Turn, payload: PlanProposed) -> None:
     """Take what still fits; what does not goes back to the next tick."""
     plan = payload.plan
-    start_ms = floor_to(plan.at_ms, plan.slot_ms)
-    renamed = {assignment.job for assignment in plan.assignments}
-    taken = occupied(turn.world, start_ms, plan.slot_ms, plan.slots, renamed)
-    for assignment in plan.assignments:
-        reason = _conflict(turn, plan, start_ms, taken, assignment)
-        if reason:
-            turn.emit(Rejected(job=assignment.job, reason=reason))
-            turn.request_plan("rejected")
-            continue
-        add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
-        _accept(turn, assignment)
     for refusal in plan.unplaced:
+        # First, because what they leave is what others were given.
         _leave(turn, refusal)
+    conflicts = _conflicts(turn, plan)
+    for assignment in plan.assignments:
+        if assignment.job in conflicts:
+            turn.emit(Rejected(job=assignment.job, reason=conflicts[assignment.job]))
+            turn.request_plan("rejected")
+        else:
+            _accept(turn, assignment)
     _set_awake(turn, plan)
-    turn.look_later([assignment.job for assignment in plan.assignments])
+    turn.look_later([assignment.job for assignment in plan.assignments if assignment.job not in conflicts])
 
 
-def _conflict(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], assignment: Assignment) -> str:
+def _conflicts(turn: Turn, plan: Plan) -> dict[str, str]:
+    """Reasons by job for all assignments that cannot stand.
+
+    A refused job keeps what it had, which may leave no room for one that was to take its place: hence the rounds.
+    """
+    conflicts: dict[str, str] = {one.job: reason for one in plan.assignments if (reason := _stale(turn, one))}
+    while True:
+        crowded = _crowded(turn, plan, conflicts)
+        if not crowded:
+            return conflicts
+        conflicts |= dict.fromkeys(crowded, "capacity")
+
+
+def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> list[str]:
+    """Assignments, in the order of the plan, that find a pool full beside all that stands."""
+    start_ms = floor_to(plan.at_ms, plan.slot_ms)
+    standing = [assignment for assignment in plan.assignments if assignment.job not in conflicts]
+    taken = occupied(turn.world, plan.at_ms, plan.slot_ms, plan.slots, {assignment.job for assignment in standing})
+    crowded: list[str] = []
+    for assignment in standing:
+        if _has_room(turn, plan, start_ms, taken, assignment):
+            add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
+        else:
+            crowded.append(assignment.job)
+    return crowded
+
+
+def _has_room(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], assignment: Assignment) -> bool:
+    for segment in assignment.segments:
+        pool = turn.world.pool(segment.pool)
+        first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
+        column = taken.get(segment.pool)
+        most = 0 if column is None or first >= last else int(column[first:last].max())
+        if pool is None or most + segment.containers > pool.count:
+            return False
+    return True
+
+
+def _stale(turn: Turn, assignment: Assignment) -> str:
     jobs = turn.world.jobs
     row = jobs.row_of.get(assignment.job)
     if row is None or jobs.state(row).final or jobs.ints["cancelled"][row]:
@@ -45,11 +82,6 @@ def _conflict(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], as
         pool = turn.world.pool(segment.pool)
         if pool is None or not turn.world.sites[segment.pool.partition("/")[0]].up:
             return "site away"
-        first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
-        column = taken.get(segment.pool)
-        most = 0 if column is None or first >= last else int(column[first:last].max())
-        if most + segment.containers > pool.count:
-            return "capacity"
     return ""
 
 
@@ -81,10 +113,12 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
     jobs.objects["refusal"][row] = refusal
     if jobs.state(row) not in WAITING:
         return
-    if not refusal.permanent:
-        jobs.objects["segments"][row] = ()
-    elif not jobs.ints["attempts"][row]:
+    if refusal.permanent and not jobs.ints["attempts"][row]:
         end_unserved(turn, refusal.job, JobState.REFUSED, refusal.reason, refusal.detail)
+        return
+    jobs.objects["segments"][row] = ()
+    if jobs.state(row) is JobState.PLACED:
+        turn.move_job(refusal.job, JobState.SUBMITTED, refusal.reason, detail=refusal.detail)
 
 
 def _set_awake(turn: Turn, plan: Plan) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sunward.engine import leases
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
-from sunward.errors import InputError, NotFoundError
+from sunward.errors import ConflictError, InputError
 from sunward.model.events import (
     ClockMapped,
     Deposited,
@@ -17,6 +18,7 @@ from sunward.model.events import (
     SiteEnrolled,
 )
 from sunward.model.identity import pool_id
+from sunward.model.site import SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.entries import deposit
 from sunward.signals import climatology
@@ -30,6 +32,15 @@ def network_started(turn: Turn, payload: NetworkStarted) -> None:
     turn.world.rules = payload
     turn.state.offset_share_bps = payload.offset_start_bps
     begin_epoch(turn, turn.at_ms)
+
+
+def check_started(state: State, payload: NetworkStarted) -> None:
+    """Refuse to begin a network twice.
+
+    Raises: ConflictError.
+    """
+    if state.world.rules is not None:
+        raise ConflictError(f"network {state.world.rules.network} has begun, not {payload.network}", code="SW-139")
 
 
 def begin_epoch(turn: Turn, start_ms: int) -> None:
@@ -52,7 +63,7 @@ def check_enrolled(state: State, payload: SiteEnrolled) -> None:
     Raises: InputError.
     """
     spec = payload.spec
-    del state
+    _check_kept(state, spec)
     if spec.overhead_ppm < PPM:
         raise InputError("the overhead ratio must be at least 1", code="SW-130")
     catalogue.load().cooling(spec.cooling)
@@ -65,6 +76,29 @@ def check_enrolled(state: State, payload: SiteEnrolled) -> None:
             raise InputError(f"name the GPU by its catalogue key {gpu.model}, not {pool.gpu_model}", code="SW-132")
         if pool.pool != pool_id(spec.site, pool.gpu_model) or pool.count != len(pool.devices) or pool.count < 1:
             raise InputError(f"pool {pool.pool}: its id, count and devices do not agree", code="SW-133")
+    devices = [device for pool in spec.pools for device in pool.devices]
+    if len({pool.pool for pool in spec.pools}) < len(spec.pools) or len(set(devices)) < len(devices):
+        raise InputError(f"site {spec.site} names a pool or a device twice", code="SW-133")
+
+
+def _check_kept(state: State, spec: SiteSpec) -> None:
+    """A site stays one meter in one zone of one owner, and what jobs were promised stands until they are paid."""
+    known = state.world.sites.get(spec.site)
+    if known is None:
+        if not spec.site or "/" in spec.site:
+            raise InputError(f"site name {spec.site!r} must not be empty or hold a slash", code="SW-133")
+        return
+    was = known.spec
+    if (spec.owner, spec.zone, spec.country) != (was.owner, was.zone, was.country):
+        raise ConflictError(
+            f"site {spec.site} is enrolled with another owner, zone or country; enrol under another name", code="SW-137"
+        )
+    terms = (spec.ask_usd_micro_per_gpu_h, spec.water_ml_per_kwh)
+    if terms != (was.ask_usd_micro_per_gpu_h, was.water_ml_per_kwh) and spec.site in state.world.leases.objects["site"]:
+        raise ConflictError(
+            f"site {spec.site} has jobs without a final receipt; change the ask or the water after the epoch's close",
+            code="SW-138",
+        )
 
 
 def site_enrolled(turn: Turn, payload: SiteEnrolled) -> None:
@@ -73,8 +107,20 @@ def site_enrolled(turn: Turn, payload: SiteEnrolled) -> None:
     if known is None:
         turn.world.sites[payload.spec.site] = Site(spec=payload.spec, enrolled_ms=turn.at_ms)
     else:
+        _withdraw_pools(turn, known.spec, payload.spec)
         known.spec = payload.spec
+        leases.unblock(turn, payload.spec.site)
+        turn.orders_changed(payload.spec.site)
     turn.request_plan("site enrolled")
+
+
+def _withdraw_pools(turn: Turn, was: SiteSpec, spec: SiteSpec) -> None:
+    """Give up the attempts on pools that a new declaration leaves out."""
+    kept = {pool.pool for pool in spec.pools}
+    for pool in was.pools:
+        if pool.pool not in kept:
+            for lease in sorted(turn.world.on_pool.get(pool.pool, ())):
+                leases.close(turn, lease, "lost")
 
 
 def power_reported(turn: Turn, payload: PowerReported) -> None:
@@ -93,6 +139,16 @@ def forecast_issued(turn: Turn, payload: ForecastIssued) -> None:
     for forecast in payload.forecasts:
         turn.world.signals.issue(forecast)
     turn.request_plan("forecast")
+
+
+def check_rate(state: State, payload: RateObserved) -> None:
+    """Refuse a rate that would turn payments round.
+
+    Raises: InputError.
+    """
+    del state
+    if payload.wei_per_usd_micro < 1:
+        raise InputError("the exchange rate must be at least 1 wei for a micro-USD", code="SW-125")
 
 
 def rate_observed(turn: Turn, payload: RateObserved) -> None:
@@ -115,15 +171,6 @@ def deposited(turn: Turn, payload: Deposited) -> None:
     turn.post([deposit(turn.origin(), payload.tenant, payload.amount_wei)])
 
 
-def check_site_known(state: State, site: str) -> None:
-    """Refuse a word from a site that never enrolled.
-
-    Raises: NotFoundError.
-    """
-    if site not in state.world.sites:
-        raise NotFoundError(f"site {site} is not enrolled", code="SW-134")
-
-
 def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
     """Add sealed energy to leases and sites."""
     world = turn.world
@@ -133,6 +180,6 @@ def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
         row = world.leases.row_of.get(lease)
         if row is not None:
             known = int(world.leases.ints["quality"][row])
-            world.leases.ints["quality"][row] = max(known, worst[world.leases.objects["site"][row]])
+            world.leases.ints["quality"][row] = max(known, worst.get(world.leases.objects["site"][row], known))
     for seal in payload.sites:
         world.seal_site(seal)

@@ -44,9 +44,12 @@ def state_digest(state: State) -> str:
 def load(raw: bytes) -> State:
     """The state a snapshot holds.
 
-    Raises: ValueError for a snapshot of another format; the caller replays the journal instead.
+    Raises: ValueError for a snapshot that is damaged or of another format; the caller replays the journal instead.
     """
-    record = msgspec.msgpack.decode(zlib.decompress(raw))
+    try:
+        record = msgspec.msgpack.decode(zlib.decompress(raw))
+    except (zlib.error, msgspec.DecodeError) as reason:
+        raise ValueError(f"the snapshot cannot be read: {reason}") from reason
     if record["format"] != SNAPSHOT_FORMAT:
         raise ValueError(f"snapshot format {record['format']} is not {SNAPSHOT_FORMAT}")
     state = State(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -25,7 +26,7 @@ class Turn:
     entries: list[Entry] = field(default_factory=list)
     sites: set[str] = field(default_factory=set)
     plan_reason: str = ""
-    to_look_at: list[str] = field(default_factory=list)
+    to_look_at: deque[str] = field(default_factory=deque)
 
     @property
     def world(self) -> World:

@@ -43,8 +43,10 @@ class Writer:
         """Record payloads at one grid time; refused ones leave no trace.
 
         A moment before the last event counts as that event's: grid time never runs back.
-        Raises: ConflictError when another writer leads.
+        Raises: ConflictError when another writer leads; InvariantError when an earlier commit failed half-way.
         """
+        if self.head.sequence != self.state.world.sequence:
+            raise InvariantError("an earlier commit failed: the state runs ahead of the journal; load it anew")
         moment = max(at_ms, self.state.world.at_ms)
         outcomes: list[Outcome] = []
         events: list[Event] = []

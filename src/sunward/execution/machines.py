@@ -12,8 +12,8 @@ L = LeaseState
 JOB_STEPS: dict[JobState, frozenset[JobState]] = {
     J.SUBMITTED: frozenset({J.PLACED, J.CANCELLED, J.EXPIRED, J.REFUSED}),
     J.PLACED: frozenset({J.SUBMITTED, J.STAGING, J.CANCELLED, J.EXPIRED, J.REFUSED}),
-    J.STAGING: frozenset({J.RUNNING, J.SUBMITTED, J.PLACED, J.SUSPENDED, J.FINISHED, J.FAILED, J.CANCELLED}),
-    J.RUNNING: frozenset({J.SUBMITTED, J.PLACED, J.SUSPENDED, J.FINISHED, J.FAILED, J.CANCELLED}),
+    J.STAGING: frozenset({J.RUNNING, J.SUBMITTED, J.SUSPENDED, J.FINISHED, J.FAILED, J.CANCELLED}),
+    J.RUNNING: frozenset({J.SUBMITTED, J.SUSPENDED, J.FINISHED, J.FAILED, J.CANCELLED}),
     J.SUSPENDED: frozenset({J.STAGING, J.CANCELLED, J.EXPIRED, J.FAILED, J.REFUSED}),
     J.FINISHED: frozenset(),
     J.FAILED: frozenset(),
@@ -21,7 +21,7 @@ JOB_STEPS: dict[JobState, frozenset[JobState]] = {
     J.EXPIRED: frozenset(),
     J.REFUSED: frozenset(),
 }
-"""A job whose lease ends goes back to suspended when it holds a checkpoint, else to placed or submitted."""
+"""A job whose lease is lost goes back to submitted, or to suspended when it holds a checkpoint."""
 
 LEASE_STEPS: dict[LeaseState, frozenset[LeaseState]] = {
     L.OFFERED: frozenset({L.ACCEPTED, L.WAKING, L.RUNNING, L.SUSPENDING, L.CLOSED}),
@@ -60,8 +60,6 @@ def lease_step(now: LeaseState, phase: str) -> LeaseState | None:
     return then if then in LEASE_STEPS[now] else None
 
 
-def after_lease(*, has_checkpoint: bool, planned: bool) -> JobState:
-    """Where a job stands when its attempt ended unfinished and the job goes on."""
-    if has_checkpoint:
-        return J.SUSPENDED
-    return J.PLACED if planned else J.SUBMITTED
+def after_loss(has_checkpoint: bool) -> JobState:  # noqa: FBT001
+    """Where a job stands when its attempt was lost or failed and may be tried again."""
+    return J.SUSPENDED if has_checkpoint else J.SUBMITTED

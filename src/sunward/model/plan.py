@@ -125,8 +125,12 @@ class PolicyInputs:
     """0.06 kWh/GB (BENCH B3)."""
     switch_ms: int = 300_000
     """Stop and restart of a job, 5 min (BENCH B3)."""
+    finish_margin_ms: int = 300_000
+    """A job is planned to end so long before its deadline: starts and stops take time that no plan knows."""
     hysteresis_ppm: int = 30_000
     """A running plan is kept unless another is better by this share."""
+    delay_ppm_per_h: int = 2_000
+    """Risk of waiting: work done an hour later counts this share of its ask more, so waiting must be worth it."""
     slot_ms: int = 900_000
     slots: int = 384
     """96 h of 15 min."""

@@ -17,7 +17,7 @@ import numpy as np
 from sunward import units
 from sunward.placement.board import Board, runs_of
 from sunward.placement.demand import Demand, Option, Run, price
-from sunward.placement.filter import is_fresh
+from sunward.placement.filter import is_fresh, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
 from sunward.placement.windows import option_at, regret, roomy
@@ -120,7 +120,7 @@ def _done_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
 
 
 def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
-    """What kept runs must add: a unit under way is not reported yet, and a start just made may take a switch's time."""
+    """What kept runs must add: a unit under way is not reported yet, and a start just made may still take its time."""
     job = demand.job
     at = int(np.searchsorted(demand.rows, runs[0].row))
     rate = int(demand.rate_ppm[at])
@@ -130,7 +130,8 @@ def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     elif runs[0].row == demand.current:
         due -= job.elapsed_ms * rate
     begun = any(segment.start_ms <= fleet.now_ms for segment in job.segments)
-    return due - (fleet.policy.switch_ms * rate if begun else 0)
+    starting_ms = settling_ms(fleet, job) if job.pool else fleet.policy.switch_ms
+    return due - (starting_ms * rate if begun else 0)
 
 
 def _take(draft: Draft, job: str, option: Option) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sunward.model.hardware import WorkClass
 from sunward.model.plan import ScoreTerms, Unplaced
-from sunward.placement.filter import Fit, fit, is_fresh, remaining_ms, unbanked_ms
+from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, remaining_ms, settling_ms, unbanked_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.score import ASK, CARBON, ENERGY, RISK, WATER, SlotCosts, share, slot_costs, to_integer
 from sunward.placement.score import transfer_costs as _transfer_costs
@@ -109,7 +109,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
     delay = np.maximum(0, woken_ms - fleet.begin_ms) * (asleep > 0)
     loss = np.full(delay.shape, 0 if is_fresh(job) else fleet.policy.switch_ms, dtype=np.int64)
     loss[rows == current] += unbanked_ms(job)
-    loss[rows == current, 0] = 0
+    loss[rows == current, 0] = settling_ms(fleet, job)
     return Demand(
         job=job,
         fit=fitting,
@@ -125,8 +125,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         need_w=need_w(fleet, rows, spec.work_class, spec.gpus),
         current=current,
         current_site=NOWHERE if current == NOWHERE else int(fleet.pools.site[current]),
-        # A job without units cannot show what it has done, so a pause would lose it: it runs in one piece.
-        pausable=spec.interruptible and spec.units > 1,
+        pausable=is_pausable(spec),
     )
 
 

@@ -17,6 +17,9 @@ from sunward.model.plan import Unplaced
 from sunward.placement.fleet import Fleet
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
+OF_THE_WHOLE = frozenset({"deadline", "horizon"})
+"""Constraints on the end of a job, which a job with pauses may meet on several pools together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
@@ -36,6 +39,11 @@ def remaining_ms(job: JobView) -> int:
     return max(1, -(-job.spec.length_ms * left // job.spec.units))
 
 
+def is_pausable(spec: JobSpec) -> bool:
+    """A job without units cannot show what it has done, so a pause would lose it: it runs in one piece."""
+    return spec.interruptible and spec.units > 1
+
+
 def is_fresh(job: JobView) -> bool:
     """Whether the job has not begun: its first start costs no restart."""
     return not job.pool and job.units_done == 0
@@ -52,7 +60,9 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     for reason, passed in checks.items():
         if not (left & passed).any():
             return _refusal(job, reason, _detail(fleet, spec, reason, left, needed), permanent=True)
-        left &= passed
+        # A pool too slow to end a pausable job by itself can still do a part of it.
+        if not (is_pausable(spec) and reason in OF_THE_WHOLE):
+            left &= passed
     others = np.logical_and.reduce([passed for reason, passed in checks.items() if reason != "country"])
     rows = np.flatnonzero(left)
     return Fit(rows=rows, needed_ms=needed[rows], residency=bool((others & ~checks["country"]).any()))
@@ -82,8 +92,13 @@ def restart_ms(fleet: Fleet, job: JobView) -> IntArray:
     """(P,) time lost before work goes on, when the job starts now on each pool."""
     lost = np.full(len(fleet.pools.ids), 0 if is_fresh(job) else fleet.policy.switch_ms, dtype=np.int64)
     if job.pool in fleet.row:
-        lost[fleet.row[job.pool]] = 0
+        lost[fleet.row[job.pool]] = settling_ms(fleet, job)
     return lost
+
+
+def settling_ms(fleet: Fleet, job: JobView) -> int:
+    """What may be left of the start of a running job before its work goes on."""
+    return max(0, fleet.policy.switch_ms - job.elapsed_ms) if job.pool else 0
 
 
 def _checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sunward import units
 from sunward.placement.demand import Demand, Option, Run, price
-from sunward.placement.filter import is_fresh, price_usd_micro
+from sunward.placement.filter import is_fresh, price_usd_micro, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
@@ -102,7 +102,7 @@ def _lattice(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, qua
     up_ms = usable - demand.delay_ms[among, :slots]
     first_ms = up_ms - demand.loss_ms[among, :slots]
     start_ms = up_ms - fleet.policy.switch_ms
-    run_gain = _gain(np.broadcast_to(usable, room.shape), rate, quantum)
+    run_gain = _gain(_worked(fleet, demand, rows, slots), rate, quantum)
     first_gain = _gain(first_ms, rate, quantum)
     # A slot too short for one quantum cannot show progress; only a restart may use one up.
     first_fits = (up_ms > 0) & (first_ms >= 0) & ((first_gain > 0) | (not is_fresh(demand.job)))
@@ -118,6 +118,15 @@ def _lattice(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, qua
         first_cost=np.where(first_fits, woken, np.inf),
         transfer=demand.transfer[among, :slots].astype(np.float64),
     )
+
+
+def _worked(fleet: Fleet, demand: Demand, rows: IntArray, slots: int) -> IntArray:
+    """(K, H) time that a job which runs on works in each slot; where it runs now it may still be starting."""
+    until = np.cumsum(fleet.usable_ms[:slots])
+    worked = np.repeat(fleet.usable_ms[None, :slots], len(rows), axis=0)
+    after_start = np.maximum(until - settling_ms(fleet, demand.job), 0)
+    worked[rows == demand.current] = np.diff(after_start, prepend=0)
+    return worked
 
 
 def _values(lattice: Lattice) -> tuple[FloatArray, FloatArray]:

@@ -54,13 +54,16 @@ def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_
     spread_usd = carbon_usd_per_kwh(fleet.spread, carbon_price_usd_per_t)
     litres = it_kwh * pools.water_l_per_kwh[:, None]
     hours = fleet.usable_ms / units.HOUR_MS
+    ask_usd_micro = fleet.ask_usd_micro[:, None] * gpus * hours
+    delay_h = (fleet.begin_ms - fleet.now_ms) / units.HOUR_MS
+    delay_usd_micro = ask_usd_micro * delay_h * fleet.policy.delay_ppm_per_h / units.PPM
     terms = np.stack(
         [
             to_micro(facility_kwh * fleet.price),
             to_micro(facility_kwh * carbon_usd),
             to_integer(litres * fleet.policy.water_price_usd_micro_per_l),
-            to_integer(fleet.ask_usd_micro[:, None] * gpus * hours),
-            to_micro(facility_kwh * spread_usd * RISK_FRAC),
+            to_integer(ask_usd_micro),
+            to_integer(facility_kwh * spread_usd * RISK_FRAC * units.MICRO + delay_usd_micro),
         ]
     )
     run = terms.sum(axis=0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
@@ -23,8 +23,12 @@ JSON = "application/json"
 SCHEMAS = "#/components/schemas/{model}"
 SPOOL_BYTES = 1 << 20
 KEY_CHARS = 200
-TAKEN = "sunward-record"
-"""Key under which a route's OpenAPI entry names the record it takes, until `describe` replaces it."""
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
+"""An identifier in an address; nothing else ever reaches the store."""
+Cursor = Annotated[str, Query(pattern=r"^([0-9]{1,18}([.][0-9]{1,18}){1,2})?$")]
+"""Where a page continues, as the page before it said."""
+_taken: dict[str, type] = {}
+"""Records that routes take; filled while the routes are declared."""
 
 
 def record_of(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
@@ -44,8 +48,9 @@ def record_of(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
 
 def takes(kind: type) -> dict[str, Any]:
     """The OpenAPI description of a route's request record."""
+    _taken[kind.__name__] = kind
     schema = {"$ref": SCHEMAS.format(model=kind.__name__)}
-    return {TAKEN: kind, "requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def takes_bytes(media_type: str) -> dict[str, Any]:
@@ -73,13 +78,10 @@ def describe(app: FastAPI) -> None:
 def _described(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(title="Sunward", version=sunward.__version__, summary=sunward.__doc__, routes=app.routes)
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-    for path in schema["paths"].values():
-        for operation in path.values():
-            kind = operation.pop(TAKEN, None)
-            if kind is not None:
-                described = TypeAdapter(kind).json_schema(ref_template=SCHEMAS)
-                schemas.update(described.pop("$defs", {}))
-                schemas[kind.__name__] = described
+    for name, kind in sorted(_taken.items()):
+        described = TypeAdapter(kind).json_schema(ref_template=SCHEMAS)
+        schemas.update(described.pop("$defs", {}))
+        schemas[name] = described
     return schema
 
 
@@ -102,7 +104,9 @@ async def once(
     if reply is not None:
         return Response(reply.response, status_code=reply.status, media_type=JSON)
     response = await act(key)
-    control.store.access.keep_reply(subject, key, asked, Reply(status=response.status_code, response=bytes(response.body)))
+    control.store.access.keep_reply(
+        subject, key, asked, Reply(status=response.status_code, response=bytes(response.body))
+    )
     return response
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import takewhile
 
 from sunward.adapters.ingest_sql import StoredBatch
 from sunward.engine.accounts import fossil_mg_per_kwh
@@ -34,7 +35,8 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
     """
     signed = control.store.queries.receipt(job)
     receipt = decode(signed.body, Receipt)
-    records = (recorded_event(one) for one in control.store.read() if one.sequence <= signed.sequence)
+    until = takewhile(lambda one: one.sequence <= signed.sequence, control.store.read())
+    records = map(recorded_event, until)
     return Bundle(
         receipt=signed.body.decode(),
         signature=signed.signature,

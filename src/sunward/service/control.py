@@ -101,6 +101,7 @@ class ControlPlane:
         """Identifiers are minted from it: the same on every start, known to nobody else."""
         self.presence: dict[str, Presence] = {}
         self.plan_wanted = asyncio.Event()
+        self.events = 0
         self.rejections = 0
         self.feed_failures = 0
         self.plans = 0
@@ -160,6 +161,7 @@ class ControlPlane:
         if self.failure is not None:
             raise InvariantError(f"the control plane is stopping: {self.failure}") from self.failure
         for outcome in outcomes:
+            self.events += outcome.refused is None
             for command in outcome.commands:
                 self._act(command, outcome.sequence)
         return outcomes
@@ -233,8 +235,9 @@ class ControlPlane:
                 self._keep_output(report)
         if news:
             payloads.append(LeasesReported(site=site, boot=request.boot, reports=news))
-        if payloads:
-            self.commit(payloads)
+        for outcome in self.commit(payloads) if payloads else ():
+            if outcome.refused is not None:
+                raise outcome.refused
 
     def _keep_output(self, report: LeaseReport) -> None:
         """The engine forgets a job when its receipt is final; its results stay the tenant's."""

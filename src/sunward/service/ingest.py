@@ -81,9 +81,7 @@ class Intake:
             raise problem
         return 0 if tip[0] is None else tip[0].counter
 
-    def _next(
-        self, site: SiteId, raw: bytes, previous: ReadingBatch | None, previous_hash: str
-    ) -> ReadingBatch | None:
+    def _next(self, site: SiteId, raw: bytes, previous: ReadingBatch | None, previous_hash: str) -> ReadingBatch | None:
         """The batch, when it follows the last one; None when it is held already.
 
         Raises: InputError, ConflictError.

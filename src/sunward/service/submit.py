@@ -12,6 +12,7 @@ import numpy as np
 
 from sunward.adapters.contents_sql import StoredContent
 from sunward.engine.advance import check
+from sunward.engine.jobs import OPEN_MS_MAX, check_spec
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.codec import digest, encode
 from sunward.model.datum import SeriesKind
@@ -25,15 +26,13 @@ from sunward.placement.planner import quote
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import climatology
-from sunward.units import DAY_MS, MICRO, SECOND_MS
+from sunward.units import MICRO, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
 from sunward.world.view import take_snapshot
 
 MARGIN_BPS = 2_500
 """Escrow on top of the quoted price: jobs run longer than estimated, and unspent escrow returns."""
-OPEN_MS_MAX = 30 * DAY_MS
-"""Longest a job may be open; observed signals are kept for longer than that."""
 NAME_CHARS = 200
 COMMAND_CHARS = 100_000
 SALT_BYTES = 32
@@ -50,7 +49,8 @@ LIMITS = {
 BUDGET_USD_MAX = 10**9
 CARBON_USD_MAX = 10**6
 NOTICE = (
-    "the provider can read this job's code and data; figures are expected, and what is metered is paid, at most the escrow"
+    "the provider can read this job's code and data; "
+    "the figures are what is expected, and what is metered is paid, at most the escrow"
 )
 BAD_FIGURE, BAD_TEXT, BAD_POLICY, BAD_BUNDLE, NO_PRICE = "SW-150", "SW-151", "SW-152", "SW-153", "SW-154"
 
@@ -64,7 +64,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
     _check_texts(request)
     now_ms = control.clock.grid_ms()
     known = catalogue.load()
-    return JobSpec(
+    spec = JobSpec(
         job=job,
         tenant=tenant,
         commitment="",
@@ -85,7 +85,10 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         retries=request.retries,
         functional_unit=request.functional_unit,
         data_bytes=request.data_bytes,
+        escrow_wei=1,
     )
+    check_spec(spec, now_ms)
+    return spec
 
 
 def carbon_price(policy: str) -> int:
@@ -161,10 +164,7 @@ async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unp
     if isinstance(found, Unplaced) and found.permanent:
         # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.
         return found, 0, rate
-    if isinstance(found, Assignment):
-        price = assignment_price(control, found)
-    else:
-        price = worst_price(snapshot, spec)
+    price = assignment_price(control, found) if isinstance(found, Assignment) else worst_price(snapshot, spec)
     if spec.budget_usd_micro:
         return found, price, spec.budget_usd_micro * rate
     if price == 0:

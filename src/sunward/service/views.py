@@ -165,9 +165,7 @@ def _provisional(control: ControlPlane, row: JobRow) -> Receipt:
 def site_view(control: ControlPlane, site: Site) -> SiteView:
     """A site as its agent last described it."""
     spec = site.spec
-    carbon = control.state.world.signals.at(
-        spec.zone, SeriesKind.CARBON_AVERAGE_LIFECYCLE, control.clock.grid_ms()
-    )
+    carbon = control.state.world.signals.at(spec.zone, SeriesKind.CARBON_AVERAGE_LIFECYCLE, control.clock.grid_ms())
     reports = [site.power[pool.pool] for pool in spec.pools if pool.pool in site.power]
     return SiteView(
         site=spec.site,

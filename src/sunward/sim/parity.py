@@ -54,6 +54,8 @@ def run_again(records: Sequence[Recorded], *, replan: bool = True) -> Parity:
             parity.plans += 1
             if encode(plan_event(take_snapshot(writer.state.world, at_ms))) != raw:
                 parity.plans_differing.append(sequence)
+    # A plan that names a state which never was cannot be made again.
+    parity.plans_differing += sorted(sequence for items in wanted.values() for sequence, _, _ in items)
     parity.head_hash = journal.head().hash
     return parity
 

@@ -119,7 +119,7 @@ def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[st
 
 
 def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
-    """Each start but the very first of a job loses the stop and restart time before work goes on."""
+    """Each start but the very first of a job loses the stop and restart time, or what is left of it, before work."""
     spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
     wanted = Fraction(spec.length_ms * (spec.units - job.units_done), spec.units)
     done, last_pool, last_end = Fraction(0), job.pool, snapshot.now_ms
@@ -127,8 +127,8 @@ def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> It
     for one in segments:
         goes_on = one.pool == last_pool and one.start_ms == last_end
         lost = 0 if goes_on or not started else snapshot.policy.switch_ms
-        if goes_on and one is segments[0] and spec.units == 1:
-            lost -= job.elapsed_ms
+        if goes_on and one is segments[0]:
+            lost = max(0, snapshot.policy.switch_ms - job.elapsed_ms) - (job.elapsed_ms if spec.units == 1 else 0)
         rate = Fraction(float(snapshot.pools.rate[snapshot.pools.ids.index(one.pool), where]))
         done += max(0, one.end_ms - one.start_ms - lost) * rate
         started, last_pool, last_end = True, one.pool, one.end_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -103,6 +104,7 @@ class Simulation:
         self.sites: dict[str, SimSite] = {spec.site: SimSite(spec, scenario.start_ms) for spec in scenario.sites}
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
+        self._deliveries: Counter[tuple[str, str]] = Counter()
         self._planning = False
         self._received: dict[str, int] = {}
         self._accepted: list[Hashed] = []
@@ -248,8 +250,8 @@ class Simulation:
         if faults.delay_ms_max == 0 and faults.duplicate_frac == 0:
             act()
             return
-        self._number += 1
-        draw = self.stream(f"deliver-{purpose}-{self._number}", name)
+        self._deliveries[purpose, name] += 1
+        draw = self.stream(f"deliver-{purpose}-{self._deliveries[purpose, name]}", name)
         for _ in range(2 if draw.random() < faults.duplicate_frac else 1):
             self.at(self.now_ms + int(draw.integers(0, faults.delay_ms_max + 1)), act)
 

@@ -7,8 +7,6 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
 from sunward.model.hardware import WorkClass
 from sunward.model.job import JobSpec, JobState
 from sunward.world.table import Table

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sunward.model.plan import Segment
 from sunward.units import ceil_to, floor_to
 from sunward.world.state import World
+from sunward.world.view import segments_held
 
 Slots = NDArray[np.int64]
 
@@ -31,11 +32,16 @@ def add(taken: dict[str, Slots], segments: Iterable[Segment], start_ms: int, slo
         column[first:last] += segment.containers
 
 
-def occupied(world: World, start_ms: int, slot_ms: int, slots: int, without: Collection[str]) -> dict[str, Slots]:
-    """Containers taken by every open job but those named."""
+def occupied(world: World, now_ms: int, slot_ms: int, slots: int, without: Collection[str]) -> dict[str, Slots]:
+    """Containers taken by every open job but those named, from the slot that holds `now_ms`.
+
+    A job that runs counts as the planner counts it, by what is left of its work and not by what was once planned.
+    """
     taken: dict[str, Slots] = {}
-    ids = world.jobs.ids
-    for row, segments in enumerate(world.jobs.objects["segments"]):
+    start_ms = floor_to(now_ms, slot_ms)
+    ids, leases = world.jobs.ids, world.jobs.objects["lease"]
+    for row, planned in enumerate(world.jobs.objects["segments"]):
+        segments = segments_held(world, row, now_ms) if leases[row] else planned
         if segments and ids[row] not in without:
             add(taken, segments, start_ms, slot_ms, slots)
     return taken

@@ -67,7 +67,8 @@ class JobView:
     units_done: int
     """Safe progress: the newest stored checkpoint, or live progress while it runs undisturbed."""
     elapsed_ms: int
-    """Run time already spent on the present attempt, for jobs without units."""
+    """Run time already spent on the present attempt: what a job without units would lose by a move, and for any
+    job how much of its start is over."""
     pool: str
     """Pool it runs on now, or empty."""
     fixed: bool

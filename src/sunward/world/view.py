@@ -143,9 +143,15 @@ def _views(world: World, now_ms: int) -> list[JobView]:
     return views
 
 
+def segments_held(world: World, row: int, now_ms: int) -> tuple[Segment, ...]:
+    """What an open job holds from now on, as the planner sees it: a running one until its estimated end."""
+    return _view(world, row, now_ms).segments
+
+
 def _view(world: World, row: int, now_ms: int) -> JobView:
     jobs = world.jobs
-    spec = jobs.spec(row)
+    asked = jobs.spec(row)
+    spec = replace(asked, deadline_ms=asked.deadline_ms - world.network.policy.finish_margin_ms)
     lease = jobs.objects["lease"][row]
     segments = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
     view = JobView(
@@ -163,7 +169,7 @@ def _view(world: World, row: int, now_ms: int) -> JobView:
 
 
 def _still_possible(world: World, view: JobView, now_ms: int) -> JobSpec:
-    """The job as asked, or, when no pool could finish it in time any more, with a later deadline.
+    """The job with its deadline, or, when no pool could finish it in time any more, with a later one.
 
     The promise stays what it was and the receipt shows it broken; throwing the work away would help nobody.
     """

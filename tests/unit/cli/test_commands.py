@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from sunward.cli.commands import submit as submit_module
-from sunward.cli.main import cli
+from sunward.cli.main import SERVERS, cli
 from sunward.cli.shell import commands_of
 from sunward.model.codec import encode
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex
@@ -76,7 +76,7 @@ def test_every_command_speaks_korean(run, words):
 
 def test_every_command_is_tested():
     named = {tuple(word for word in words if word.isalpha())[:2] for words in EVERY} | {("fetch",), ("journal", "save")}
-    leaves = {command.name for command in commands_of(cli)} - {"sunward", "journal"}
+    leaves = {command.name for command in commands_of(cli)} - {"sunward", "journal"} - set(SERVERS)
     assert leaves <= {word for words in named for word in words}
 
 
@@ -160,7 +160,10 @@ def test_a_refused_quote_exits_1_with_its_reason(run, service):
     result = run(*SUBMIT, "--", "true")
     assert (result.exit_code, len(service.requests)) == (1, 1)
     assert "would be refused: no site has enough GPUs (largest site has 4)" in result.stdout
+    later = replace(REFUSED_QUOTE, unplaced=replace(REFUSED_QUOTE.unplaced, permanent=False))
+    service.answers["POST /v1/quotes"] = [answer(REFUSED_QUOTE), answer(later)]
     assert "가장 큰 사이트가 4개" in run("--lang", "ko", *SUBMIT, "--", "true").stdout
+    assert "try again later" in run(*SUBMIT, "--", "true").stdout
 
 
 @pytest.mark.parametrize(("typed", "code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1)])
@@ -198,7 +201,7 @@ def test_fetch_refuses_an_archive_that_leads_out(run, service, tmp_path):
     service.answers[f"GET /v1/jobs/{JOB}/output"] = answer(archive(("ok", b"1"), ("../evil", b"2")))
     result = run("fetch", JOB, "--to", str(tmp_path / "results"))
     assert result.exit_code == 2
-    assert result.stderr.startswith("error SW-622: the archive is refused, nothing was written")
+    assert result.stderr.startswith("error SW-616: the archive is refused, nothing was written")
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "evil").exists()
 

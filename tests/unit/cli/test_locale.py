@@ -5,6 +5,7 @@ import re
 import string
 from pathlib import Path
 
+import click
 import pytest
 from rich.cells import cell_len
 
@@ -103,8 +104,10 @@ def test_the_language_is_chosen_before_parsing(words, environ, language):
 
 def paths(command, before=()):
     yield before
-    for name, child in getattr(command, "commands", {}).items():
-        yield from paths(child, (*before, name))
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            yield from paths(command.get_command(ctx, name), (*before, name))
 
 
 @pytest.mark.parametrize("words", list(paths(cli)), ids=" ".join)
@@ -142,3 +145,13 @@ def test_sentences_from_below_still_exist_there():
     for template in reasons.FROM_BELOW:
         start = re.split(r"[{;]", template)[0] or template
         assert start.strip() in sources, f"nobody says this any more: {template}"
+
+
+def test_the_glossary_says_what_the_catalogue_says(catalogues):
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    korean = {message.id: message.string for message in catalogues["ko"] if isinstance(message.id, str)}
+    tables = (reasons.STATES, reasons.QUALITIES, reasons.PLACED, reasons.REFUSED)
+    for text in {text for table in tables for text in table.values()}:
+        assert text in glossary
+        assert korean[text] in glossary
+    assert len(re.findall(r"^\| .+ \| .+ \|", glossary, re.MULTILINE)) >= 50

@@ -62,7 +62,7 @@ def test_hysteresis_is_the_share_of_the_old_score() -> None:
     waiting = job("job", hours=1.0, segments=(segment("no", 0, 1),))
     price = {"NO": [0.3] * 8 + [0.02] * 8}
     for ppm, moved in ((90_000, True), (110_000, False)):
-        policy = PolicyInputs(hysteresis_ppm=ppm)
+        policy = PolicyInputs(hysteresis_ppm=ppm, delay_ppm_per_h=0)
         world = snapshot([Pool(id="no")], [waiting], price=price, carbon={"NO": [0.0]}, policy=policy)
         assert bool(checked(world).assignments) is moved
 
@@ -111,10 +111,25 @@ def test_a_promise_is_never_broken_for_a_newcomer() -> None:
 
 
 def test_a_running_job_goes_on_without_restart() -> None:
-    running = job("job", hours=2.0, units_done=500, interruptible=True, pool="no", segments=())
+    running = job("job", hours=2.0, units_done=500, interruptible=True, pool="no", elapsed_ms=HOUR_MS)
     made = by_job(checked(snapshot([Pool(id="no", awake=1, wake_j=9_000.0)], [running])))["job"]
     assert made.segments == (segment("no", 0, 1),)
     assert (made.terms.wake, made.reason) == (0, "now")
+
+
+def test_a_job_that_has_just_started_is_given_the_rest_of_its_start() -> None:
+    running = job("job", hours=2.0, units_done=500, pool="no", elapsed_ms=2 * MINUTE_MS)
+    made = by_job(checked(snapshot([Pool(id="no", awake=1)], [running])))["job"]
+    assert made.segments[0].end_ms == NOW_MS + HOUR_MS + 3 * MINUTE_MS
+
+
+def test_a_slow_pool_may_do_a_part_of_what_it_could_not_end() -> None:
+    """The fast pool is free for the first hour only; neither of the two can do all of it in time."""
+    pools = [Pool(id="fast", count=1, rate=2.0), Pool(id="slow", count=1, rate=0.5)]
+    holder = job("holder", fixed=True, pool="fast", segments=(segment("fast", 1, 4),))
+    asked = job("job", hours=2.7, due_h=4.0, interruptible=True)
+    made = by_job(checked(snapshot(pools, [holder, asked])))["job"]
+    assert [one.pool for one in made.segments] == ["fast", "slow"]
 
 
 def test_a_suspended_job_first_makes_up_for_the_restart() -> None:

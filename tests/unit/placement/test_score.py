@@ -55,7 +55,7 @@ def test_carbon_price_decides_between_clean_and_cheap() -> None:
 
 
 def test_greenness_decides_only_within_one_percent() -> None:
-    green = PolicyInputs(greenness_ppm=(("green", 900_000),))
+    green = PolicyInputs(greenness_ppm=(("green", 900_000),), delay_ppm_per_h=0)
     near = snapshot([Pool(id="best", ask=1.0), Pool(id="green", ask=1.005)], policy=green)
     far = snapshot([Pool(id="best", ask=1.0), Pool(id="green", ask=1.05)], policy=green)
     neutral = snapshot([Pool(id="best", ask=1.0), Pool(id="green", ask=1.005)])

@@ -68,6 +68,7 @@ def test_pauses_equal_the_best_of_all_sequences(seed: int, state: str) -> None:
         units=10,
         units_done=0 if state == "fresh" else 2,
         pool="b" if state == "running" else "",
+        elapsed_ms=3 * MINUTE_MS if state == "running" else 0,
         carbon_price_usd_per_t=3_000,
         data_bytes=2 * 10**8,
     )
@@ -102,7 +103,8 @@ def sequence_total(fleet: Fleet, demand: Demand, room: np.ndarray, sequence: tup
             if not room[at, slot]:
                 return None
             begins = at != last
-            used = int(fleet.usable_ms[slot]) - (fleet.policy.switch_ms if begins and started else 0)
+            starting = 2 * MINUTE_MS if slot == 0 and at == last else 0
+            used = int(fleet.usable_ms[slot]) - (fleet.policy.switch_ms if begins and started else starting)
             if used < 0:
                 return None
             left -= int(used * int(demand.rate_ppm[at]) // (quantum * 10**6))

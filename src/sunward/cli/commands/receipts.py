@@ -75,8 +75,14 @@ def show_verdict(verdict: Verdict, subject: str) -> None:
         show.line(_("REFUSED: {subject}").format(subject=subject), "bold red")
     for finding in verdict.findings:
         show.line(f"  {finding.key}: {_(finding.sentence).format(**finding.figures)}", "red")
-    show.line(_("Not proved:"))
-    for key in verdict.not_proved:
+    show_open(verdict.not_proved)
+
+
+def show_open(keys: tuple[str, ...]) -> None:
+    """What was not proved, if anything."""
+    if keys:
+        show.line(_("Not proved:"))
+    for key in keys:
         show.line(f"  - {word(NOT_PROVED, key)}")
 
 
@@ -102,9 +108,7 @@ def _show(signed: ReceiptView) -> None:
         ),
     )
     show.line()
-    show.line(_("Not proved:"))
-    for key in paper.not_proved:
-        show.line(f"  - {word(NOT_PROVED, key)}")
+    show_open(paper.not_proved)
 
 
 def _summary(signed: ReceiptView) -> list[tuple[str, str | show.Cell]]:

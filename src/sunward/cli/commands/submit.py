@@ -23,7 +23,7 @@ from sunward.cli.shell import Command, Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
-from sunward.model.plan import Assignment
+from sunward.model.plan import Assignment, Unplaced
 from sunward.model.request import JobRequest, Quote
 from sunward.units import DAY_MS, HOUR_MS, HOUR_S, MINUTE_MS, SECOND_MS
 
@@ -187,8 +187,7 @@ def _agreed(shell: Shell, request: JobRequest, quote: Quote, asked: dict[str, An
 def show_quote(request: JobRequest, quote: Quote) -> None:
     """A quote as people read it."""
     if quote.assignment is None:
-        reason = sentence(REFUSED, quote.unplaced.reason, quote.unplaced.detail) if quote.unplaced else ""
-        show.line(_("would be refused: {reason}").format(reason=reason), "red")
+        _show_refusal(quote.unplaced)
         return
     show.pairs(
         [
@@ -203,6 +202,13 @@ def show_quote(request: JobRequest, quote: Quote) -> None:
             (_("notice"), show.Cell(translated(quote.notice), "yellow")),
         ]
     )
+
+
+def _show_refusal(unplaced: Unplaced | None) -> None:
+    reason = sentence(REFUSED, unplaced.reason, unplaced.detail) if unplaced else ""
+    lasting = unplaced is None or unplaced.permanent
+    text = _("would be refused: {reason}") if lasting else _("no place for it now, try again later: {reason}")
+    show.line(text.format(reason=reason), "red" if lasting else "yellow")
 
 
 def against_now(assignment: Assignment) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from sunward.cli import show
 from sunward.cli.client import ApiClient
 from sunward.cli.demo.proof import Check
-from sunward.cli.demo.scenario import SITES, DemoJob
+from sunward.cli.demo.scenario import SITES, DemoJob, DemoSite
 from sunward.cli.demo.watch import Moment
 from sunward.cli.reasons import COUNTERFACTUALS, NOT_PROVED, PLACED, REFUSED, sentence, word
 from sunward.cli.text import _, language
 from sunward.model.datum import SeriesKind
+from sunward.model.identity import ZoneId
 from sunward.model.receipt import EpochStatement, Receipt
 from sunward.model.request import JobView
 from sunward.report.page import (
@@ -42,7 +43,6 @@ def report_data(
     end_ms = ceil_to(max(receipt.finished_ms for receipt in receipts), HOUR_MS)
     head = client.journal_head()
     return ReportData(
-        title="Sunward",
         lang=language(),
         subtitle=_("{start} to {end}, grid time").format(start=show.stamp(start_ms), end=show.stamp(end_ms)),
         real=(_("processes"), _("checkpoints"), _("signatures"), _("ledger")),
@@ -67,8 +67,8 @@ def report_data(
     )
 
 
-def _site(site: object, start_ms: int, end_ms: int) -> SiteRow:
-    series = ClimatologySource().observe(site.zone, SeriesKind.CARBON_AVERAGE_LIFECYCLE, start_ms, end_ms)
+def _site(site: DemoSite, start_ms: int, end_ms: int) -> SiteRow:
+    series = ClimatologySource().observe(ZoneId(site.zone), SeriesKind.CARBON_AVERAGE_LIFECYCLE, start_ms, end_ms)
     return SiteRow(
         site=site.site,
         zone=site.zone,

@@ -9,19 +9,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 import httpx
 
+from sunward.agent.identity import load_membership
 from sunward.cli.client import ApiClient
 from sunward.cli.demo.stage import Stage
 from sunward.cli.pack import unpack
 from sunward.cli.replay import recorded, verdict_of
 from sunward.cli.text import _
-from sunward.errors import InputError
-from sunward.model.codec import decode
+from sunward.model.codec import decode, encode
 from sunward.ports import Recorded
 from sunward.sim.checkers import check_readings
 from sunward.sim.parity import Parity, run_again
@@ -41,26 +41,23 @@ class Check:
     detail: str
 
 
-def check_receipt(raw: bytes) -> Check:
+def check_receipt(name: str, raw: bytes) -> Check:
     """A bundle is accepted by code that shares nothing with what made it."""
     bundle = decode(raw, Bundle)
     verdict = verify(bundle)
     detail = "; ".join(finding.text for finding in verdict.findings[:3])
-    return Check(_("receipt {job} verifies").format(job=bundle.receipt.job), verdict.ok, detail)
+    return Check(_("receipt of {job} verifies").format(job=name), verdict.ok, detail)
 
 
 def check_tampered(raw: bytes) -> Check:
     """One changed digit of the energy is refused."""
     bundle = decode(raw, Bundle)
-    mark = b'"gpu_j":'
-    at = raw.index(mark) + len(mark)
-    changed = raw[:at] + (b"1" if raw[at : at + 1] != b"1" else b"2") + raw[at + 1 :]
-    try:
-        verdict = verify(decode(changed, Bundle))
-    except InputError as reason:
-        return Check(_("one changed byte is refused"), True, reason.message)
+    mark = '"gpu_j":'
+    at = bundle.receipt.index(mark) + len(mark)
+    digit = "1" if bundle.receipt[at] != "1" else "2"
+    verdict = verify(replace(bundle, receipt=bundle.receipt[:at] + digit + bundle.receipt[at + 1 :]))
     told = verdict.findings[0].text if verdict.findings else ""
-    return Check(_("one changed byte is refused"), not verdict.ok, f"{bundle.receipt.job}: {told}")
+    return Check(_("one changed byte is refused"), not verdict.ok, told)
 
 
 def check_journal(client: ApiClient) -> tuple[list[Check], list[RecordedEvent], Parity]:
@@ -89,8 +86,6 @@ def check_journal(client: ApiClient) -> tuple[list[Check], list[RecordedEvent], 
 
 def check_parity(client: ApiClient, parity: Parity, jobs: Sequence[str]) -> Check:
     """Receipts of the second run equal the signed ones, byte for byte."""
-    from sunward.model.codec import encode  # noqa: PLC0415
-
     different = [job for job in jobs if encode(client.receipt(job).receipt) != parity.receipts.get(job)]
     return Check(
         _("receipts of the second run are the same bytes"), not different, ", ".join(different) or str(len(jobs))
@@ -107,8 +102,6 @@ def check_books(client: ApiClient) -> Check:
 
 def check_fenced(stage: Stage, site: str, lease: str) -> Check:
     """A late write of the lost attempt, with its own agent's token, is refused."""
-    from sunward.agent.identity import load_membership  # noqa: PLC0415
-
     membership = load_membership(stage.agent_folder(site))
     reply = httpx.put(
         f"{stage.credentials.url}/v1/leases/{lease}/checkpoint",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sunward.cli.text import N_
 from sunward.model.hardware import WorkClass
 
 START = "2026-06-11T05:30"
@@ -51,11 +52,109 @@ class DemoJob:
 
 
 SITES = (
+    DemoSite(site="no-hydro", zone="NO-NO1", gpu="H100-SXM", count=4, cooling="immersion", overhead=1.08, ask_usd=3.4),
     DemoSite(
-        site="no-hydro", zone="NO-NO1", gpu="H100-SXM", count=4, cooling="immersion", overhead=1.08, ask_usd=2.6
+        site="es-solar", zone="ES", gpu="A100-SXM-80GB", count=4, cooling="direct_to_chip", overhead=1.15, ask_usd=0.9
     ),
-    DemoSite(
-        site="es-solar", zone="ES", gpu="A100-SXM-80GB", count=4, cooling="direct_to_chip", overhead=1.15, ask_usd=1.1
+    DemoSite(site="pl-coal", zone="PL", gpu="L40S", count=2, cooling="air", overhead=1.40, ask_usd=0.45),
+)
+
+KILLED = "tune"
+"""The job whose agent is killed once a checkpoint of it is safe."""
+
+JOBS: tuple[DemoJob, ...] = (
+    DemoJob(
+        name="gang",
+        asked=N_("4 GPUs at once"),
+        script="gang.py",
+        length_h=7,
+        within_h=12,
+        units=400,
+        gpus=4,
+        policy="greenest",
+        env={"SUNWARD_GPUS": "4"},
     ),
-    DemoSite(site="pl-coal", zone="PL", gpu="L40S", count=2, cooling="air", overhead=1.40, ask_usd=0.7),
+    DemoJob(
+        name="train",
+        asked=N_("15 h, pausable"),
+        script="train.py",
+        length_h=15,
+        within_h=16,
+        units=9_600,
+        pausable=True,
+        policy="greenest",
+        functional_unit="training step",
+    ),
+    DemoJob(
+        name="tune",
+        asked=N_("5 h, pausable"),
+        script="batch.py",
+        length_h=5,
+        within_h=9,
+        units=2_000,
+        pausable=True,
+        work_class=WorkClass.FINE_TUNING,
+    ),
+    DemoJob(
+        name="private",
+        asked=N_("PL only"),
+        script="batch.py",
+        length_h=2,
+        within_h=14,
+        units=400,
+        countries=("PL",),
+        origin_zone="FR",
+    ),
+    DemoJob(
+        name="huge",
+        asked=N_("8 GPUs"),
+        script="batch.py",
+        length_h=2,
+        within_h=12,
+        units=100,
+        gpus=8,
+        ends="refused",
+    ),
+    DemoJob(
+        name="embed",
+        asked=N_("3 h, cheapest"),
+        script="batch.py",
+        length_h=3,
+        within_h=12,
+        units=300,
+        policy="cheapest",
+        work_class=WorkClass.BATCH_INFERENCE,
+    ),
+    DemoJob(
+        name="sweep",
+        asked=N_("2 GPUs, pausable"),
+        script="batch.py",
+        length_h=15,
+        within_h=11,
+        units=1_600,
+        gpus=2,
+        pausable=True,
+        policy="greenest",
+    ),
+    DemoJob(
+        name="samples",
+        asked=N_("files to fetch"),
+        script="write_files.py",
+        submit_h=1,
+        length_h=3,
+        within_h=9,
+        units=60,
+    ),
+    DemoJob(
+        name="render",
+        asked=N_("2 GPUs, 17 h"),
+        script="batch.py",
+        submit_h=0,
+        length_h=17,
+        within_h=11,
+        units=300,
+        gpus=2,
+        policy="greenest",
+        work_class=WorkClass.RENDERING,
+    ),
 )

@@ -76,6 +76,7 @@ class Stage:
             words += ["--join-token", token, "--server", self.credentials.url, "--site", site.site]
             words += ["--zone", site.zone, "--gpu", f"{site.gpu}:{site.count}", "--cooling", site.cooling]
             words += ["--overhead", str(site.overhead), "--ask", str(site.ask_usd), "--admission", "own", "--trusted"]
+            words += ["--poll", str(GRACE_S / 4)]
             self._joined.add(site.site)
         self._spawn(site.site, words)
         return self._processes[site.site].pid
@@ -104,7 +105,9 @@ class Stage:
         code = self._processes[name].poll()
         if code is not None:
             tail = self.log(name).read_text(errors="replace").strip().splitlines()[-1:]
-            raise SourceError(f"{name} ended with code {code}: {' '.join(tail)} (see {self.log(name)})", transient=False)
+            raise SourceError(
+                f"{name} ended with code {code}: {' '.join(tail)} (see {self.log(name)})", transient=False
+            )
 
     def _spawn(self, name: str, words: list[str]) -> None:
         with self.log(name).open("ab") as log:

@@ -19,7 +19,7 @@ from sunward.cli.demo.watch import Watcher, clock
 from sunward.cli.pack import pack
 from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, sentence, word
 from sunward.cli.text import _
-from sunward.errors import SourceError
+from sunward.errors import InputError, SourceError
 from sunward.model.receipt import Receipt
 from sunward.model.request import JobRequest, JobView
 from sunward.model.wire import ClockMapping
@@ -64,8 +64,10 @@ def play(folder: Path, speed: int, *, keep: bool) -> int:
     """Run the demo; 0 when every check passed."""
     show.line(_("Sunward: AI jobs run where power is clean, with a receipt."), "bold")
     show.line(
-        _("Real: processes, checkpoints, signatures, ledger.   Modelled: GPU watts, grid (typical June day). "
-          "1 h = {seconds} s.").format(seconds=f"{HOUR_S / speed:g}")
+        _(
+            "Real: processes, checkpoints, signatures, ledger.   Modelled: GPU watts, grid (typical June day). "
+            "1 h = {seconds} s."
+        ).format(seconds=f"{HOUR_S / speed:g}")
     )
     with Stage(folder, speed) as stage:
         control = stage.start_control()
@@ -109,7 +111,9 @@ def _show_sites(story: Story, pids: dict[str, int], control: int) -> None:
         )
         for view in story.client.sites()
     ]
-    show.table((_("SITE"), _("GPUS"), "g/kWh", _("OVERHEAD"), _("STATE"), f"({_('control plane')}: pid {control})"), rows)
+    show.table(
+        (_("SITE"), _("GPUS"), "g/kWh", _("OVERHEAD"), _("STATE"), f"({_('control plane')}: pid {control})"), rows
+    )
 
 
 def _request(story: Story, job: DemoJob) -> JobRequest:
@@ -178,7 +182,9 @@ def _show_decisions(story: Story) -> None:
     for view in views:
         asked = story.jobs[view.job]
         if view.refusal is not None:
-            rows.append((asked.name, _(asked.asked), _("REFUSED"), sentence(REFUSED, view.refusal.reason, view.refusal.detail)))
+            rows.append(
+                (asked.name, _(asked.asked), _("REFUSED"), sentence(REFUSED, view.refusal.reason, view.refusal.detail))
+            )
         elif view.assignment is not None:
             first = view.assignment.segments[0]
             decided = f"{first.pool.partition('/')[0]} {clock(first.start_ms)}"
@@ -223,7 +229,9 @@ def _kill_when_ready(story: Story) -> None:
     pid = story.stage.kill(view.site)
     story.back_s = time.monotonic() + AWAY_S
     show.line(
-        _("{time}  kill -9 {pid} ({site} agent), on purpose").format(time=clock(story.kill_ms), pid=pid, site=view.site),
+        _("{time}  kill -9 {pid} ({site} agent), on purpose").format(
+            time=clock(story.kill_ms), pid=pid, site=view.site
+        ),
         "bold red",
     )
 
@@ -255,8 +263,6 @@ def _settle(story: Story) -> list[Receipt]:
 
 
 def _is_final(story: Story, job: str) -> bool:
-    from sunward.errors import InputError  # noqa: PLC0415
-
     try:
         return story.client.receipt(job).final
     except InputError:
@@ -270,7 +276,7 @@ def _prove(story: Story, receipts: list[Receipt]) -> None:
     checks.append(Check(_("every job ended as it should"), not wrong, ", ".join(wrong)))
     ran = [receipt for receipt in receipts if receipt.lines]
     bundles = [story.client.bundle(receipt.job) for receipt in ran]
-    checks += [proof.check_receipt(raw) for raw in bundles]
+    checks += [proof.check_receipt(story.jobs[one.job].name, raw) for one, raw in zip(ran, bundles, strict=True)]
     checks.append(proof.check_tampered(bundles[0]))
     with story.stage.client("auditor") as auditor:
         journal, _records, parity = proof.check_journal(auditor)
@@ -329,10 +335,10 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
     show.table(columns, rows)
     promises = [promise.kept for receipt in receipts for promise in receipt.promises]
     show.line(
-        _("Location-based, life-cycle; promises kept {kept}/{all}; "
-          "* run now at the tenant's own zone, same hardware, always on (run-now-origin/1); grid data {quality}").format(
-            kept=sum(promises), all=len(promises), quality=word(QUALITIES, "modelled")
-        )
+        _(
+            "Location-based, life-cycle; promises kept {kept}/{all}; "
+            "* run now at the tenant's own zone, same hardware, always on (run-now-origin/1); grid data {quality}"
+        ).format(kept=sum(promises), all=len(promises), quality=word(QUALITIES, "modelled"))
     )
     _show_worse(story, receipts)
     with story.stage.client("operator") as operator:
@@ -344,7 +350,10 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
             )
     for check in story.checks:
         mark = "OK" if check.passed else _("FAILED")
-        show.line(f"{mark:<7}{check.name}{f'  ({check.detail})' if check.detail else ''}", "green" if check.passed else "bold red")
+        show.line(
+            f"{mark:<7}{check.name}{f'  ({check.detail})' if check.detail else ''}",
+            "green" if check.passed else "bold red",
+        )
     show.line(_("Report: {page}").format(page=page.resolve().as_uri()), "bold")
 
 

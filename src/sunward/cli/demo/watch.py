@@ -6,14 +6,22 @@ import re
 from dataclasses import dataclass, field
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient, HistoryLine
+from sunward.cli.client import ApiClient
 from sunward.cli.reasons import REFUSED, sentence
 from sunward.cli.text import _
 from sunward.model.request import JobView, SiteView
+from sunward.service.records import HistoryLine
 
 FINAL = frozenset({"finished", "failed", "cancelled", "expired", "refused"})
 LOSS = re.compile(rb"step (\d+) loss ([0-9.]+)")
-STYLES = {"finished": "green", "failed": "red", "refused": "red", "expired": "red", "suspended": "yellow", "running": "cyan"}
+STYLES = {
+    "finished": "green",
+    "failed": "red",
+    "refused": "red",
+    "expired": "red",
+    "suspended": "yellow",
+    "running": "cyan",
+}
 
 
 def clock(at_ms: int) -> str:
@@ -95,7 +103,9 @@ class Watcher:
         elif line.state in ("failed", "expired", "cancelled"):
             text = _("{job} ended as {state}: {reason}")
             told |= {"state": line.state, "reason": line.reason}
-        loss = _("  (step {step}, loss {loss})").format(step=f"{moment.step:,}", loss=moment.loss) if moment.loss else ""
+        loss = (
+            _("  (step {step}, loss {loss})").format(step=f"{moment.step:,}", loss=moment.loss) if moment.loss else ""
+        )
         return text.format(**told) + loss if text else ""
 
     def _loss(self, job: str) -> tuple[int, str]:

@@ -1,0 +1,92 @@
+"""The REST service: routes, errors and limits around one control plane, and the process that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+import sunward
+from sunward.service import problems, routes_admin, routes_agents, routes_books, routes_grid, routes_jobs
+from sunward.service.bodies import describe
+from sunward.service.config import ServiceConfig
+from sunward.service.control import ControlPlane
+from sunward.service.metrics import registry_of
+
+ROUTERS = (routes_jobs, routes_agents, routes_grid, routes_books, routes_admin)
+
+
+def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], None] | None = None) -> FastAPI:
+    """The application; while it lives the control plane runs, and `stop` is called when that ends by itself."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(control.run())
+        running.add_done_callback(lambda task: _ended(control, task, stop))
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    app = FastAPI(title="Sunward", version=sunward.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.control = control
+    app.state.config = config
+    for area in ROUTERS:
+        app.include_router(area.router)
+    _add_health(app, control)
+    problems.install(app)
+    describe(app)
+    app.add_middleware(problems.BodyLimit, config=config)
+    return app
+
+
+def _ended(control: ControlPlane, task: asyncio.Task[None], stop: Callable[[], None] | None) -> None:
+    """The control plane never ends by itself unless something is wrong: then the process must end too."""
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None:
+        control.fail(error)
+    if stop is not None:
+        stop()
+
+
+def _add_health(app: FastAPI, control: ControlPlane) -> None:
+    registry = registry_of(control)
+
+    @app.get("/healthz", tags=["health"], response_class=Response)
+    async def get_health() -> Response:
+        """200 while the control plane runs, 503 once it has failed."""
+        if control.failure is None:
+            return Response("ok\n", media_type="text/plain")
+        return problems.problem(503, "the control plane has failed; its log says why", problems.BROKEN)
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def get_metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def serve(control: ControlPlane, config: ServiceConfig, listener: socket.socket) -> None:
+    """Serve on a bound socket until a signal asks to stop, or the control plane fails.
+
+    Raises: what the control plane failed of, so that the process ends with an error.
+    """
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app = build_app(control, config, stop)
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=config.drain_s, server_header=False
+    )
+    server = uvicorn.Server(settings)
+    server.run(sockets=[listener])
+    if control.failure is not None:
+        raise control.failure

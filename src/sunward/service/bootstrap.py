@@ -1,0 +1,140 @@
+"""Opens a control plane in a home folder, and on the first start makes its key, account and tokens."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sunward.adapters.clock import SystemClock
+from sunward.adapters.objects import FsObjectStore
+from sunward.adapters.sql import open_store
+from sunward.engine.inputs import Feeds
+from sunward.errors import InputError
+from sunward.model.codec import decode, encode
+from sunward.model.datum import Quality
+from sunward.model.events import ClockMapped, Deposited, NetworkStarted, RateObserved
+from sunward.model.identity import TenantId, mint
+from sunward.model.plan import PolicyInputs
+from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT
+from sunward.service.config import ServiceConfig
+from sunward.service.control import ControlPlane, Settings
+from sunward.settlement.ledger import tenant_account
+from sunward.units import DAY_MS, MICRO
+
+KEY_FILE = "control.key"
+CREDENTIALS_FILE = "credentials.json"
+DATABASE_FILE = "sunward.db"
+OBJECTS_FOLDER = "objects"
+OWNER_ONLY = 0o600
+FOLDER_MODE = 0o700
+START_USD = 10_000
+LOCAL = "local"
+
+LOCAL_RULES = NetworkStarted(network=LOCAL, policy=PolicyInputs(), epoch_ms=DAY_MS)
+LOCAL_RATE = RateObserved(
+    wei_per_usd_micro=2 * 10**12, sources=("local test rate: 1 ATH = 0.50 USD",), quality=Quality.MODELLED
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What `credentials.json` holds."""
+
+    url: str
+    tenant_token: str
+    operator_token: str
+    provider_token: str
+    auditor_token: str
+
+
+def build_control(
+    home: Path,
+    *,
+    speed: int = 1,
+    grid_start_ms: int | None = None,
+    rules: NetworkStarted = LOCAL_RULES,
+    rate: RateObserved = LOCAL_RATE,
+    grace_s: float = 30.0,
+    database_url: str | None = None,
+    feeds: Feeds,
+    clock: SystemClock | None = None,
+) -> ControlPlane:
+    """The control plane of a home folder; takes the lead, so that an older one can write no more.
+
+    `speed` and `grid_start_ms` count only when the journal is empty.
+    Raises: InputError when the folder or its key cannot be used, SourceError when the store cannot be reached.
+    """
+    if speed < 1:
+        raise InputError("grid time runs forward: speed must be at least 1", code="SW-166")
+    try:
+        home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as reason:
+        raise InputError(f"cannot use {home} ({reason.strerror}); choose another home", code="SW-166") from None
+    key = load_key(home / KEY_FILE)
+    store = open_store(database_url or f"sqlite:///{home / DATABASE_FILE}", sign=lambda body: key.sign(body).hex())
+    clock = clock or SystemClock()
+    now_ms = clock.machine_ms()
+    mapping = ClockMapped(machine_ms=now_ms, grid_ms=now_ms if grid_start_ms is None else grid_start_ms, speed=speed)
+    settings = Settings(rules=rules, rate=rate, mapping=mapping, grace_s=grace_s)
+    objects = FsObjectStore((home / OBJECTS_FOLDER).absolute().as_uri())
+    return ControlPlane(store, objects, clock, feeds, key, settings)
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """The key that signs heads and receipts; made on first use, readable by its owner alone.
+
+    Raises: InputError when the file is not such a key.
+    """
+    if not path.exists():
+        write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw())
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except ValueError:
+        raise InputError(f"{path} is not an Ed25519 key of 32 bytes; restore it from a copy", code="SW-166") from None
+
+
+def issue_credentials(control: ControlPlane, home: Path, url: str, config: ServiceConfig | None = None) -> Path:
+    """The local credentials: made on first start, together with the account's test money; afterwards only the URL.
+
+    One local account holds all four roles: its own machines take its own jobs.
+    Raises: InputError when the file is there but cannot be read.
+    """
+    path = home / CREDENTIALS_FILE
+    kept = _kept(path)
+    if kept is not None:
+        if kept.url != url:
+            write_secret(path, encode(replace(kept, url=url)))
+        return path
+    subject = TenantId(mint("t", control.seed, LOCAL))
+    control.store.contents.name_tenant(subject, LOCAL)
+    expires_ms = control.clock.machine_ms() + (config or ServiceConfig()).token_days * DAY_MS
+    tokens = {
+        role: control.store.access.create_token(subject, (role,), expires_ms, note=LOCAL)
+        for role in (TENANT, OPERATOR, PROVIDER, AUDITOR)
+    }
+    if control.state.ledger.balance(tenant_account(subject)) == 0:
+        amount_wei = START_USD * MICRO * control.state.world.wei_per_usd_micro
+        control.commit_one(Deposited(tenant=subject, amount_wei=amount_wei))
+    write_secret(path, encode(Credentials(url=url, **{f"{role}_token": token for role, token in tokens.items()})))
+    return path
+
+
+def _kept(path: Path) -> Credentials | None:
+    try:
+        return decode(path.read_bytes(), Credentials)
+    except FileNotFoundError:
+        return None
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Put a file in place whole, never readable by others, not even for a moment."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

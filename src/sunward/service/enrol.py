@@ -1,0 +1,111 @@
+"""How a site joins: a one-time token, a checked declaration, one key for one site."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from sunward.engine.advance import check
+from sunward.errors import ConflictError, InputError
+from sunward.model.events import Event, SiteEnrolled
+from sunward.model.identity import TenantId
+from sunward.model.site import SiteSpec
+from sunward.service.auth import AGENT_PREFIX
+from sunward.service.config import ServiceConfig
+from sunward.service.control import ControlPlane
+from sunward.service.problems import RequestError
+from sunward.service.records import EnrollRequest, Membership
+from sunward.signals import climatology
+from sunward.units import DAY_MS, PPM
+
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+DEVICE_CHARS = 128
+POOLS_MAX = 64
+DEVICES_MAX = 20_000
+"""More devices than one batch of readings can name."""
+FIGURES = {
+    "overhead_ppm": (PPM, 10 * PPM),
+    "water_ml_per_kwh": (0, 10**6),
+    "ask_usd_micro_per_gpu_h": (0, 10**9),
+    "power_ceiling_w": (0, 10**12),
+}
+BAD_TOKEN, BAD_SITE, TAKEN = "SW-160", "SW-161", "SW-162"
+
+
+def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollRequest) -> Membership:
+    """Take a site in, or take its new declaration; give its agent a token, and end the one it had.
+
+    The same token and key may come again, after a lost reply or a crash: the site stays the same.
+    Raises: RequestError (403) for a token that is unknown, spent or expired, InputError, ConflictError.
+    """
+    spec = request.spec
+    check_spec(spec)
+    _require_free(control, spec)
+    known = control.state.world.sites.get(spec.site)
+    declared = SiteEnrolled(spec=spec if known is None else replace(spec, owner=known.spec.owner))
+    # Checked before the token is spent, so that a mistake in the declaration does not cost it.
+    check(control.state, Event(control.state.world.at_ms, declared))
+    now_ms = control.clock.machine_ms()
+    access = control.store.access
+    owner = access.consume_enrolment(request.token, spec.public_key, now_ms)
+    if owner is None:
+        raise RequestError(
+            "the enrolment token is unknown, spent or expired; ask the operator for a new one",
+            status=403,
+            code=BAD_TOKEN,
+        )
+    if known is not None and known.spec.owner != owner:
+        raise ConflictError(f"site {spec.site} belongs to another owner; choose another name", code=TAKEN)
+    spec = replace(spec, owner=TenantId(owner))
+    if known is None or known.spec != spec:
+        control.commit_one(SiteEnrolled(spec=spec))
+    scope = f"{AGENT_PREFIX}{spec.site}"
+    for token in access.tokens(owner):
+        if token.scopes == (scope,):
+            access.revoke_token(token.hash)
+    agent = access.create_token(owner, (scope,), now_ms + config.token_days * DAY_MS, note=f"agent of {spec.site}")
+    access.record_act(now_ms, owner, "enrol", spec.site)
+    return Membership(site=spec.site, token=agent, journal=control.signed_head())
+
+
+def check_spec(spec: SiteSpec) -> None:
+    """Refuse names and figures that the state cannot hold or that contradict each other.
+
+    Raises: InputError.
+    """
+    if not SITE_NAME.fullmatch(spec.site):
+        raise InputError("a site is named by at most 63 letters, digits, - and _", code=BAD_SITE)
+    if not PUBLIC_KEY.fullmatch(spec.public_key):
+        raise InputError("public_key must be 64 lower-case hex digits of an Ed25519 key", code=BAD_SITE)
+    for name, (least, most) in FIGURES.items():
+        if not least <= getattr(spec, name) <= most:
+            raise InputError(f"{name} must lie between {least} and {most}", code=BAD_SITE)
+    zone = climatology.load().zone(spec.zone)
+    if zone.country != spec.country:
+        raise InputError(
+            f"zone {zone.zone} lies in {zone.country}, not in {spec.country[:40]!r}; correct one of them", code=BAD_SITE
+        )
+    _check_pools(spec)
+
+
+def _check_pools(spec: SiteSpec) -> None:
+    devices = [device for pool in spec.pools for device in pool.devices]
+    models = {pool.gpu_model for pool in spec.pools}
+    if len(spec.pools) > POOLS_MAX or len(devices) > DEVICES_MAX:
+        raise InputError(f"a site has at most {POOLS_MAX} pools and {DEVICES_MAX} devices", code=BAD_SITE)
+    if len(set(devices)) < len(devices) or len(models) < len(spec.pools):
+        raise InputError("name each GPU model and each device once", code=BAD_SITE)
+    for device in devices:
+        if not device or len(device) > DEVICE_CHARS or not device.isprintable() or device in ("host", "meter"):
+            raise InputError(f"a device is named by 1 to {DEVICE_CHARS} characters, not host or meter", code=BAD_SITE)
+
+
+def _require_free(control: ControlPlane, spec: SiteSpec) -> None:
+    """One name has one key, and one key one name: the chain of readings is bound to both."""
+    for name, site in control.state.world.sites.items():
+        if (name == spec.site) != (site.spec.public_key == spec.public_key):
+            raise ConflictError(
+                f"site {spec.site} or its key is enrolled already with another key or name; choose a new name and key",
+                code=TAKEN,
+            )

@@ -1,0 +1,85 @@
+"""Prometheus metrics, read from the control plane at each scrape; labels come from closed sets or from sites."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+
+from sunward.model.job import JobState
+from sunward.service.control import ControlPlane
+
+POOLS_MAX = 1_000
+"""Most pools told one by one; a larger network is told in sums."""
+ALL_POOLS = "all"
+
+
+class Collector:
+    """Reads the state when asked; keeps nothing."""
+
+    def __init__(self, control: ControlPlane) -> None:
+        self._control = control
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of the control plane."""
+        control = self._control
+        yield _jobs(control)
+        yield from _containers(control)
+        yield _gauge("leases_open", "Leases that hold containers.", sum(map(len, control.state.world.on_pool.values())))
+        yield _gauge("journal_sequence", "Sequence of the last journal record.", control.state.world.sequence)
+        yield _gauge(
+            "sites_reachable", "Sites whose agent is heard.", sum(s.up for s in control.state.world.sites.values())
+        )
+        yield SummaryMetricFamily(
+            "sunward_plan_seconds",
+            "Machine time spent on solving.",
+            count_value=control.plans,
+            sum_value=control.plan_s,
+        )
+        yield _counter("events", "Events recorded since the start.", control.events)
+        yield _counter("rejected_assignments", "Assignments refused at commit.", control.rejections)
+        yield _counter("feed_failures", "Failures of signal sources.", control.feed_failures)
+        yield _counter("batches_accepted", "Signed batches of readings stored.", control.intake.accepted)
+        yield _counter("energy_sealed_joules", "Facility energy sealed, served and idle.", control.sealed_j)
+
+
+def registry_of(control: ControlPlane) -> CollectorRegistry:
+    """A registry of this control plane alone."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(control))
+    return registry
+
+
+def _jobs(control: ControlPlane) -> GaugeMetricFamily:
+    jobs = control.state.world.jobs
+    counts = Counter(jobs.state(row) for row in jobs.row_of.values())
+    family = GaugeMetricFamily("sunward_jobs", "Jobs without a final receipt, by state.", labels=["state"])
+    for state in JobState:
+        family.add_metric([state.word], counts[state])
+    return family
+
+
+def _containers(control: ControlPlane) -> Iterator[GaugeMetricFamily]:
+    awake = GaugeMetricFamily("sunward_containers_awake", "Containers awake, by pool.", labels=["pool"])
+    busy = GaugeMetricFamily("sunward_containers_busy", "Containers at work, by pool.", labels=["pool"])
+    sums: Counter[tuple[str, str]] = Counter()
+    pools = control.state.world.pools()
+    for spec, pool in pools:
+        power = control.state.world.sites[spec.site].power.get(pool.pool)
+        label = pool.pool if len(pools) <= POOLS_MAX else ALL_POOLS
+        sums["awake", label] += power.idle + power.busy if power else 0
+        sums["busy", label] += power.busy if power else 0
+    for (kind, label), count in sorted(sums.items()):
+        (awake if kind == "awake" else busy).add_metric([label], count)
+    yield awake
+    yield busy
+
+
+def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"sunward_{name}", told, value=value)
+
+
+def _counter(name: str, told: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"sunward_{name}", told, value=value)

@@ -1,0 +1,147 @@
+"""The books: epochs, ledger, journal, accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from itertools import islice
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from sunward.adapters.queries import EntryRow
+from sunward.errors import InputError
+from sunward.model.events import Deposited, EpochRequested
+from sunward.model.receipt import EpochStatement
+from sunward.model.wire import JournalHead
+from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Config, Operator, Plane, Tenant
+from sunward.service.bodies import Cursor, answer, once, record_of, takes
+from sunward.service.bundle import recorded_event
+from sunward.service.problems import RequestError
+from sunward.service.records import (
+    AccountView,
+    DepositMade,
+    DepositRequest,
+    EntryLine,
+    EntryPage,
+    EpochClosed,
+    JournalPage,
+)
+from sunward.settlement.ledger import provider_account, tenant_account
+from sunward.units import MICRO
+
+router = APIRouter(tags=["books"])
+
+PAGE_MAX = 1_000
+DEPOSIT_USD_MAX = 1_000_000
+TOTAL = "total"
+Account = Annotated[str, Query(pattern=r"^[A-Za-z0-9:._-]{0,100}$")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+
+
+@router.get("/v1/epochs", response_model=list[EpochStatement])
+async def get_epochs(control: Plane, _caller: Anyone) -> Response:
+    """Statements of all closed epochs, oldest first."""
+    return answer(control.store.queries.epochs())
+
+
+@router.post("/v1/epochs/close", response_model=EpochClosed)
+async def post_close(control: Plane, caller: Operator, request: Request) -> Response:
+    """Close the present epoch now, on all readings that have arrived."""
+
+    async def act(_key: str) -> Response:
+        control.seal_now()
+        epoch = control.state.epoch
+        control.commit_one(EpochRequested())
+        control.store.access.record_act(control.clock.machine_ms(), caller.subject, "close_epoch", str(epoch))
+        return answer(EpochClosed(epoch=epoch, journal=control.signed_head()))
+
+    return await once(control, caller.subject, request, act)
+
+
+def own_accounts(caller: Caller) -> frozenset[str] | None:
+    """The accounts a caller may see; None for all."""
+    if caller.has(AUDITOR, OPERATOR):
+        return None
+    return frozenset({tenant_account(caller.subject), provider_account(caller.subject)})
+
+
+@router.get("/v1/ledger/balances", response_model=dict[str, str])
+async def get_balances(control: Plane, caller: Bookkeeper) -> Response:
+    """Balances in wei by account, added up from the recorded entries; `total` is their sum."""
+    balances = await asyncio.to_thread(control.store.queries.trial_balance)
+    own = own_accounts(caller)
+    shown = {account: wei for account, wei in balances.items() if wei and (own is None or account in own)}
+    return answer({account: str(wei) for account, wei in shown.items()} | {TOTAL: str(sum(shown.values()))})
+
+
+@router.get("/v1/ledger/entries", response_model=EntryPage)
+async def get_entries(
+    control: Plane, caller: Bookkeeper, account: Account = "", after: Cursor = "", limit: Limit = 100
+) -> Response:
+    """Postings in the order they were made; others than operator and auditor name an account of theirs."""
+    own = own_accounts(caller)
+    if own is not None and account not in own:
+        names = ", ".join(sorted(own))
+        raise InputError(f"name an account of yours: {names}", code="SW-163")
+    page = control.store.queries.entries(account=account or None, after=after, limit=limit)
+    return answer(EntryPage(entries=tuple(map(_line, page.rows)), next=page.next or None))
+
+
+def _line(row: EntryRow) -> EntryLine:
+    return EntryLine(
+        entry=row.entry,
+        epoch=row.epoch,
+        at_ms=row.at_ms,
+        cause=row.cause,
+        ref=row.ref,
+        account=row.account,
+        amount_wei=str(row.amount_wei),
+    )
+
+
+@router.get("/v1/journal", response_model=JournalPage)
+async def get_journal(
+    control: Plane, _caller: Auditor, after: Annotated[int, Query(ge=0, le=2**62)] = 0, limit: Limit = 500
+) -> Response:
+    """Journal records with a sequence greater than `after`, in order."""
+    found = await asyncio.to_thread(lambda: tuple(islice(control.store.read(after), limit)))
+    return answer(JournalPage(records=tuple(map(recorded_event, found))))
+
+
+@router.get("/v1/journal/head", response_model=JournalHead)
+async def get_head(control: Plane, _caller: Anyone) -> Response:
+    """Where the journal stands, signed."""
+    return answer(control.signed_head())
+
+
+@router.get("/v1/account", response_model=AccountView)
+async def get_account(control: Plane, caller: Tenant) -> Response:
+    """What the tenant holds outside escrow."""
+    return answer(AccountView(tenant=caller.subject, balance_wei=_balance(control, caller)))
+
+
+@router.post("/v1/account/deposits", response_model=DepositMade, openapi_extra=takes(DepositRequest))
+async def post_deposit(
+    control: Plane,
+    config: Config,
+    caller: Tenant,
+    request: Request,
+    wanted: Annotated[DepositRequest, Depends(record_of(DepositRequest))],
+) -> Response:
+    """Credit test ATH: the local faucet."""
+    if not config.faucet:
+        raise RequestError("this service gives no test money", status=403, code="SW-164")
+    if not 0 < wanted.amount_usd <= DEPOSIT_USD_MAX:
+        raise InputError(f"amount_usd must be more than 0 and at most {DEPOSIT_USD_MAX}", code="SW-124")
+
+    async def act(_key: str) -> Response:
+        wei = math.floor(wanted.amount_usd * MICRO) * control.state.world.wei_per_usd_micro
+        control.commit_one(Deposited(tenant=caller.subject, amount_wei=wei))
+        return answer(DepositMade(balance_wei=_balance(control, caller), journal=control.signed_head()))
+
+    return await once(control, caller.subject, request, act)
+
+
+def _balance(control: Plane, caller: Caller) -> int:
+    return control.state.ledger.balance(tenant_account(caller.subject))

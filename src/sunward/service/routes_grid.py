@@ -1,0 +1,45 @@
+"""What anyone with a token may see: the grid, the sites, the plan, the clock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from sunward.model.request import SiteView
+from sunward.model.wire import ClockMapping
+from sunward.service import views
+from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Plane
+from sunward.service.bodies import answer
+from sunward.service.records import GridView, PlanView
+
+router = APIRouter(tags=["grid"])
+
+HOURS_MAX = 168
+
+
+@router.get("/v1/grid", response_model=GridView)
+async def get_grid(
+    control: Plane, _caller: Anyone, zone: str, hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24
+) -> Response:
+    """Carbon intensity (average, life-cycle) and price of the hours ahead in a zone."""
+    return answer(views.grid_view(control, zone, hours))
+
+
+@router.get("/v1/sites", response_model=list[SiteView])
+async def get_sites(control: Plane, _caller: Anyone) -> Response:
+    """All sites."""
+    sites = control.state.world.sites
+    return answer([views.site_view(control, sites[name]) for name in sorted(sites)])
+
+
+@router.get("/v1/plan", response_model=PlanView)
+async def get_plan(control: Plane, caller: Anyone) -> Response:
+    """What is planned now; operator and auditor see every job, all others their own."""
+    return answer(views.plan_view(control, None if caller.has(OPERATOR, AUDITOR) else caller.subject))
+
+
+@router.get("/v1/clock", response_model=ClockMapping)
+async def get_clock(control: Plane, _caller: Anyone) -> Response:
+    """How grid time follows machine time."""
+    return answer(control.clock.mapping)
