@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from sunward.agent import daemon
+from sunward.agent.config import CONFIG_FILE, load_config
+from sunward.agent.identity import load_membership
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
@@ -46,10 +49,6 @@ def join(
     trusted: bool | None,  # noqa: FBT001 - click's signature
 ) -> None:
     """Join the network with this machine's GPUs and serve until stopped."""
-    # The agent is loaded here, so that no other command waits for it.
-    from sunward.agent import daemon  # noqa: PLC0415
-    from sunward.agent.config import CONFIG_FILE, load_config  # noqa: PLC0415
-
     folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     told: dict[str, object] = {
@@ -77,8 +76,6 @@ def join(
 
 
 def _is_member(folder: Path) -> bool:
-    from sunward.agent.identity import load_membership  # noqa: PLC0415
-
     try:
         load_membership(folder)
     except NotFoundError:

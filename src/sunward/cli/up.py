@@ -12,8 +12,13 @@ import click
 
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
+from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.plan import PolicyInputs
+from sunward.service.app import serve
+from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
+from sunward.service.config import ServiceConfig
+from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
 LOOPBACK = "127.0.0.1"
@@ -32,13 +37,6 @@ MARGIN_MS = 2_000
 @pass_shell
 def up(shell: Shell, port: int, speed: int, start: str, grace: float, database: str) -> None:
     """Run the control plane here until stopped."""
-    # The service is loaded here, so that no other command waits for it.
-    from sunward.engine.inputs import Feeds  # noqa: PLC0415
-    from sunward.service.app import serve  # noqa: PLC0415
-    from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials  # noqa: PLC0415
-    from sunward.service.config import ServiceConfig  # noqa: PLC0415
-    from sunward.signals.typical import ClimatologyForecaster, ClimatologySource  # noqa: PLC0415
-
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     listener = _listen(port)

@@ -223,10 +223,13 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     Raises: InputError, ConflictError; SourceError when no signal of the origin can be had.
     """
     job = JobId(mint("j", control.seed, tenant, key or secrets.token_hex(SALT_BYTES), digest(request)))
+    if _recorded(control, job):
+        return acknowledged(control, job)
     spec = job_spec(control, tenant, job, request)
     _require_origin(control, spec)
     _, _, escrow_wei = await priced(control, spec)
     if _recorded(control, job):
+        # The same request came a second time while this one was being priced.
         return acknowledged(control, job)
     content = JobContent(name=request.name, command=request.command, env=dict(request.env))
     stored = _stored(control, tenant, job, content)

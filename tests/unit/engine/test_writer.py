@@ -1,4 +1,4 @@
-"""The writer, timers and snapshots: what is refused leaves no trace, what is lost is noticed, what is loaded goes on."""
+"""The writer, timers and snapshots: refusals leave no trace, a lost lead is noticed, a loaded state goes on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.scenarios import START_MS, TENANT, job, random_jobs, scenario
 def records():
     """A short run with faults, as recorded."""
     faults = Faults(agent_crashes_per_h=0.3, job_kills_per_h=0.3, duplicate_frac=0.3, delay_ms_max=60_000)
-    simulation = Simulation(scenario(random_jobs(3, 6, 6), hours=10, faults=faults, seed=3))
+    simulation = Simulation(scenario(random_jobs(3, 4, 4), hours=6, faults=faults, seed=3))
     simulation.run()
     return tuple(simulation.journal.read())
 

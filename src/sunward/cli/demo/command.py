@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sunward.cli.demo.story import play
 from sunward.cli.shell import command, option
 from sunward.cli.text import _
 from sunward.errors import InputError
@@ -21,9 +22,6 @@ MARK = ".sunward-demo"
 @option("--folder", type=click.Path(path_type=Path), default=Path("out/demo"), help="Where the demo puts its files.")
 def demo(speed: int, keep: bool, folder: Path) -> int:  # noqa: FBT001 - click's signature
     """Run eight jobs on three sites in about a minute: decided, run, paused, moved, paid, proven."""
-    # The demo loads the engine to prove it, so it is loaded only here.
-    from sunward.cli.demo.story import play  # noqa: PLC0415
-
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():
             raise InputError(

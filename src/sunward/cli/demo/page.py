@@ -9,8 +9,9 @@ from sunward.cli.client import ApiClient
 from sunward.cli.demo.proof import Check
 from sunward.cli.demo.scenario import SITES, DemoJob, DemoSite
 from sunward.cli.demo.watch import Moment
-from sunward.cli.reasons import COUNTERFACTUALS, NOT_PROVED, PLACED, REFUSED, sentence, word
+from sunward.cli.reasons import COUNTERFACTUALS, NOT_PROVED, PLACED, REFUSED, STATES, sentence, word
 from sunward.cli.text import _, language
+from sunward.metering.counterfactual import RUN_NOW_ORIGIN
 from sunward.model.datum import SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.model.receipt import EpochStatement, Receipt
@@ -42,6 +43,7 @@ def report_data(
     start_ms = floor_to(min(receipt.submitted_ms for receipt in receipts), HOUR_MS)
     end_ms = ceil_to(max(receipt.finished_ms for receipt in receipts), HOUR_MS)
     head = client.journal_head()
+    power = {view.site: view.power_state for view in client.sites()}
     return ReportData(
         lang=language(),
         subtitle=_("{start} to {end}, grid time").format(start=show.stamp(start_ms), end=show.stamp(end_ms)),
@@ -49,7 +51,7 @@ def report_data(
         modelled=(_("GPU watts"), _("grid (typical June day)")),
         start_ms=start_ms,
         end_ms=end_ms,
-        sites=tuple(_site(site, start_ms, end_ms) for site in SITES),
+        sites=tuple(_site(site, power[site.site], start_ms, end_ms) for site in SITES),
         jobs=tuple(_job(receipt, jobs, moments, kill_ms, killed) for receipt in receipts),
         receipts=tuple(_receipt(receipt, jobs) for receipt in receipts),
         epochs=tuple(_epoch(statement) for statement in client.epochs()),
@@ -67,14 +69,14 @@ def report_data(
     )
 
 
-def _site(site: DemoSite, start_ms: int, end_ms: int) -> SiteRow:
+def _site(site: DemoSite, state: str, start_ms: int, end_ms: int) -> SiteRow:
     series = ClimatologySource().observe(ZoneId(site.zone), SeriesKind.CARBON_AVERAGE_LIFECYCLE, start_ms, end_ms)
     return SiteRow(
         site=site.site,
         zone=site.zone,
         gpus=f"{site.count} {site.gpu}",
         overhead_ppm=round(site.overhead * PPM),
-        state="",
+        state=word(STATES, state),
         carbon_source=series.source,
         carbon_quality=series.quality.value,
         carbon_mg_per_kwh=tuple(series.values.tolist()),
@@ -126,7 +128,7 @@ def _receipt(receipt: Receipt, jobs: dict[str, tuple[DemoJob, JobView]]) -> Rece
         where=where(receipt),
         facility_j=receipt.facility_j,
         location_mg=receipt.location_mg,
-        counterfactual=word(COUNTERFACTUALS, counterfactual.name) if counterfactual else "",
+        counterfactual=word(COUNTERFACTUALS, RUN_NOW_ORIGIN),
         counterfactual_mg=counterfactual.carbon_mg if counterfactual else 0,
         change_ppm=counterfactual.change_ppm if counterfactual else 0,
         embodied_mg=receipt.embodied_mg,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sunward.cli.text import N_
 from sunward.model.hardware import WorkClass
 
-START = "2026-06-11T05:30"
+START = "2026-06-11T03:30"
 """Grid time of the first start; jobs come from 06:00, when every agent is there."""
 FIRST_SUBMIT_MS = 1_781_157_600_000
 """2026-06-11 06:00 UTC."""

@@ -17,7 +17,7 @@ from sunward.cli.demo.scenario import FIRST_SUBMIT_MS, JOBS, KILLED, SITES, Demo
 from sunward.cli.demo.stage import Stage
 from sunward.cli.demo.watch import Watcher, clock
 from sunward.cli.pack import pack
-from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, sentence, word
+from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, STATES, sentence, word
 from sunward.cli.text import _
 from sunward.errors import InputError, SourceError
 from sunward.model.receipt import Receipt
@@ -106,7 +106,7 @@ def _show_sites(story: Story, pids: dict[str, int], control: int) -> None:
             f"{view.gpus} {view.gpu_model}",
             show.intensity(view.carbon_mg_per_kwh),
             show.ratio(view.overhead_ppm),
-            word({}, view.power_state),
+            word(STATES, view.power_state),
             f"pid {pids[view.site]}",
         )
         for view in story.client.sites()
@@ -196,9 +196,9 @@ def _decided(story: Story) -> list[JobView]:
     """Wait until the planner has said something about every job."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        views = [story.client.job(job) for job in story.jobs]
-        if all(view.assignment is not None or view.refusal is not None for view in views):
-            return views
+        story.watcher.look(story.now_ms, quiet=True)
+        if story.watcher.decided.keys() >= story.jobs.keys():
+            return [story.watcher.decided[job] for job in story.jobs]
         time.sleep(POLL_S)
     raise SourceError("the planner said nothing", transient=False)
 
@@ -211,8 +211,8 @@ def _why(view: JobView) -> str:
     text = word(PLACED, view.assignment.reason)
     if abs(saves) * 100 < PPM:
         return text
-    told = _("saves {share} carbon") if saves > 0 else _("costs {share} more carbon than starting now")
-    return f"{text} ({told.format(share=show.percent(abs(saves)).lstrip('+'))})"
+    told = _("{share} less carbon than starting now") if saves > 0 else _("{share} more carbon than starting now")
+    return f"{text} ({told.format(share=show.percent(saves))})"
 
 
 def _kill_when_ready(story: Story) -> None:
@@ -220,7 +220,7 @@ def _kill_when_ready(story: Story) -> None:
     if story.kill_ms:
         return
     view = story.watcher.jobs.get(story.id_of(KILLED)) if story.jobs else None
-    if view is None or view.state != "running" or not 0 < view.units_done < view.units // 2:
+    if view is None or view.state != "running" or not view.units // 5 < view.units_done < view.units // 2:
         return
     story.kill_ms = story.now_ms
     story.killed_site = view.site
@@ -300,13 +300,16 @@ def _check_moved(story: Story, receipts: list[Receipt]) -> Check:
     receipt = next(one for one in receipts if one.job == job)
     lost = [line for line in receipt.attempts if line.ended == "lost"]
     later = [line for line in receipt.attempts if lost and line.attempt > lost[0].attempt]
-    passed = bool(lost) and bool(later) and receipt.state == "finished" and later[0].site != lost[0].site
+    resumed = [moment for moment in story.watcher.moments if moment.job == job and moment.reason == "resumed"]
+    kept = max((moment.units for moment in resumed), default=0)
+    passed = bool(lost) and bool(later) and receipt.state == "finished" and later[0].site != lost[0].site and kept > 0
     told = " → ".join(f"{line.site} ({line.ended})" for line in receipt.attempts)
+    told = _("{way}, from unit {units}").format(way=told, units=f"{kept:,}")
     return Check(_("the killed agent's job went on elsewhere from its checkpoint"), passed, told)
 
 
 def _write_page(story: Story, receipts: list[Receipt], folder: Path) -> Path:
-    jobs = {job: (asked, story.client.job(job)) for job, asked in story.jobs.items()}
+    jobs = {job: (asked, story.watcher.decided[job]) for job, asked in story.jobs.items()}
     with story.stage.client("operator") as operator:
         data = report_data(
             operator, jobs, receipts, story.watcher.moments, story.checks, story.kill_ms, story.id_of(KILLED)
@@ -327,11 +330,11 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
                 show.energy(receipt.facility_j),
                 show.grams(receipt.location_mg),
                 show.grams(now.carbon_mg) if now else show.NOTHING,
-                show.percent(now.change_ppm) if now else show.NOTHING,
+                _change(now.change_ppm) if now else show.NOTHING,
                 show.usd(receipt.price_usd_micro),
             )
         )
-    columns = (_("RECEIPT"), _("WHERE"), _("ENERGY"), "gCO2e", _("RUN-NOW*"), _("CHANGE"), "USD")
+    columns = (_("RECEIPT"), _("WHERE"), _("ENERGY"), "gCO2e", _("RUN-NOW*"), _("CHANGE"), _("PRICE"))
     show.table(columns, rows)
     promises = [promise.kept for receipt in receipts for promise in receipt.promises]
     show.line(
@@ -344,7 +347,7 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
     with story.stage.client("operator") as operator:
         for statement in operator.epochs():
             show.line(
-                _("EPOCH {epoch}  paid {paid} USD in test ATH, balance {balance}").format(
+                _("EPOCH {epoch}  paid {paid} in test ATH, balance {balance}").format(
                     epoch=statement.epoch, paid=show.usd(statement.paid_usd_micro), balance=statement.balance_wei
                 )
             )
@@ -355,6 +358,12 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
             "green" if check.passed else "bold red",
         )
     show.line(_("Report: {page}").format(page=page.resolve().as_uri()), "bold")
+
+
+def _change(change_ppm: int) -> str:
+    """A change with its sign."""
+    sign = "+" if change_ppm > 0 else "−" if change_ppm < 0 else ""
+    return sign + show.percent(change_ppm)
 
 
 def _show_worse(story: Story, receipts: list[Receipt]) -> None:

@@ -38,6 +38,7 @@ class Moment:
     state: str
     reason: str
     site: str
+    units: int = 0
     loss: str = ""
     step: int = 0
 
@@ -51,38 +52,45 @@ class Watcher:
     """Job id → name."""
     moments: list[Moment] = field(default_factory=list)
     jobs: dict[str, JobView] = field(default_factory=dict)
+    decided: dict[str, JobView] = field(default_factory=dict)
+    """Each job as it was when the planner first said something about it."""
     _told: dict[str, int] = field(default_factory=dict)
     _power: dict[str, str] = field(default_factory=dict)
+    _waiting: list[tuple[int, str, str]] = field(default_factory=list)
 
-    def look(self, now_ms: int) -> None:
-        """Tell what changed since the last look."""
+    def look(self, now_ms: int, *, quiet: bool = False) -> None:
+        """Tell what changed since the last look; what changes in a quiet one is told with the next."""
+        told = self._waiting
         for view in self.client.jobs():
             before = self.jobs.get(view.job)
             self.jobs[view.job] = view
+            if view.assignment is not None or view.refusal is not None:
+                self.decided.setdefault(view.job, view)
             if before is None or before.updated_ms != view.updated_ms or before.state != view.state:
-                self._tell_job(view)
-        self._tell_power(self.client.sites(), now_ms)
+                told += self._job_lines(view)
+        told += self._power_lines(self.client.sites(), now_ms)
+        self._waiting = told if quiet else []
+        for at_ms, text, style in [] if quiet else sorted(told):
+            show.line(f"{clock(at_ms)}  {text}", style)
 
     @property
     def ended(self) -> bool:
         """Whether every known job has reached a final state."""
         return bool(self.jobs) and all(view.state in FINAL for view in self.jobs.values())
 
-    def _tell_job(self, view: JobView) -> None:
+    def _job_lines(self, view: JobView) -> list[tuple[int, str, str]]:
         history = self.client.history(view.job)
-        for line in history[self._told.get(view.job, 0) :]:
-            self._tell_line(view, line)
+        lines = [self._line(view, line) for line in history[self._told.get(view.job, 0) :]]
         self._told[view.job] = len(history)
+        return [line for line in lines if line[1]]
 
-    def _tell_line(self, view: JobView, line: HistoryLine) -> None:
+    def _line(self, view: JobView, line: HistoryLine) -> tuple[int, str, str]:
         name = self.names.get(view.job, view.name)
-        moment = Moment(line.at_ms, view.job, line.state, line.reason, line.site)
+        moment = Moment(line.at_ms, view.job, line.state, line.reason, line.site, line.units)
         if line.state in ("suspended", "running", "finished"):
             moment.step, moment.loss = self._loss(view.job)
         self.moments.append(moment)
-        text = self._words(name, line, moment)
-        if text:
-            show.line(f"{clock(line.at_ms)}  {text}", STYLES.get(line.state, ""))
+        return line.at_ms, self._words(name, line, moment), STYLES.get(line.state, "")
 
     def _words(self, name: str, line: HistoryLine, moment: Moment) -> str:
         if line.state == "refused":
@@ -113,11 +121,13 @@ class Watcher:
         found = LOSS.findall(self.client.logs(job).text)
         return (int(found[-1][0]), found[-1][1].decode()) if found else (0, "")
 
-    def _tell_power(self, sites: tuple[SiteView, ...], now_ms: int) -> None:
+    def _power_lines(self, sites: tuple[SiteView, ...], now_ms: int) -> list[tuple[int, str, str]]:
+        lines = []
         for site in sites:
             before = self._power.get(site.site)
             state = "asleep" if site.power_state in ("asleep", "off") else "awake"
             if before is not None and before != state:
                 text = _("{site} WAKES") if state == "awake" else _("{site} goes to SLEEP")
-                show.line(f"{clock(now_ms)}  {text.format(site=site.site)}", "dim")
+                lines.append((now_ms, text.format(site=site.site), "dim"))
             self._power[site.site] = state
+        return lines
