@@ -26,7 +26,7 @@ from sunward.engine.state import State
 from sunward.engine.writer import Writer, replay
 from sunward.errors import InvariantError
 from sunward.model.commands import Rejected
-from sunward.model.events import Event, Payload
+from sunward.model.events import Event, Payload, TimerFired
 from sunward.units import SECOND_MS
 from sunward.world.view import take_snapshot
 
@@ -127,7 +127,7 @@ def measure_replay(store: SqlStore, state: State, after: int) -> int:
 
 def prepare(writer: Writer, sizes: Sizes) -> None:
     """Bring the network to its working load."""
-    for payloads in (*started(sizes), *base_load(sizes)):
+    for payloads in (*started(sizes), *base_load(sizes), [TimerFired()]):
         commit_s(writer, START_MS, payloads)
 
 

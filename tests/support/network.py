@@ -48,7 +48,7 @@ FREE = ScoreTerms(energy=0, carbon=0, water=0, ask=0, transfer=0, wake=0, risk=0
 
 
 @cache
-def flat_signals(hours: int = 48) -> SignalObserved:
+def flat_signals(hours: int = 96) -> SignalObserved:
     """100 g/kWh and 0.10 USD/kWh everywhere."""
     kinds = ((SeriesKind.CARBON_AVERAGE_LIFECYCLE, 100_000), (SeriesKind.PRICE, 100_000))
     return SignalObserved(

@@ -116,7 +116,7 @@ def cancel(turn: Turn, payload: CancelRequested) -> None:
     jobs = turn.world.jobs
     row = jobs.row_of[payload.job]
     jobs.ints["cancelled"][row] = 1
-    jobs.objects["segments"][row] = ()
+    turn.world.give(payload.job, ())
     lease = jobs.objects["lease"][row]
     if lease:
         leases.begin_suspend(turn, lease, "cancelled")

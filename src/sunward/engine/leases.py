@@ -48,7 +48,6 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     world.leases.ints["units"][lease_row] = table.ints["units_done"][row]
     world.leases.ints["power_cap_w"][lease_row] = segment.power_cap_w
     table.ints["live_units"][row] = table.ints["units_done"][row]
-    table.objects["lease"][row] = lease
     turn.move_job(job, JobState.STAGING, "offered", site=site.spec.site)
     turn.orders_changed(site.spec.site)
 
@@ -186,7 +185,6 @@ def close(turn: Turn, lease: str, reason: str, *, settle: bool = True, detail: s
     pool = world.leases.objects["pool"][row]
     world.close_lease(lease, reason, turn.at_ms)
     job_row = world.jobs.row_of[job]
-    world.jobs.objects["lease"][job_row] = ""
     world.jobs.objects["attempt_lines"][job_row] += (_line(turn, row, reason),)
     turn.orders_changed(world.leases.objects["site"][row])
     if settle:
@@ -222,7 +220,7 @@ def _settle_job(turn: Turn, job: JobId, reason: str, detail: str) -> None:
         # The plan that suspended it says where it goes on; a container may already be free there.
         turn.look_later([job])
     else:
-        jobs.objects["segments"][row] = ()
+        turn.world.give(job, ())
         turn.request_plan(reason)
 
 

@@ -50,7 +50,8 @@ def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> list[str]:
     """Assignments, in the order of the plan, that find a pool full beside all that stands."""
     start_ms = floor_to(plan.at_ms, plan.slot_ms)
     standing = [assignment for assignment in plan.assignments if assignment.job not in conflicts]
-    taken = occupied(turn.world, plan.at_ms, plan.slot_ms, plan.slots, {assignment.job for assignment in standing})
+    pools = {segment.pool for assignment in standing for segment in assignment.segments}
+    taken = occupied(turn.world, plan.at_ms, plan.slots, {assignment.job for assignment in standing}, pools)
     crowded: list[str] = []
     for assignment in standing:
         if _has_room(turn, plan, start_ms, taken, assignment):
@@ -88,7 +89,7 @@ def _stale(turn: Turn, assignment: Assignment) -> str:
 def _accept(turn: Turn, assignment: Assignment) -> None:
     jobs = turn.world.jobs
     row = jobs.row_of[assignment.job]
-    jobs.objects["segments"][row] = assignment.segments
+    turn.world.give(assignment.job, assignment.segments)
     jobs.objects["assignment"][row] = assignment
     jobs.objects["refusal"][row] = None
     for segment in assignment.segments:
@@ -116,7 +117,7 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
     if refusal.permanent and not jobs.ints["attempts"][row]:
         end_unserved(turn, refusal.job, JobState.REFUSED, refusal.reason, refusal.detail)
         return
-    jobs.objects["segments"][row] = ()
+    turn.world.give(refusal.job, ())
     if jobs.state(row) is JobState.PLACED:
         turn.move_job(refusal.job, JobState.SUBMITTED, refusal.reason, detail=refusal.detail)
 

@@ -148,4 +148,5 @@ def _load_world(record: dict[str, Any]) -> World:
     world.leases.objects["seals"] = [None if cell is None else tuple(cell) for cell in world.leases.objects["seals"]]
     world.energy.load(record["energy"])
     world.signals.load(record["signals"])
+    world.index()
     return world

@@ -71,7 +71,7 @@ class Turn:
         jobs.ints["updated_ms"][row] = self.at_ms
         if then.final:
             jobs.ints["finished_ms"][row] = self.at_ms
-            jobs.objects["segments"][row] = ()
+            self.world.give(job, ())
             self.state.closing.append(job)
         self.emit(
             JobChanged(

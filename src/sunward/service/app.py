@@ -38,7 +38,8 @@ def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], N
     app.state.control = control
     app.state.config = config
     for area in ROUTERS:
-        app.include_router(area.router)
+        # Taken as they are: `include_router` would build every route and its models anew for each application.
+        app.router.routes.extend(area.router.routes)
     _add_health(app, control)
     problems.install(app)
     describe(app)

@@ -11,7 +11,7 @@ from sunward.model.datum import Quality
 from sunward.model.events import NetworkStarted
 from sunward.model.identity import LeaseId, PoolId, SiteId
 from sunward.model.job import LeaseState
-from sunward.model.plan import AwakeTarget
+from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
@@ -75,6 +75,12 @@ class World:
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""
+    held: dict[str, int] = field(default_factory=dict)
+    """Containers of each pool held by open leases."""
+    booked: dict[str, dict[int, int]] = field(default_factory=dict)
+    """By pool and slot, counted from 1970: by how much the containers that waiting jobs were given change there."""
+    visiting: dict[str, set[str]] = field(default_factory=dict)
+    """By pool, jobs that were given containers there while they still run on another pool."""
     late_j: int = 0
     """Energy sealed for leases whose receipt was final already; told, never spread over others."""
 
@@ -99,8 +105,7 @@ class World:
 
     def busy(self, pool: str) -> int:
         """Containers of a pool held by open leases."""
-        gpus = self.leases.ints["gpus"]
-        return sum(int(gpus[self.leases.row_of[lease]]) for lease in self.on_pool.get(pool, ()))
+        return self.held.get(pool, 0)
 
     def open_leases(self, site: str) -> list[str]:
         """Open leases at a site, in order."""
@@ -122,6 +127,8 @@ class World:
         objects["detail"][row] = ""
         objects["seals"][row] = ()
         self.on_pool.setdefault(pool, set()).add(lease)
+        self.held[pool] = self.held.get(pool, 0) + gpus
+        self._take_up(job, lease)
         return row
 
     def close_lease(self, lease: str, reason: str, at_ms: int) -> None:
@@ -130,7 +137,52 @@ class World:
         self.leases.ints["state"][row] = LeaseState.CLOSED
         self.leases.ints["ended_ms"][row] = at_ms
         self.leases.objects["reason"][row] = reason
-        self.on_pool[self.leases.objects["pool"][row]].discard(lease)
+        pool = self.leases.objects["pool"][row]
+        self.on_pool[pool].discard(lease)
+        self.held[pool] -= int(self.leases.ints["gpus"][row])
+        self._take_up(self.leases.objects["job"][row], "")
+
+    def give(self, job: str, segments: tuple[Segment, ...]) -> None:
+        """Replace what a job was given by a plan."""
+        row = self.jobs.row_of[job]
+        self._count(row, -1)
+        self.jobs.objects["segments"][row] = segments
+        self._count(row, 1)
+
+    def _take_up(self, job: str, lease: str) -> None:
+        row = self.jobs.row_of[job]
+        self._count(row, -1)
+        self.jobs.objects["lease"][row] = lease
+        self._count(row, 1)
+
+    def _count(self, row: int, sign: int) -> None:
+        """Keep `booked` and `visiting` in step with the segments and the lease of one job."""
+        segments, lease = self.jobs.objects["segments"][row], self.jobs.objects["lease"][row]
+        here = self.leases.objects["pool"][self.leases.row_of[lease]] if lease else ""
+        for segment in segments:
+            if not lease:
+                self._book(segment, sign * segment.containers)
+            elif segment.pool != here:
+                visitors = self.visiting.setdefault(segment.pool, set())
+                (visitors.add if sign > 0 else visitors.discard)(str(self.jobs.ids[row]))
+
+    def _book(self, segment: Segment, containers: int) -> None:
+        slot_ms = self.network.policy.slot_ms
+        steps = self.booked.setdefault(segment.pool, {})
+        for slot, change in ((segment.start_ms // slot_ms, containers), (-(-segment.end_ms // slot_ms), -containers)):
+            steps[slot] = steps.get(slot, 0) + change
+            if not steps[slot]:
+                del steps[slot]
+
+    def index(self) -> None:
+        """Make anew what follows from the tables, once they are loaded."""
+        self.held = {
+            pool: sum(int(self.leases.ints["gpus"][row]) for row in self.leases.rows(leases))
+            for pool, leases in self.on_pool.items()
+        }
+        self.booked, self.visiting = {}, {}
+        for row in self.jobs.row_of.values():
+            self._count(row, 1)
 
     def add_energy(self, seals: LeaseSeals, sequence: int) -> None:
         """Add sealed totals to their leases; what belongs to no known lease is kept as late energy."""
