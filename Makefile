@@ -20,7 +20,7 @@ LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --
 # A language named on the command line comes before whatever the shell has set.
 LANGUAGE_ASKED := $(if $(filter command,$(origin LANG)),SUNWARD_LANG=$(LANG))
 
-.PHONY: help setup setup-dev demo test unit check bench soak lock locale clean
+.PHONY: help setup setup-dev demo test unit check bench golden soak lock locale clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -70,6 +70,9 @@ endif
 endif
 bench: setup ## run one benchmark, NAME=x; its last line is one JSON object
 	@$(BIN)/python -m benchmarks.$(NAME)
+
+golden: setup-dev ## accept the plans and ledger of the golden scenarios as they are now; review the diff
+	UPDATE_GOLDEN=1 $(PYTEST) tests/golden -q
 
 soak: setup-dev ## the long seeded runs
 	$(PYTEST) -m soak

@@ -1,4 +1,4 @@
-"""Two seeds of crashes, kills, restarts, doubled and delayed deliveries; and faults planted for the checkers to find."""
+"""Two seeds of crashes, kills, restarts, doubled and delayed deliveries; and faults planted for the checkers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from sunward.model.commands import IssueReceipt, JobChanged, PostEntries
 from sunward.model.events import Event, ReadingsSealed
 from sunward.sim.checkers import check_all, check_books, check_energy, check_jobs, check_readings, check_replay
+from sunward.units import HOUR_MS
 from tests.support.faults import faulty, problems
 
 SEEDS = (1, 2)
@@ -88,11 +89,16 @@ def test_a_batch_left_out_or_taken_twice_is_found(history):
     assert check_readings(records) == []
 
 
-def test_a_changed_joule_is_found(history):
+def test_a_seal_changed_after_the_fact_is_found(history):
     records, commands, state = history
     at = sealed(records)
     payload = records[at].event.payload
-    more = replace(payload.leases, gpu_j=(payload.leases.gpu_j[0] + 1, *payload.leases.gpu_j[1:]))
+    leases = payload.leases
+    more = replace(
+        leases,
+        gpu_j=(leases.gpu_j[0] + 1, *leases.gpu_j[1:]),
+        gpu_ms=(leases.gpu_ms[0] + HOUR_MS, *leases.gpu_ms[1:]),
+    )
     event = Event(records[at].event.at_ms, replace(payload, leases=more))
     forged = [*records[:at], replace(records[at], event=event), *records[at + 1 :]]
     assert check_energy(forged, commands, state)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from sunward.ports import SignalSource
+
 CARBON_UNITS = {"gCO2e/kWh": MG_PER_G, "kgCO2e/MWh": MG_PER_G, "mgCO2e/kWh": 1}
 PRICE_UNITS = {"USD/kWh": MICRO, "USD/MWh": MICRO // W_PER_KW, "micro-USD/kWh": 1}
 """Units a file may use, and how many of our integer units one of them is; a MWh is to a kWh as a kW to a W."""
@@ -75,6 +77,10 @@ class FileSource:
             _require_consecutive(self.path, rows)
         object.__setattr__(self, "_rows", zones)
 
+    def holds(self, zone: ZoneId) -> bool:
+        """Whether the file has hours of a zone."""
+        return zone in self._rows
+
     def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
         """Hourly values over [start_ms, end_ms), widened to whole hours; quality is the worst of them.
 
@@ -102,6 +108,24 @@ class FileSource:
             source=rows[0].source,
             quality=max((row.quality for row in part), key=WORST_LAST.index),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSeriesFirst:
+    """A user's own files for the zones and kinds they hold, another source for the rest.
+
+    A zone that a file holds is never filled from the other source: a missing hour is an error that is seen.
+    """
+
+    files: tuple[FileSource, ...]
+    rest: SignalSource
+
+    def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
+        """Hourly values over [start_ms, end_ms). Raises: as the source that is asked."""
+        for file in self.files:
+            if file.kind is kind and file.holds(zone):
+                return file.observe(zone, kind, start_ms, end_ms)
+        return self.rest.observe(zone, kind, start_ms, end_ms)
 
 
 def _records(path: Path) -> Iterable[tuple[int, Mapping[str, object]]]:

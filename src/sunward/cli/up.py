@@ -7,13 +7,16 @@ import socket
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from sunward.adapters.feeds import FileSource, OwnSeriesFirst
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
+from sunward.model.datum import SeriesKind
 from sunward.model.plan import PolicyInputs
 from sunward.service.app import serve
 from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
@@ -34,8 +37,19 @@ MARGIN_MS = 2_000
 @option("--start", default="", help="Grid time of the first start, e.g. 2026-06-11T06:00; else now.")
 @option("--grace", type=click.FloatRange(min=0.1), default=30.0, help="Seconds of silence before an agent is lost.")
 @option("--database", default="", help="Database address; else SQLite in the home folder.")
+@option("--carbon", type=click.Path(path_type=Path), help="Your own hourly carbon intensity, CSV or Parquet.")
+@option("--price", type=click.Path(path_type=Path), help="Your own hourly power price, CSV or Parquet.")
 @pass_shell
-def up(shell: Shell, port: int, speed: int, start: str, grace: float, database: str) -> None:
+def up(
+    shell: Shell,
+    port: int,
+    speed: int,
+    start: str,
+    grace: float,
+    database: str,
+    carbon: Path | None,
+    price: Path | None,
+) -> None:
     """Run the control plane here until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -48,11 +62,18 @@ def up(shell: Shell, port: int, speed: int, start: str, grace: float, database: 
         rules=replace(LOCAL_RULES, policy=policy_at(speed)),
         grace_s=grace,
         database_url=database or None,
-        feeds=Feeds(ClimatologySource(), ClimatologyForecaster()),
+        feeds=Feeds(_source(carbon, price), ClimatologyForecaster()),
     )
     issue_credentials(control, shell.home, url)
     click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
     serve(control, ServiceConfig(), listener)
+
+
+def _source(carbon: Path | None, price: Path | None) -> OwnSeriesFirst:
+    """The user's own files first, the typical year for the rest."""
+    kinds = ((carbon, SeriesKind.CARBON_AVERAGE_LIFECYCLE), (price, SeriesKind.PRICE))
+    files = tuple(FileSource(path, kind) for path, kind in kinds if path is not None)
+    return OwnSeriesFirst(files, ClimatologySource())
 
 
 def policy_at(speed: int) -> PolicyInputs:

@@ -46,6 +46,8 @@ PROGRESS = (
     "updated_ms",
     "finished_ms",
     "cancelled",
+    "given_first_end_ms",
+    "given_last_end_ms",
 )
 OBJECTS = ("lease", "segments", "assignment", "refusal", "checkpoint", "output", "attempt_lines")
 _EMPTY: tuple[tuple[str, Any], ...] = (

@@ -40,71 +40,74 @@ def occupied(
 
     A job that runs counts as the planner counts it, by what is left of its work and not by what was once planned.
     """
-    table = world.jobs
-    rows = {table.row_of[job] for job in without}
-    steps = {pool: _waiting(world, pool, now_ms, slots) for pool in pools}
-    for row in rows:
-        if not table.objects["lease"][row]:
-            for segment in table.objects["segments"][row]:
-                if segment.pool in steps:
-                    _step(world, steps[segment.pool], now_ms, [segment], -1)
+    steps = {pool: _Steps(world, pool, now_ms, slots) for pool in pools}
+    skipped = [world.jobs.row_of[job] for job in without]
+    for row in skipped:
+        for segment in world.booked_segments(row):
+            if segment.pool in steps:
+                steps[segment.pool].add(segment, -1)
     for pool in pools:
-        _add_running(world, pool, steps[pool], now_ms, rows)
-        _add_visiting(world, pool, steps[pool], now_ms, rows)
-    return {pool: np.cumsum(column[:slots]) for pool, column in steps.items()}
+        _add_running(world, steps[pool], skipped)
+        _add_visiting(world, steps[pool], skipped)
+    return {pool: np.cumsum(column.changes[:slots]) for pool, column in steps.items()}
 
 
-def _waiting(world: World, pool: str, now_ms: int, slots: int) -> Slots:
-    """(slots + 1,) how the booked containers change with each slot; what began earlier stands in the first."""
-    steps = np.zeros(slots + 1, np.int64)
-    booked = world.booked.get(pool)
-    if booked:
-        first = now_ms // world.network.policy.slot_ms
-        at = np.fromiter(booked.keys(), np.int64, len(booked)) - first
-        np.add.at(steps, np.clip(at, 0, slots), np.fromiter(booked.values(), np.int64, len(booked)))
-    return steps
+class _Steps:
+    """How the taken containers of one pool change from slot to slot, beginning with what is booked."""
+
+    __slots__ = ("_first", "_slot_ms", "_slots", "changes", "now_ms", "pool")
+
+    def __init__(self, world: World, pool: str, now_ms: int, slots: int) -> None:
+        self.pool = pool
+        self.now_ms = now_ms
+        self._slot_ms = world.network.policy.slot_ms
+        self._first = now_ms // self._slot_ms
+        self._slots = slots
+        booked = world.booked.get(pool)
+        self.changes: Slots = np.zeros(slots + 1, np.int64) if booked is None else booked.from_slot(self._first, slots)
+
+    def add(self, segment: Segment, sign: int) -> None:
+        """Count one segment."""
+        first = min(max(0, segment.start_ms // self._slot_ms - self._first), self._slots)
+        last = min(max(0, -(-segment.end_ms // self._slot_ms) - self._first), self._slots)
+        self.changes[first] += sign * segment.containers
+        self.changes[last] -= sign * segment.containers
+
+    def hold(self, end_ms: IntArray, containers: IntArray) -> None:
+        """Count what is held from now on to different ends."""
+        self.changes[0] += containers.sum()
+        np.subtract.at(self.changes, np.clip(-(-end_ms // self._slot_ms) - self._first, 0, self._slots), containers)
 
 
-def _add_running(world: World, pool: str, steps: Slots, now_ms: int, without: Collection[int]) -> None:
-    """Add what the leases of a pool hold: planned segments while they may still be moved, else all to their end."""
-    state = progress(world, pool, world.on_pool.get(pool, ()), now_ms)
-    cells = world.jobs.objects["segments"]
-    holding = np.ones(len(state.job_rows), np.bool_)
-    planned: list[Segment] = []
-    for index, (row, moves) in enumerate(zip(state.job_rows.tolist(), state.moves.tolist(), strict=True)):
-        if row in without:
-            holding[index] = False
-        elif moves:
-            ahead = [segment for segment in cells[row] if segment.end_ms > now_ms]
-            if ahead:
-                holding[index] = False
-                planned += [segment for segment in ahead if segment.pool == pool]
-    gpus = world.jobs.ints["gpus"][state.job_rows[holding]]
-    _step_all(world, steps, now_ms, np.full(len(gpus), now_ms), state.end_ms[holding], gpus)
-    _step(world, steps, now_ms, planned, 1)
+def _add_running(world: World, steps: _Steps, skipped: list[int]) -> None:
+    """Count the leases of a pool: they keep to what they were given while a plan may still move them."""
+    open_rows = world.open_rows.get(steps.pool)
+    if open_rows is None:
+        return
+    lease_rows, job_rows = open_rows.columns()
+    ints = world.jobs.ints
+    state = progress(world, steps.pool, lease_rows, job_rows, steps.now_ms)
+    counted = ~np.isin(job_rows, skipped)
+    given = state.moves & (ints["given_last_end_ms"][job_rows] > steps.now_ms)
+    holds = counted & ~given
+    steps.hold(state.end_ms[holds], ints["gpus"][job_rows[holds]])
+    whole = given & (ints["given_first_end_ms"][job_rows] > steps.now_ms)
+    for index in np.flatnonzero(counted & ~whole).tolist():
+        _rebook(world, steps, int(job_rows[index]), given=bool(given[index]))
 
 
-def _add_visiting(world: World, pool: str, steps: Slots, now_ms: int, without: Collection[int]) -> None:
-    """Add what jobs that now run on another pool are to hold on this one."""
-    for job in world.visiting.get(pool, ()):
-        row = world.jobs.row_of[job]
-        lease = world.jobs.objects["lease"][row]
-        here = world.leases.objects["pool"][world.leases.row_of[lease]]
-        if row not in without and progress(world, here, [lease], now_ms).moves[0]:
-            segments = [one for one in world.jobs.objects["segments"][row] if one.pool == pool and one.end_ms > now_ms]
-            _step(world, steps, now_ms, segments, 1)
+def _add_visiting(world: World, steps: _Steps, skipped: list[int]) -> None:
+    """Take back what was booked for jobs that run on another pool and will not come, or whose time here is over."""
+    for row in world.visiting.get(steps.pool, ()):
+        if row not in skipped:
+            lease_row = world.leases.row_of[world.jobs.objects["lease"][row]]
+            here = world.leases.objects["pool"][lease_row]
+            state = progress(world, here, np.array([lease_row]), np.array([row]), steps.now_ms)
+            _rebook(world, steps, row, given=bool(state.moves[0]))
 
 
-def _step(world: World, steps: Slots, now_ms: int, segments: list[Segment], sign: int) -> None:
-    if segments:
-        columns = np.array([(one.start_ms, one.end_ms, sign * one.containers) for one in segments], np.int64)
-        _step_all(world, steps, now_ms, columns[:, 0], columns[:, 1], columns[:, 2])
-
-
-def _step_all(
-    world: World, steps: Slots, now_ms: int, start_ms: IntArray, end_ms: IntArray, containers: IntArray
-) -> None:
-    slot_ms = world.network.policy.slot_ms
-    origin, most = now_ms // slot_ms, len(steps) - 1
-    np.add.at(steps, np.clip(start_ms // slot_ms - origin, 0, most), containers)
-    np.subtract.at(steps, np.clip(-(-end_ms // slot_ms) - origin, 0, most), containers)
+def _rebook(world: World, steps: _Steps, row: int, *, given: bool) -> None:
+    """Replace what is booked for one job by what of it still lies ahead, if the job keeps to it."""
+    for segment in world.booked_segments(row):
+        if segment.pool == steps.pool and not (given and segment.end_ms > steps.now_ms):
+            steps.add(segment, -1)

@@ -15,6 +15,7 @@ from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
+from sunward.world.bookings import OpenRows, Steps
 from sunward.world.jobs import JobTable
 from sunward.world.signalbook import SignalBook
 from sunward.world.table import Table
@@ -77,10 +78,12 @@ class World:
     """Open leases of each pool."""
     held: dict[str, int] = field(default_factory=dict)
     """Containers of each pool held by open leases."""
-    booked: dict[str, dict[int, int]] = field(default_factory=dict)
-    """By pool and slot, counted from 1970: by how much the containers that waiting jobs were given change there."""
-    visiting: dict[str, set[str]] = field(default_factory=dict)
-    """By pool, jobs that were given containers there while they still run on another pool."""
+    open_rows: dict[str, OpenRows] = field(default_factory=dict)
+    """Open leases of each pool as rows."""
+    booked: dict[str, Steps] = field(default_factory=dict)
+    """Containers of each pool that jobs were given; not those of jobs that run and cannot be paused."""
+    visiting: dict[str, set[int]] = field(default_factory=dict)
+    """By pool, rows of jobs that were given containers there and run on another pool; this pool has them booked."""
     late_j: int = 0
     """Energy sealed for leases whose receipt was final already; told, never spread over others."""
 
@@ -128,6 +131,7 @@ class World:
         objects["seals"][row] = ()
         self.on_pool.setdefault(pool, set()).add(lease)
         self.held[pool] = self.held.get(pool, 0) + gpus
+        self.open_rows.setdefault(pool, OpenRows()).add(row, self.jobs.row_of[job])
         self._take_up(job, lease)
         return row
 
@@ -140,6 +144,7 @@ class World:
         pool = self.leases.objects["pool"][row]
         self.on_pool[pool].discard(lease)
         self.held[pool] -= int(self.leases.ints["gpus"][row])
+        self.open_rows[pool].remove(row)
         self._take_up(self.leases.objects["job"][row], "")
 
     def give(self, job: str, segments: tuple[Segment, ...]) -> None:
@@ -147,7 +152,14 @@ class World:
         row = self.jobs.row_of[job]
         self._count(row, -1)
         self.jobs.objects["segments"][row] = segments
+        self.jobs.ints["given_first_end_ms"][row] = min((segment.end_ms for segment in segments), default=0)
+        self.jobs.ints["given_last_end_ms"][row] = max((segment.end_ms for segment in segments), default=0)
         self._count(row, 1)
+
+    def booked_segments(self, row: int) -> tuple[Segment, ...]:
+        """What is booked for a job; one that runs and cannot be paused holds its container, whatever it was given."""
+        lease = self.jobs.objects["lease"][row]
+        return () if lease and not self.jobs.ints["interruptible"][row] else self.jobs.objects["segments"][row]
 
     def _take_up(self, job: str, lease: str) -> None:
         row = self.jobs.row_of[job]
@@ -157,30 +169,26 @@ class World:
 
     def _count(self, row: int, sign: int) -> None:
         """Keep `booked` and `visiting` in step with the segments and the lease of one job."""
-        segments, lease = self.jobs.objects["segments"][row], self.jobs.objects["lease"][row]
+        segments, lease = self.booked_segments(row), self.jobs.objects["lease"][row]
+        if not segments:
+            return
+        slot_ms = self.network.policy.slot_ms
         here = self.leases.objects["pool"][self.leases.row_of[lease]] if lease else ""
         for segment in segments:
-            if not lease:
-                self._book(segment, sign * segment.containers)
-            elif segment.pool != here:
+            self.booked.setdefault(segment.pool, Steps()).book(segment, slot_ms, sign * segment.containers)
+            if lease and segment.pool != here:
                 visitors = self.visiting.setdefault(segment.pool, set())
-                (visitors.add if sign > 0 else visitors.discard)(str(self.jobs.ids[row]))
-
-    def _book(self, segment: Segment, containers: int) -> None:
-        slot_ms = self.network.policy.slot_ms
-        steps = self.booked.setdefault(segment.pool, {})
-        for slot, change in ((segment.start_ms // slot_ms, containers), (-(-segment.end_ms // slot_ms), -containers)):
-            steps[slot] = steps.get(slot, 0) + change
-            if not steps[slot]:
-                del steps[slot]
+                (visitors.add if sign > 0 else visitors.discard)(row)
 
     def index(self) -> None:
         """Make anew what follows from the tables, once they are loaded."""
-        self.held = {
-            pool: sum(int(self.leases.ints["gpus"][row]) for row in self.leases.rows(leases))
-            for pool, leases in self.on_pool.items()
-        }
-        self.booked, self.visiting = {}, {}
+        self.held, self.open_rows, self.booked, self.visiting = {}, {}, {}, {}
+        for pool, leases in self.on_pool.items():
+            rows = self.leases.rows(leases)
+            self.held[pool] = sum(int(self.leases.ints["gpus"][row]) for row in rows)
+            self.open_rows[pool] = OpenRows()
+            for row in rows:
+                self.open_rows[pool].add(row, self.jobs.row_of[self.leases.objects["job"][row]])
         for row in self.jobs.row_of.values():
             self._count(row, 1)
 

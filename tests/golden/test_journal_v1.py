@@ -1,0 +1,140 @@
+"""The golden journal: every kind of event in its version 1, as once written, still replays to the same books.
+
+The file is never written again. A new version of a kind gets a new file beside it; to begin one, delete nothing,
+name the new file below and run with UPDATE_GOLDEN=1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sunward.engine.writer import replay
+from sunward.model.chain import GENESIS, record_hash
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.events import (
+    KINDS,
+    AgentLost,
+    AgentSeen,
+    CancelRequested,
+    EpochRequested,
+    Event,
+    ForecastIssued,
+    PowerReported,
+    TimerFired,
+    read_event,
+)
+from sunward.model.identity import JobId, SiteId, ZoneId
+from sunward.model.signal import Forecast
+from sunward.model.site import Phase, PoolPower
+from sunward.ports import Recorded
+from sunward.sim.memory import MemoryJournal
+from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
+from tests.support.scenarios import START_MS, job
+
+FILE = Path(__file__).parent / "journal-v1.jsonl"
+HEAD = "to be fixed"
+BALANCES: dict[str, int] = {}
+
+
+def told() -> MemoryJournal:
+    """One event of every kind, in a history that makes sense."""
+    network = Network()
+    forecast = Forecast(
+        zone=ZoneId("DE"),
+        kind=SeriesKind.CARBON_AVERAGE_LIFECYCLE,
+        issued_ms=START_MS,
+        start_ms=START_MS,
+        p10=(1,) * 6,
+        p50=(2,) * 6,
+        p90=(3,) * 6,
+        source="flat",
+        quality=Quality.FORECAST,
+    )
+    network.tell(ForecastIssued(forecasts=(forecast,), digest="d" * 64))
+    network.tell(
+        PowerReported(site=SiteId("no-hydro"), pools=(PoolPower(pool=HYDRO, asleep=4, waking=0, idle=0, busy=0),))
+    )
+    network.submit(job("j-1", interruptible=True, functional_unit="step"), job("j-2"), job("j-3", gpus=8), job("j-4"))
+    network.plan(
+        assignment("j-1", segment(HYDRO, 0, 2)),
+        assignment("j-2", segment(SOLAR, 0, 2)),
+        assignment("j-4", segment(COAL, 3, 5)),
+        leave=(unplaced("j-3", permanent=True),),
+    )
+    network.report("j-1.1", Phase.RUNNING)
+    network.report("j-2.1", Phase.RUNNING)
+    network.tell(CancelRequested(job=JobId("j-4")))
+    network.wait(0.5)
+    network.report("j-2.1", Phase.RUNNING, units=250, checkpoint=250)
+    network.tell(AgentLost(site=SiteId("es-solar")), AgentSeen(site=SiteId("es-solar"), boot="es-solar-2"))
+    network.plan(assignment("j-1", segment(SOLAR, 0.5, 2)), assignment("j-2", segment(HYDRO, 0.5, 3)))
+    network.report("j-1.1", Phase.SUSPENDED, units=300, checkpoint=300)
+    network.report("j-1.2", Phase.RUNNING, units=300)
+    network.report("j-2.2", Phase.RUNNING, units=250)
+    network.wait(1)
+    network.report("j-1.2", Phase.FINISHED, units=1_000)
+    network.report("j-2.2", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000, "j-2.2": 2_000_000})
+    network.seal("es-solar", {"j-1.2": 3_000_000, "j-2.1": 500_000})
+    network.tell(TimerFired(), EpochRequested())
+    return network.journal
+
+
+def write(path: Path) -> None:
+    lines = []
+    for record in told().read():
+        event = record.event
+        fields = {name: getattr(record, name) for name in ("sequence", "previous", "hash", "term")}
+        fields |= {"kind": event.kind, "version": event.version, "at_ms": event.at_ms, "body": event.body().decode()}
+        lines.append(json.dumps(fields, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[dict[str, object]]:
+    if os.environ.get("UPDATE_GOLDEN") and not FILE.exists():
+        write(FILE)
+    return [json.loads(line) for line in FILE.read_text().splitlines()]
+
+
+def recorded(line) -> Recorded:
+    event: Event = read_event(line["kind"], line["version"], line["at_ms"], line["body"].encode())
+    return Recorded(
+        sequence=line["sequence"], previous=line["previous"], hash=line["hash"], term=line["term"], event=event
+    )
+
+
+def test_every_kind_stands_in_it(lines):
+    assert {line["kind"] for line in lines} == {kind for kind, (_, version) in KINDS.items() if version == 1}
+    assert {line["version"] for line in lines} == {1}
+
+
+def test_the_chain_leads_to_the_head_it_always_had(lines):
+    previous = GENESIS
+    for number, line in enumerate(lines, 1):
+        assert (line["sequence"], line["previous"]) == (number, previous)
+        fields = [line[name] for name in ("previous", "sequence", "term", "kind", "version", "at_ms")]
+        previous = record_hash(*fields, line["body"].encode())
+        assert line["hash"] == previous
+    assert previous == HEAD
+
+
+def test_it_replays_to_the_books_it_always_had(lines):
+    state = replay(map(recorded, lines))
+    assert (state.world.sequence, state.epoch) == (len(lines), 2)
+    assert state.ledger.to_record() == BALANCES
+    assert list(state.world.jobs) == []
+
+
+def test_a_kind_of_another_version_is_not_guessed_at(lines):
+    first = dict(lines[0])
+    with pytest.raises(Exception, match="unknown event kind network_started version 2"):
+        recorded(first | {"version": 2})
+    changed = replace(recorded(first), sequence=2)
+    with pytest.raises(Exception, match="follows"):
+        replay(iter([changed]))
