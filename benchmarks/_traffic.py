@@ -59,8 +59,8 @@ class Sizes:
 
     @property
     def containers(self) -> int:
-        """Containers of each site: a quarter stays free of the base load."""
-        return -(-self.running * 5 // (self.sites * 4)) + 16
+        """Containers of each site: a fifth and some more stay free of the base load."""
+        return -(-self.running * 5 // (self.sites * 4)) + 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

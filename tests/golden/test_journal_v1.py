@@ -37,8 +37,16 @@ from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segme
 from tests.support.scenarios import START_MS, job
 
 FILE = Path(__file__).parent / "journal-v1.jsonl"
-HEAD = "to be fixed"
-BALANCES: dict[str, int] = {}
+HEAD = "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52"
+BALANCES = {
+    "faucet:test": -(10**21),
+    "network": 3_009_600_000_000_000_000,
+    "offset": 152_000_000_000_000_000,
+    "provider:p-es-solar": 4_435_200_000_000_000_000,
+    "provider:p-no-hydro": 7_603_200_000_000_000_000,
+    "tenant:t-alpha": 984_800_000_000_000_000_000,
+}
+"""15.2 ATH: 2 h at 2.40 and 2 h at 1.40 USD, 2 ATH a USD, 1 % offset, 80 % of the rest to the providers."""
 
 
 def told() -> MemoryJournal:

@@ -80,7 +80,8 @@ def _entry(entry: Entry) -> Iterator[str]:
 def _receipt(one: Receipt) -> Iterator[str]:
     yield f"{one.job} {one.state} epoch {one.epoch} {moment(one.submitted_ms)} to {moment(one.finished_ms)}"
     yield f"  gpu {one.gpu_j} J + host {one.host_j} J + overhead {one.overhead_j} J = {one.facility_j} J"
-    yield f"  location {one.location_mg} mg, market {one.market_mg} mg ({one.market_basis}), embodied {one.embodied_mg} mg"
+    yield f"  location {one.location_mg} mg, market {one.market_mg} mg ({one.market_basis})"
+    yield f"  embodied {one.embodied_mg} mg"
     yield f"  water {one.water_ml} ml, SCI {one.sci_mg_per_unit} mg per {one.functional_unit or '-'}, {one.units} units"
     yield f"  price {one.price_usd_micro} micro-USD = {one.price_wei} wei, refund {one.refund_wei} wei"
     for promise in one.promises:

@@ -22,10 +22,14 @@ def run():
     return faulty(11, jobs=8, hours=36)
 
 
+def signature(_body: bytes) -> str:
+    return "5" * 128
+
+
 @pytest.fixture(scope="module")
 def store(run, tmp_path_factory):
     """The run's events written again through a live writer on SQLite."""
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('parity') / 'journal.db'}", lambda body: "5" * 128)
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('parity') / 'journal.db'}", signature)
     writer = Writer(State(), store)
     for record in run.journal.read():
         while store.head().term < record.term:

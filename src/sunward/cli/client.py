@@ -83,9 +83,9 @@ class ApiClient:
         """What a job would cost and cause."""
         return _read(self._post("/v1/quotes", request), Quote)
 
-    def submit(self, request: JobRequest) -> Submitted:
-        """Submit a job."""
-        return _read(self._post("/v1/jobs", request), Submitted)
+    def submit(self, request: JobRequest, key: str = "") -> Submitted:
+        """Submit a job; the same request with the same `key` gives the same job, whenever it comes again."""
+        return _read(self._post("/v1/jobs", request, key), Submitted)
 
     def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:
         """The caller's jobs, newest first; at most `limit` when it is not 0."""
@@ -211,8 +211,8 @@ class ApiClient:
     def _get(self, path: str, **query: str | int) -> httpx.Response:
         return self._send("GET", path, params={name: value for name, value in query.items() if value != ""})
 
-    def _post(self, path: str, record: object) -> httpx.Response:
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/json"}
+    def _post(self, path: str, record: object, key: str = "") -> httpx.Response:
+        headers = {"Idempotency-Key": key or str(uuid.uuid4()), "Content-Type": "application/json"}
         return self._send("POST", path, content=encode(record), headers=headers, tries=TRIES)
 
     def _send(

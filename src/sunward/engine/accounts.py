@@ -16,9 +16,10 @@ from sunward.settlement.entries import Settlement
 from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micro
 from sunward.world import catalogue
+from sunward.world.power import rates
 from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.state import QUALITIES, World
-from sunward.world.view import container_w, rates
+from sunward.world.view import container_w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,8 @@ def load(raw: bytes) -> State:
     state.liability_mg = int(record["liability_mg"])
     for name in ("epoch", "epoch_start_ms", "epoch_end_ms", "offset_share_bps", "closing", "slot_armed_ms"):
         setattr(state, name, record[name])
-    state.due = [(at_ms, kind, ref) for at_ms, kind, ref in record["due"]]
+    for at_ms, kind, ref in record["due"]:
+        state.add_due(at_ms, kind, ref)
     state.blocked = record["blocked"]
     return state
 

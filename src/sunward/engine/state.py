@@ -25,21 +25,25 @@ class State:
     """Jobs in a final state whose receipt is not final yet."""
     due: list[tuple[int, str, str]] = field(default_factory=list)
     """Heap of (grid time, kind, reference); an entry that no longer matters is found harmless when it comes up."""
+    queued: set[tuple[int, str, str]] = field(default_factory=set)
+    """The same entries, so that none stands in the heap twice."""
     blocked: dict[str, list[str]] = field(default_factory=dict)
     """Jobs that should run on a pool and found no free container."""
     slot_armed_ms: int = 0
 
     def add_due(self, at_ms: int, kind: str, ref: str) -> None:
         """Remember to look at something at a moment."""
-        heapq.heappush(self.due, (at_ms, kind, ref))
+        item = (at_ms, kind, ref)
+        if item not in self.queued:
+            self.queued.add(item)
+            heapq.heappush(self.due, item)
 
     def take_due(self, at_ms: int) -> list[tuple[int, str, str]]:
-        """What has become due, in order, each once."""
+        """What has become due, in order."""
         taken: list[tuple[int, str, str]] = []
         while self.due and self.due[0][0] <= at_ms:
-            item = heapq.heappop(self.due)
-            if not taken or item != taken[-1]:
-                taken.append(item)
+            taken.append(heapq.heappop(self.due))
+        self.queued.difference_update(taken)
         return taken
 
     @property

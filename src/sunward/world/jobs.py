@@ -57,6 +57,7 @@ _EMPTY: tuple[tuple[str, Any], ...] = (
     ("output", ""),
     ("attempt_lines", ()),
 )
+_CLASSES = {work_class.value: work_class for work_class in WorkClass}
 
 if {field.name for field in fields(JobSpec)} != {"job", *NUMBERS, *WORDS, *UNIQUE}:
     raise TypeError("the columns of JobTable do not cover JobSpec")
@@ -110,13 +111,19 @@ class JobTable(Table):
 
     def spec(self, row: int) -> JobSpec:
         """The public part of a job, as submitted."""
-        ints, objects, words = self.ints, self.objects, self.words
-        values: dict[str, Any] = {name: int(ints[name][row]) for name in NUMBERS}
-        values.update({name: words[ints[name][row]] for name in WORDS})
-        values.update({name: objects[name][row] for name in UNIQUE})
-        values["interruptible"] = bool(values["interruptible"])
-        values["work_class"] = WorkClass(values["work_class"])
-        return JobSpec(job=self.ids[row], **values)  # type: ignore[arg-type]
+        return self.specs([row])[0]
+
+    def specs(self, rows: Sequence[int], *, margin_ms: int = 0) -> list[JobSpec]:
+        """The public parts of jobs, as submitted, or due by a margin earlier; read column by column."""
+        words = self.words
+        columns: dict[str, Sequence[Any]] = {name: self.ints[name][rows].tolist() for name in NUMBERS}
+        columns |= {name: [words[code] for code in self.ints[name][rows].tolist()] for name in WORDS}
+        columns |= {name: [self.objects[name][row] for row in rows] for name in UNIQUE}
+        columns["job"] = [self.ids[row] for row in rows]
+        columns["deadline_ms"] = [at_ms - margin_ms for at_ms in columns["deadline_ms"]]
+        columns["interruptible"] = [bool(flag) for flag in columns["interruptible"]]
+        columns["work_class"] = [_CLASSES[word] for word in columns["work_class"]]
+        return [JobSpec(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
 
     def state(self, row: int) -> JobState:
         """Where the job stands."""

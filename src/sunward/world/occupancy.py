@@ -41,11 +41,12 @@ def occupied(
     A job that runs counts as the planner counts it, by what is left of its work and not by what was once planned.
     """
     steps = {pool: _Steps(world, pool, now_ms, slots) for pool in pools}
-    skipped = [world.jobs.row_of[job] for job in without]
-    for row in skipped:
+    rows = [world.jobs.row_of[job] for job in without]
+    for row in rows:
         for segment in world.booked_segments(row):
             if segment.pool in steps:
                 steps[segment.pool].add(segment, -1)
+    skipped = {row for row in rows if world.jobs.objects["lease"][row]}
     for pool in pools:
         _add_running(world, steps[pool], skipped)
         _add_visiting(world, steps[pool], skipped)
@@ -79,30 +80,30 @@ class _Steps:
         np.subtract.at(self.changes, np.clip(-(-end_ms // self._slot_ms) - self._first, 0, self._slots), containers)
 
 
-def _add_running(world: World, steps: _Steps, skipped: list[int]) -> None:
+def _add_running(world: World, steps: _Steps, skipped: set[int]) -> None:
     """Count the leases of a pool: they keep to what they were given while a plan may still move them."""
     open_rows = world.open_rows.get(steps.pool)
     if open_rows is None:
         return
     lease_rows, job_rows = open_rows.columns()
     ints = world.jobs.ints
-    state = progress(world, steps.pool, lease_rows, job_rows, steps.now_ms)
-    counted = ~np.isin(job_rows, skipped)
+    state = progress(world, lease_rows, job_rows, steps.now_ms)
+    counted = np.ones(len(job_rows), np.bool_) if not skipped else ~np.isin(job_rows, list(skipped))
     given = state.moves & (ints["given_last_end_ms"][job_rows] > steps.now_ms)
     holds = counted & ~given
     steps.hold(state.end_ms[holds], ints["gpus"][job_rows[holds]])
+    booked = counted & (ints["interruptible"][job_rows] > 0)
     whole = given & (ints["given_first_end_ms"][job_rows] > steps.now_ms)
-    for index in np.flatnonzero(counted & ~whole).tolist():
+    for index in np.flatnonzero(booked & ~whole).tolist():
         _rebook(world, steps, int(job_rows[index]), given=bool(given[index]))
 
 
-def _add_visiting(world: World, steps: _Steps, skipped: list[int]) -> None:
+def _add_visiting(world: World, steps: _Steps, skipped: set[int]) -> None:
     """Take back what was booked for jobs that run on another pool and will not come, or whose time here is over."""
     for row in world.visiting.get(steps.pool, ()):
         if row not in skipped:
             lease_row = world.leases.row_of[world.jobs.objects["lease"][row]]
-            here = world.leases.objects["pool"][lease_row]
-            state = progress(world, here, np.array([lease_row]), np.array([row]), steps.now_ms)
+            state = progress(world, np.array([lease_row]), np.array([row]), steps.now_ms)
             _rebook(world, steps, row, given=bool(state.moves[0]))
 
 

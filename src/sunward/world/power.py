@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sunward.errors import InputError
 from sunward.units import Watt
 from sunward.world.catalogue import REFERENCE_GPU, load
+from sunward.world.snapshot import WORK_CLASSES
 
 if TYPE_CHECKING:
     from sunward.model.hardware import WorkClass
@@ -44,6 +46,13 @@ def relative_rate(gpu: GpuModel, work_class: WorkClass, cap_w: float | None = No
     compute_time = profile.compute_share * _tflops(reference, profile) / _tflops(gpu, profile)
     memory_time = (1.0 - profile.compute_share) * reference.bandwidth_gb_per_s / gpu.bandwidth_gb_per_s
     return capped_rate(gpu, work_class, cap_w) / (compute_time + memory_time)
+
+
+@cache
+def rates(gpu_model: str) -> tuple[float, ...]:
+    """Throughput of one container of a model per work class against the reference GPU."""
+    gpu = load().gpu(gpu_model)
+    return tuple(relative_rate(gpu, work_class) for work_class in WORK_CLASSES)
 
 
 def capped_rate(gpu: GpuModel, work_class: WorkClass, cap_w: float | None) -> float:

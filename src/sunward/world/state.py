@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,9 @@ from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.world.bookings import OpenRows, Steps
 from sunward.world.jobs import JobTable
+from sunward.world.power import rates
 from sunward.world.signalbook import SignalBook
+from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.table import Table
 
 LEASE_INTS = (
@@ -30,6 +33,7 @@ LEASE_INTS = (
     "units",
     "from_units",
     "power_cap_w",
+    "run_ms",
     "quality",
 )
 QUALITIES = tuple(Quality)
@@ -123,6 +127,7 @@ class World:
         ints["attempt"][row] = attempt
         ints["gpus"][row] = gpus
         ints["offered_ms"][row] = self.at_ms
+        ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool)
         objects["job"][row] = job
         objects["site"][row] = site
         objects["pool"][row] = pool
@@ -134,6 +139,12 @@ class World:
         self.open_rows.setdefault(pool, OpenRows()).add(row, self.jobs.row_of[job])
         self._take_up(job, lease)
         return row
+
+    def _run_ms(self, job_row: int, pool: str) -> int:
+        """Grid time that the whole job takes on a pool."""
+        work_class = self.jobs.words[self.jobs.ints["work_class"][job_row]]
+        rate = rates(pool.partition("/")[2])[WORK_CLASSES.index(work_class)]
+        return math.ceil(int(self.jobs.ints["length_ms"][job_row]) / rate)
 
     def close_lease(self, lease: str, reason: str, at_ms: int) -> None:
         """Record the end of a lease; its row stays until the job's receipt is final."""

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 from sunward.model.datum import SeriesKind
-from sunward.model.job import JobSpec, LeaseState
+from sunward.model.hardware import WorkClass
+from sunward.model.identity import PoolId
+from sunward.model.job import JobSpec, JobState
 from sunward.model.plan import Segment
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, SECOND_MS, floor_to, joules
 from sunward.world import catalogue, power
+from sunward.world.jobs import JobTable
+from sunward.world.power import rates
+from sunward.world.progress import progress
 from sunward.world.snapshot import WORK_CLASSES, FloatArray, JobView, PoolColumns, Snapshot
 from sunward.world.state import World
 
 WAKE_S = 90
 """Seconds from asleep to ready of a server that suspends to memory; modelled, between resume and a cold boot."""
 LATE_FACTOR = 2
-"""A started job that can no longer be in time is finished all the same: it gets so many run lengths more."""
+"""A started job that can no longer be in time is finished all the same, within so many times what is left of it."""
 
 
 @cache
@@ -32,13 +38,6 @@ def container_w(gpu_model: str) -> tuple[tuple[float, ...], float, float]:
     )
     idle = gpu.power_w_idle + power.host_power_w(gpu, 0.0)
     return busy, idle, gpu.host_w_asleep
-
-
-@cache
-def rates(gpu_model: str) -> tuple[float, ...]:
-    """Throughput of one container of a model per work class against the reference GPU."""
-    gpu = catalogue.load().gpu(gpu_model)
-    return tuple(power.relative_rate(gpu, work_class) for work_class in WORK_CLASSES)
 
 
 def take_snapshot(world: World, now_ms: int) -> Snapshot:
@@ -133,81 +132,111 @@ def _pool_columns(
 
 
 def _views(world: World, now_ms: int) -> list[JobView]:
+    """All open jobs in order of id; what is the same for all, and what numbers can tell of all, is worked out once."""
+    table = world.jobs
+    ending = (table.ints["state"] >= JobState.FINISHED).tolist()
+    cancelled = table.ints["cancelled"].tolist()
+    started = (table.ints["attempts"] > 0).tolist()
+    leases = table.objects["lease"]
+    ordered = [table.row_of[job] for job in table]
+    rows = [row for row in ordered if not ending[row] and (leases[row] or not cancelled[row])]
+    running, fastest = _running(world, now_ms), _fastest(world)
     views = []
-    for job in world.jobs:
-        row = world.jobs.row_of[job]
-        if not world.jobs.state(row).final and not (
-            world.jobs.ints["cancelled"][row] and not world.jobs.objects["lease"][row]
-        ):
-            views.append(_view(world, row, now_ms))
+    for row, spec in zip(rows, table.specs(rows, margin_ms=world.network.policy.finish_margin_ms), strict=True):
+        view = _view(table, row, spec, now_ms)
+        if started[row]:
+            stands = row not in running or running[row].stopping
+            view = replace(view, spec=_still_possible(world, view, fastest, now_ms, stands=stands))
+        views.append(_running_view(view, running[row], now_ms) if row in running else view)
     return views
 
 
-def segments_held(world: World, row: int, now_ms: int) -> tuple[Segment, ...]:
-    """What an open job holds from now on, as the planner sees it: a running one until its estimated end."""
-    return _view(world, row, now_ms).segments
-
-
-def _view(world: World, row: int, now_ms: int) -> JobView:
-    jobs = world.jobs
-    asked = jobs.spec(row)
-    spec = replace(asked, deadline_ms=asked.deadline_ms - world.network.policy.finish_margin_ms)
+def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
     lease = jobs.objects["lease"][row]
-    segments = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
-    view = JobView(
+    return JobView(
         spec=spec,
         revision=int(jobs.ints["revision"][row]),
         units_done=int(jobs.ints["live_units" if lease else "units_done"][row]),
         elapsed_ms=0,
         pool="",
         fixed=False,
-        segments=segments,
+        segments=tuple([segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms]),
     )
-    if jobs.ints["attempts"][row]:
-        view = replace(view, spec=_still_possible(world, view, now_ms))
-    return _running_view(world, view, lease, now_ms) if lease else view
 
 
-def _still_possible(world: World, view: JobView, now_ms: int) -> JobSpec:
-    """The job with its deadline, or, when no pool could finish it in time any more, with a later one.
+def _fastest(world: World) -> dict[WorkClass, float]:
+    """The best rate of any pool in each class of work."""
+    models = {pool.gpu_model for _, pool in world.pools()}
+    return {
+        work_class: max((rates(model)[index] for model in models), default=1.0)
+        for index, work_class in enumerate(WORK_CLASSES)
+    }
 
-    The promise stays what it was and the receipt shows it broken; throwing the work away would help nobody.
+
+def _still_possible(
+    world: World, view: JobView, fastest: Mapping[WorkClass, float], now_ms: int, *, stands: bool
+) -> JobSpec:
+    """A started job with the deadline it is planned to: without the margin when that is too tight, later when too late.
+
+    A running job keeps its deadline as asked: the planner lets it run on even when it will be late. The promise
+    stays what it was and the receipt shows it broken; throwing the work away would help nobody.
     """
-    spec = view.spec
-    index = WORK_CLASSES.index(spec.work_class)
-    fastest = max((rates(pool.gpu_model)[index] for _, pool in world.pools()), default=1.0)
-    slot_ms = world.network.policy.slot_ms
-    needed_ms = math.ceil(spec.length_ms * view.remaining_frac / fastest) + slot_ms
-    if now_ms + needed_ms <= spec.deadline_ms:
+    spec, policy = view.spec, world.network.policy
+    asked_ms = spec.deadline_ms + policy.finish_margin_ms
+    left_ms = spec.length_ms * view.remaining_frac
+    ready_ms = now_ms + math.ceil(left_ms / fastest[spec.work_class]) + policy.slot_ms
+    if stands and ready_ms <= spec.deadline_ms:
         return spec
-    return replace(spec, deadline_ms=now_ms + LATE_FACTOR * spec.length_ms + slot_ms)
+    if not stands or ready_ms <= asked_ms:
+        return replace(spec, deadline_ms=asked_ms)
+    return replace(spec, deadline_ms=now_ms + math.ceil(LATE_FACTOR * left_ms) + policy.slot_ms)
 
 
-def _running_view(world: World, view: JobView, lease: str, now_ms: int) -> JobView:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """What is running of one job."""
+
+    pool: PoolId
+    elapsed_ms: int
+    end_ms: int
+    stopping: bool
+    moves: bool
+    power_cap_w: int
+
+
+def _running(world: World, now_ms: int) -> dict[int, _Attempt]:
+    """Open attempts by row of their job."""
+    attempts: dict[int, _Attempt] = {}
+    for pool, open_rows in world.open_rows.items():
+        lease_rows, job_rows = open_rows.columns()
+        state = progress(world, lease_rows, job_rows, now_ms)
+        caps = world.leases.ints["power_cap_w"][lease_rows]
+        columns = (job_rows, state.elapsed_ms, state.end_ms, state.stopping, state.moves, caps)
+        for row, elapsed_ms, end_ms, stopping, moves, cap_w in zip(*(one.tolist() for one in columns), strict=True):
+            attempts[row] = _Attempt(
+                pool=PoolId(pool),
+                elapsed_ms=elapsed_ms,
+                end_ms=end_ms,
+                stopping=stopping,
+                moves=moves,
+                power_cap_w=cap_w,
+            )
+    return attempts
+
+
+def _running_view(view: JobView, attempt: _Attempt, now_ms: int) -> JobView:
     """A job with a lease: it holds its containers until its estimated end, whatever was planned."""
-    row = world.leases.row_of[lease]
-    pool = world.leases.objects["pool"][row]
-    spec = view.spec
-    started_ms = int(world.leases.ints["started_ms"][row]) or now_ms
-    gpu_model = pool.partition("/")[2]
-    run_ms = math.ceil(spec.length_ms / rates(gpu_model)[WORK_CLASSES.index(spec.work_class)])
-    elapsed_ms = now_ms - started_ms
-    left_ms = run_ms - elapsed_ms if spec.units == 1 else math.ceil(run_ms * view.remaining_frac)
-    slot_ms = world.network.policy.slot_ms
-    end_ms = now_ms + max(left_ms, 1)
-    stopping = world.leases.ints["state"][row] == LeaseState.SUSPENDING
-    moves = spec.interruptible and (stopping or left_ms > slot_ms)
     holds = Segment(
-        pool=pool,
+        pool=attempt.pool,
         start_ms=now_ms,
-        end_ms=end_ms,
-        containers=spec.gpus,
-        power_cap_w=int(world.leases.ints["power_cap_w"][row]),
+        end_ms=attempt.end_ms,
+        containers=view.spec.gpus,
+        power_cap_w=attempt.power_cap_w,
     )
     return replace(
         view,
-        elapsed_ms=elapsed_ms,
-        pool="" if stopping else pool,
-        fixed=not moves,
-        segments=view.segments if moves and view.segments else (holds,),
+        elapsed_ms=attempt.elapsed_ms,
+        pool="" if attempt.stopping else attempt.pool,
+        fixed=not attempt.moves,
+        segments=view.segments if attempt.moves and view.segments else (holds,),
     )

@@ -139,7 +139,24 @@ def test_occupancy_leaves_out_whom_it_is_told_to():
     network = Network()
     network.submit(job("j-1"), job("j-2"))
     network.plan(assignment("j-1", segment(HYDRO, 1, 2)), assignment("j-2", segment(HYDRO, 1.5, 2.5)))
+
+    def taken(*without: str) -> list[int]:
+        return occupied(network.state.world, START_MS, 12, without, (HYDRO,))[HYDRO].tolist()
+
+    assert taken() == [0] * 4 + [1, 1, 2, 2, 1, 1, 0, 0]
+    assert taken("j-1") == [0] * 6 + [1] * 4 + [0] * 2
+    assert taken("j-1", "j-2") == [0] * 12
+
+
+def test_what_will_not_come_takes_no_room_elsewhere():
+    """A job given a later stretch on another pool, and about to end where it is, holds only where it is."""
+    network = Network()
+    network.submit(job("j-1", interruptible=True))
+    network.plan(assignment("j-1", segment(SOLAR, 0, 1), segment(HYDRO, 2, 3)))
+    network.report("j-1.1", Phase.RUNNING)
     world = network.state.world
-    assert occupied(world, START_MS, SLOT_MS, 12, ())[HYDRO].tolist() == [0] * 4 + [1, 1, 2, 2, 1, 1, 0, 0]
-    assert occupied(world, START_MS, SLOT_MS, 12, {"j-1"})[HYDRO].tolist() == [0] * 6 + [1] * 4 + [0] * 2
-    assert occupied(world, START_MS, SLOT_MS, 12, {"j-1", "j-2"}) == {}
+    later = [0] * 8 + [1] * 4
+    assert occupied(world, START_MS, 12, (), (HYDRO,))[HYDRO].tolist() == later
+    network.report("j-1.1", Phase.RUNNING, units=990)
+    held = occupied(world, START_MS, 12, (), (HYDRO, SOLAR))
+    assert (held[HYDRO].tolist(), held[SOLAR].tolist()) == ([0] * 12, [1] + [0] * 11)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from sunward.cli.client import ApiClient
 from sunward.cli.demo.scenario import START, DemoSite
@@ -26,10 +27,12 @@ STOP_S = 20.0
 class Stage:
     """Starts, kills and ends processes; on leaving nothing it started is left."""
 
-    def __init__(self, folder: Path, speed: int) -> None:
+    def __init__(self, folder: Path, speed: int, port: int = 0) -> None:
+        """`port`: of the control plane; 0 takes a free one. Every later start takes the same one again."""
         self.folder = folder
         self.home = folder / "home"
         self._speed = speed
+        self._port = port
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._joined: set[str] = set()
 
@@ -50,11 +53,8 @@ class Stage:
         return ApiClient(self.credentials.url, self.credentials.token(role))
 
     def start_control(self) -> int:
-        """Start the control plane and wait until it answers; its pid."""
-        self._spawn(
-            "control",
-            ["up", "--port", "0", "--speed", str(self._speed), "--start", START, "--grace", str(GRACE_S)],
-        )
+        """Start the control plane, for the first time or again, and wait until it answers; its pid."""
+        self.spawn_control()
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             self._check_alive("control")
@@ -64,8 +64,15 @@ class Stage:
             except (OSError, InputError, SourceError):
                 time.sleep(0.1)
                 continue
-            return self._processes["control"].pid
+            # Agents know the control plane by its address, so it must come back there.
+            self._port = urlsplit(self.credentials.url).port or self._port
+            return self.pid("control")
         raise SourceError(f"the control plane did not answer within {START_S:.0f} s; see {self.log('control')}")
+
+    def spawn_control(self) -> None:
+        """Start the control plane without waiting for it."""
+        words = ["up", "--port", str(self._port), "--speed", str(self._speed)]
+        self._spawn("control", [*words, "--start", START, "--grace", str(GRACE_S)])
 
     def start_agent(self, site: DemoSite) -> int:
         """Start the agent of a site, for the first time or again; its pid."""
@@ -79,7 +86,7 @@ class Stage:
             words += ["--poll", str(GRACE_S / 4)]
             self._joined.add(site.site)
         self._spawn(site.site, words)
-        return self._processes[site.site].pid
+        return self.pid(site.site)
 
     def agent_folder(self, site: str) -> Path:
         """Where the agent of a site keeps its key, outbox and attempts."""
@@ -88,6 +95,10 @@ class Stage:
     def log(self, name: str) -> Path:
         """Where a process writes what it has to say."""
         return self.folder / f"{name}.log"
+
+    def pid(self, name: str) -> int:
+        """The pid of a process that was started."""
+        return self._processes[name].pid
 
     def kill(self, name: str) -> int:
         """`kill -9`; the pid it had."""
@@ -132,15 +143,18 @@ class Stage:
     def close(self) -> None:
         """End every process: politely first, agents before the control plane they talk to."""
         for name in sorted(self._processes, key=lambda name: name == "control"):
-            process = self._processes[name]
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._processes.clear()
+            self.stop(name)
+
+    def stop(self, name: str) -> int:
+        """End one process politely, or by force when it takes too long; its exit code."""
+        process = self._processes.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

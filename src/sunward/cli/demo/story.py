@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from sunward.adapters import sandbox
 from sunward.cli import show
 from sunward.cli.client import ApiClient
 from sunward.cli.demo import proof
@@ -69,22 +70,48 @@ def play(folder: Path, speed: int, *, keep: bool) -> int:
             "1 h = {seconds} s."
         ).format(seconds=f"{HOUR_S / speed:g}")
     )
+    _say_sandbox()
     with Stage(folder, speed) as stage:
-        control = stage.start_control()
-        pids = {site.site: stage.start_agent(site) for site in SITES}
-        with stage.client() as client:
-            story = Story(stage, client, Watcher(client), client.clock())
-            _wait_for_sites(story)
-            _show_sites(story, pids, control)
-            _run(story)
-            receipts = _settle(story)
-            _prove(story, receipts)
-            page = _write_page(story, receipts, folder)
-            _show_end(story, receipts, page)
-            if keep:
-                show.line(_("The network keeps running at {url}; Ctrl-C ends it.").format(url=client.url))
-                stage.wait()
-    return 0 if all(check.passed for check in story.checks) else 1
+        try:
+            checks = _play_on(stage, folder, keep=keep)
+        except SourceError:
+            # When a process ended, its own last words say more than that nobody answers.
+            stage.check_alive()
+            raise
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def _play_on(stage: Stage, folder: Path, *, keep: bool) -> list[Check]:
+    """The whole story on a stage; its checks."""
+    control = stage.start_control()
+    pids = {site.site: stage.start_agent(site) for site in SITES}
+    with stage.client() as client:
+        story = Story(stage, client, Watcher(client), client.clock())
+        _wait_for_sites(story)
+        _show_sites(story, pids, control)
+        _run(story)
+        receipts = _settle(story)
+        _prove(story, receipts)
+        page = _write_page(story, receipts, folder)
+        _show_end(story, receipts, page)
+        if keep:
+            show.line(_("The network keeps running at {url}; Ctrl-C ends it.").format(url=client.url))
+            stage.wait()
+    return story.checks
+
+
+def _say_sandbox() -> None:
+    """Say whether jobs are isolated, and what would isolate them."""
+    found = sandbox.find()
+    if isinstance(found, str):
+        show.line(
+            _("No sandbox here: {reason}; own jobs run trusted. To isolate them: apt install bubblewrap").format(
+                reason=found
+            ),
+            "yellow",
+        )
+    else:
+        show.line(_("Sandbox: bubblewrap, no network."))
 
 
 def _wait_for_sites(story: Story) -> None:

@@ -1,0 +1,43 @@
+"""What the agents' outboxes held, seen from outside while the agents ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Outboxes:
+    """Every batch ever seen in an outbox, by site and number, with its hash."""
+
+    folders: dict[str, Path]
+    seen: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Note what lies in each outbox now: a number stands for the same bytes for ever."""
+        for site, folder in self.folders.items():
+            known = self.seen.setdefault(site, {})
+            for counter, raw in _rows(folder, "SELECT counter, raw FROM batches"):
+                found = hashlib.sha256(raw).hexdigest()
+                assert known.setdefault(counter, found) == found, f"{site} signed two different batches {counter}"
+
+    def head(self, site: str) -> tuple[int, str]:
+        """Number and hash of the last batch a site signed."""
+        state = json.loads(_rows(self.folders[site], "SELECT state FROM head")[0][0])
+        return state["counter"], state["hash"]
+
+    def waiting(self, site: str) -> list[int]:
+        """Numbers of the batches that nobody acknowledged."""
+        return [row[0] for row in _rows(self.folders[site], "SELECT counter FROM batches ORDER BY counter")]
+
+
+def _rows(folder: Path, query: str) -> list[tuple]:
+    path = folder / "outbox.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+        return database.execute(query).fetchall()

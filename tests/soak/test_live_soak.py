@@ -1,0 +1,11 @@
+"""The kills on real processes, for many seeds."""
+
+import pytest
+
+from tests.e2e.test_live_faults import run
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_killed_processes_leave_one_truth(seed, tmp_path):
+    run(seed, tmp_path)
