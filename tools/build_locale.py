@@ -14,6 +14,7 @@ import ast
 import io
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def sentences(tree: ast.AST) -> Iterator[str]:
 def updated(language: str, template: Catalog) -> Catalog:
     """A language's translations of exactly the template's messages; none is guessed."""
     catalog = stored(language)
-    catalog.update(template, no_fuzzy_matching=True)
+    # A copy: the catalogue takes the template's messages in, and one language's text must not reach the next.
+    catalog.update(deepcopy(template), no_fuzzy_matching=True)
     catalog.obsolete.clear()
     if language == "en":
         for message in catalog:

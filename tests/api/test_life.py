@@ -69,7 +69,7 @@ def test_after_its_receipt_a_job_can_still_be_read(service: Service, agent: Agen
     log = service.ask("GET", f"/v1/jobs/{job}/logs?offset=2")
     assert (log.text, log.headers["sunward-next-offset"], log.headers["sunward-final"]) == ("llo\n", "6", "1")
     assert service.ask("GET", f"/v1/jobs/{job}/output").content == b"the results"
-    assert service.ask("POST", f"/v1/jobs/{job}/cancel").json()["code"] == "SW-111"
+    assert service.ask("POST", f"/v1/jobs/{job}/cancel").json()["code"] == "SW-126"
 
 
 def test_the_books_balance_and_the_journal_verifies(service: Service, agent: Agent) -> None:

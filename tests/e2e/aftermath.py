@@ -28,7 +28,6 @@ from sunward.metering.wire import decode_batch
 from sunward.model.codec import decode, encode
 from sunward.model.commands import Command
 from sunward.model.events import ReadingsSealed
-from sunward.model.receipt import Receipt
 from sunward.ports import Recorded
 from sunward.service.bootstrap import DATABASE_FILE, KEY_FILE, load_key
 from sunward.sim.checkers import check_all
@@ -39,6 +38,8 @@ from sunward.verification.receipt import verify
 from tests.e2e.live import FINAL, Asked, Live, restart_control, views, wait_until
 
 FAUCET = "faucet:test"
+MOST_GPUS = max(site.count for site in SITES)
+RETRIES = 3
 SEALS = "SELECT site, counter, hash, raw, seal_sequence FROM reading_batches ORDER BY site, counter"
 
 
@@ -115,22 +116,21 @@ def _run_again(records: list[Recorded]) -> tuple[State, list[Command]]:
 
 
 def _check_jobs(live: Live) -> None:
-    """Every acknowledged job is there, once, and has come to one end."""
+    """Every acknowledged job is there, once, and has come to one end for one of the reasons that there can be."""
     shown = {view.job: view for view in views(live)}
     assert set(shown) == set(live.jobs)
     with live.stage.client() as tenant:
         for job, asked in live.jobs.items():
+            state = shown[job].state
             states = [line.state for line in tenant.history(job)]
-            assert [state for state in states if state in FINAL] == [states[-1]] == [shown[job].state]
-            assert (shown[job].state == "refused") == (asked.name == "huge")
+            assert [one for one in states if one in FINAL] == [states[-1]] == [state]
             attempts = tenant.receipt(job).receipt.attempts
-            numbers = [line.attempt for line in attempts]
-            assert numbers == list(range(1, len(numbers) + 1))
-            if shown[job].state == "failed":
-                # Killed more often than its tenant wanted it tried.
-                assert Counter(line.ended for line in attempts)["failed"] > 3
-            if shown[job].state == "expired":
-                assert attempts == ()
+            assert [line.attempt for line in attempts] == list(range(1, len(attempts) + 1))
+            assert asked.gpus <= MOST_GPUS or state == "refused"
+            # Killed more often than its tenant wanted it tried, or nobody was there to begin it before its deadline.
+            failures = sum(line.ended == "failed" for line in attempts)
+            assert (state == "failed") == (failures > RETRIES)
+            assert state not in ("refused", "expired") or attempts == ()
 
 
 def _check_receipts(live: Live, records: list[Recorded]) -> None:
@@ -259,9 +259,3 @@ def _rows(live: Live, query: str) -> list[tuple]:
     path = live.stage.home / DATABASE_FILE
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
         return database.execute(query).fetchall()
-
-
-def receipts(live: Live) -> list[Receipt]:
-    """The final receipts, for whoever wants to look."""
-    with live.stage.client() as tenant:
-        return [tenant.receipt(job).receipt for job in live.jobs]

@@ -33,9 +33,10 @@ SPEED = 1_200
 PATIENCE_S = 300.0
 """Machine time after which a wait has failed."""
 LOOK_S = 0.05
-FAULTS_S = 16.0
+FAULTS_S = 14.0
 """Machine time, from the first job on, in which the kills fall."""
-SUBMITS_S = 6.0
+SUBMITS_S = 5.0
+YOUNG_S = 3.0
 PORTS = range(20_000, 32_000)
 """Below the ports that systems give to outgoing connections, so that nobody takes one while its owner is dead."""
 CONTROL, AGENT, JOB = "control", "agent", "job"
@@ -68,8 +69,9 @@ JOBS = (
     Asked(name="pinned", script="batch.py", hours=2, units=200, countries=("PL",)),
     Asked(name="files", script="write_files.py", hours=2, units=40, pausable=True),
     Asked(name="green", script="batch.py", hours=2, units=1_000, pausable=True, policy="greenest"),
-    Asked(name="huge", script="batch.py", hours=1, units=10, gpus=8),
 )
+IMPOSSIBLE = tuple(Asked(name=f"huge-{number}", script="batch.py", hours=1, units=10, gpus=8) for number in range(25))
+"""Refused at once: asked for all through the run, so that some kill falls between a job's record and its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +97,40 @@ class Live:
     """The kills as they fell, for whoever reads a failure."""
     orphans: list[processes.Process] = field(default_factory=list)
     """Processes below agents at the moment these were killed."""
-    starts_s: list[float] = field(default_factory=list)
-    """How long each restart of the control plane took until it answered."""
 
 
 @contextmanager
 def network(seed: int, folder: Path) -> Iterator[Live]:
     """The control plane and three agents, ready for jobs."""
-    with Stage(folder, SPEED, _free_port(seed)) as stage:
-        stage.start_control()
-        for site in SITES:
-            stage.start_agent(site)
+    stream = random.Random(f"live starts {seed}")
+    with Stage(folder, SPEED, _free_port()) as stage:
         live = Live(seed, stage, Outboxes({site.site: stage.agent_folder(site.site) for site in SITES}))
-        _wait_for_agents(live)
-        yield live
+        try:
+            _start(live, stream)
+            yield live
+        except BaseException as reason:
+            reason.add_note("; ".join([f"seed {seed}", f"logs in {folder}", *live.done]))
+            raise
+
+
+def _start(live: Live, stream: random.Random) -> None:
+    stage = live.stage
+    stage.spawn_control()
+    _kill_young(live, stream, CONTROL)
+    stage.start_control()
+    for site in SITES:
+        stage.start_agent(site)
+    unlucky = stream.choice(SITES)
+    _kill_young(live, stream, unlucky.site)
+    stage.start_agent(unlucky)
+    _wait_for_agents(live)
+
+
+def _kill_young(live: Live, stream: random.Random, name: str) -> None:
+    """Kill a process on its very first start: before, while or after it makes its keys, tables and membership."""
+    time.sleep(stream.uniform(0.0, YOUNG_S))
+    live.done.append(f"{time.strftime('%H:%M:%S')} kill -9 {name} on its first start")
+    live.stage.kill(name)
 
 
 def disturb(live: Live) -> None:
@@ -185,13 +207,14 @@ def _wait_for_agents(live: Live) -> None:
 def _submit_all(live: Live) -> None:
     """Submit at drawn moments, also while the control plane is dead: each try has the same key."""
     stream = random.Random(f"live submits {live.seed}")
-    due = sorted((stream.uniform(0.0, SUBMITS_S), asked.name, asked) for asked in JOBS)
+    moments = {asked: stream.uniform(0.0, SUBMITS_S) for asked in JOBS}
+    moments |= {asked: stream.uniform(0.0, FAULTS_S) for asked in IMPOSSIBLE}
     start_s = time.monotonic()
     with live.stage.client() as client:
         bundle = patiently(lambda: client.put_object(_bundle(live.stage.folder)))
-        for at_s, name, asked in due:
-            time.sleep(max(0.0, start_s + at_s - time.monotonic()))
-            request, key = _request(asked, bundle), f"{name}-{live.seed}"
+        for asked in sorted(moments, key=moments.__getitem__):
+            time.sleep(max(0.0, start_s + moments[asked] - time.monotonic()))
+            request, key = _request(asked, bundle), f"{asked.name}-{live.seed}"
             job = patiently(lambda request=request, key=key: client.submit(request, key)).job
             again = patiently(lambda request=request, key=key: client.submit(request, key)).job
             assert again == job, "the same key gave another job"
@@ -299,11 +322,9 @@ def _site(name: str) -> DemoSite:
     return next(site for site in SITES if site.site == name)
 
 
-def _free_port(seed: int) -> int:
-    """A port that is free now; seeds beside one another begin their search far apart."""
-    stream = random.Random(f"live port {seed} {time.monotonic_ns()}")
-    for _ in range(len(PORTS)):
-        port = stream.choice(PORTS)
+def _free_port() -> int:
+    """A port that is free now; runs beside one another look in places of their own."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
@@ -316,7 +337,5 @@ def _free_port(seed: int) -> int:
 def restart_control(live: Live) -> ApiClient:
     """`kill -9` and start again, once more; an operator's client."""
     live.stage.kill(CONTROL)
-    start_s = time.monotonic()
     live.stage.start_control()
-    live.starts_s.append(time.monotonic() - start_s)
     return live.stage.client("operator")

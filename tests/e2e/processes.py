@@ -78,5 +78,7 @@ def _lease(pid: int) -> str:
         variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
         return ""
-    told = {mark: one.removeprefix(mark).decode() for one in variables for mark in (JOB, ATTEMPT) if one.startswith(mark)}
+    told = {
+        mark: one.removeprefix(mark).decode() for one in variables for mark in (JOB, ATTEMPT) if one.startswith(mark)
+    }
     return f"{told[JOB]}.{told[ATTEMPT]}" if len(told) == len((JOB, ATTEMPT)) else ""

@@ -335,6 +335,20 @@ def test_an_agent_outlives_an_absent_control_plane(
     assert {after.t0_ms - before.t1_ms for before, after in pairwise(found)} == {0}
 
 
+def test_a_folder_has_one_agent(control: Control, bundle: str, daemon: Callable[[], Daemon]) -> None:
+    first = daemon()
+    control.order(lease(bundle, units=10_000))
+    control.wait(lambda: control.phase("job-a.1") == "running")
+    second = daemon()
+    _, said = second.process.communicate(timeout=WAIT_S)
+    assert second.process.returncode != 0
+    assert "another agent runs in" in said
+    units = control.reports["job-a.1"].units
+    control.wait(lambda: control.reports["job-a.1"].units > units)
+    assert len(control.boots) == 1
+    first.end(signal.SIGTERM)
+
+
 def jobs_of(home: Path) -> list[int]:
     """Processes that still work in an attempt's folder; the kernel may need a moment to end them."""
     end = time.monotonic() + WAIT_S

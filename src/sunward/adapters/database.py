@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, insert, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from sunward.adapters import tables
 from sunward.errors import InputError, InvariantError, SourceError
@@ -75,6 +75,11 @@ def _named_faults() -> Iterator[None]:
         raise InvariantError(f"the database refused a row: {reason.orig}") from reason
     except (InterfaceError, OperationalError) as reason:
         raise SourceError(f"the database failed: {reason.orig}", code="SW-210") from reason
+    except DatabaseError as reason:
+        if type(reason) is not DatabaseError:
+            raise
+        # What has no kind of its own is said of the file: it is damaged, or no database at all.
+        raise SourceError(f"the database cannot be used: {reason.orig}", transient=False, code="SW-210") from reason
 
 
 def open_database(url: str) -> Database:

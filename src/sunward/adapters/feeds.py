@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from sunward.ports import SignalSource
+    from sunward.model.signal import Forecast
+    from sunward.ports import Forecaster, SignalSource
 
 CARBON_UNITS = {"gCO2e/kWh": MG_PER_G, "kgCO2e/MWh": MG_PER_G, "mgCO2e/kWh": 1}
 PRICE_UNITS = {"USD/kWh": MICRO, "USD/MWh": MICRO // W_PER_KW, "micro-USD/kWh": 1}
@@ -81,6 +82,15 @@ class FileSource:
         """Whether the file has hours of a zone."""
         return zone in self._rows
 
+    def source(self, zone: ZoneId) -> str:
+        """Where the values of a zone come from."""
+        return self._rows[zone][0].source
+
+    def ahead(self, zone: ZoneId, start_ms: int, hours: int) -> dict[int, int]:
+        """What the file holds of the hours from a full hour on: the value of each by its number, from 0."""
+        found = (((row.at_ms - start_ms) // HOUR_MS, row.value) for row in self._rows[zone])
+        return {hour: value for hour, value in found if 0 <= hour < hours}
+
     def observe(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Series:
         """Hourly values over [start_ms, end_ms), widened to whole hours; quality is the worst of them.
 
@@ -126,6 +136,34 @@ class OwnSeriesFirst:
             if file.kind is kind and file.holds(zone):
                 return file.observe(zone, kind, start_ms, end_ms)
         return self.rest.observe(zone, kind, start_ms, end_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnForecastFirst:
+    """A user's own files for the hours ahead that they hold, another forecaster for the rest of the way.
+
+    An hour of a file is taken as certain; beyond the file's end the other forecast goes on, and the source names both.
+    """
+
+    files: tuple[FileSource, ...]
+    rest: Forecaster
+
+    def forecast(self, zone: ZoneId, kind: SeriesKind, issued_ms: int, hours: int) -> Forecast:
+        """Hourly p10, p50, p90 for `hours` hours from the hour that holds `issued_ms`.
+
+        Raises: as the other forecaster.
+        """
+        beyond = self.rest.forecast(zone, kind, issued_ms, hours)
+        own = next((file for file in self.files if file.kind is kind and file.holds(zone)), None)
+        told = own.ahead(zone, beyond.start_ms, hours) if own else {}
+        if own is None or not told:
+            return beyond
+        bands = (
+            [told.get(hour, value) for hour, value in enumerate(band)] for band in (beyond.p10, beyond.p50, beyond.p90)
+        )
+        p10, p50, p90 = map(tuple, bands)
+        source = own.source(zone) if len(told) == hours else f"{own.source(zone)}; where it ends, {beyond.source}"
+        return replace(beyond, p10=p10, p50=p50, p90=p90, source=source)
 
 
 def _records(path: Path) -> Iterable[tuple[int, Mapping[str, object]]]:

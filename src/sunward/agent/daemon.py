@@ -6,6 +6,7 @@ delivers readings, and a few carry files; they meet the loop in a queue of repli
 
 from __future__ import annotations
 
+import fcntl
 import json
 import queue
 import random
@@ -15,8 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import TextIO
 
 from sunward.adapters import sandbox
 from sunward.adapters.clock import SystemClock
@@ -38,6 +41,7 @@ from sunward.model.site import LeaseReport, PoolPower, PoolSpec
 from sunward.model.wire import SyncReply, SyncRequest
 from sunward.units import SECOND_MS
 
+LOCK_FILE = "lock"
 CARRIERS = 4
 """Threads that carry files."""
 SEND_BATCHES = 240
@@ -55,7 +59,10 @@ def join(config: AgentConfig, token: str) -> Membership:
     Raises: InputError when the configuration or the token is refused, SourceError when nobody answers.
     """
     isolation = _isolation(config)
-    spec = site_spec(config, config.site, public_key(load_key(config.home)), sandboxed=isinstance(isolation, Sandbox))
+    spec = site_spec(config, config.site, "", sandboxed=isinstance(isolation, Sandbox))
+    # What is declared was checked first: a mistake leaves no folder and no key behind.
+    config.home.mkdir(parents=True, exist_ok=True)
+    spec = replace(spec, public_key=public_key(load_key(config.home)))
     plane = ControlPlane(config.server, "", _backoff(time.sleep))
     try:
         membership = plane.enroll(token, spec)
@@ -68,12 +75,19 @@ def join(config: AgentConfig, token: str) -> Membership:
 def run(config: AgentConfig, stop: threading.Event | None = None) -> None:
     """Serve until SIGTERM or SIGINT (or until `stop`), then suspend jobs, deliver readings, and return.
 
+    A second signal ends it at once, as a crash would: the next start puts everything in order.
     Raises: NotFoundError when the site has not joined, InputError and SourceError when it cannot start.
     """
     stop = stop or threading.Event()
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, end)
     Agent(config, stop).run()
 
 
@@ -105,6 +119,7 @@ class Agent:
         self._over = threading.Event()
         self._boot = new_boot()
         self._membership = load_membership(config.home)
+        self._alone = _take_folder(config.home)
         self._key = load_key(config.home)
         self._pools = pool_specs(config, self._membership.site)
         self._plane = ControlPlane(config.server, self._membership.token, _backoff(self._over.wait))
@@ -142,6 +157,7 @@ class Agent:
             for thread in others:
                 thread.join()
             self._outbox.close()
+            self._alone.close()
         say("stopped", site=self._membership.site)
 
     def _make_keeper(self) -> LeaseKeeper:
@@ -289,6 +305,20 @@ class Agent:
         """Grid time, never earlier than a moment already used."""
         self._last_ms = max(self._last_ms, self._clock.grid_ms())
         return self._last_ms
+
+
+def _take_folder(home: Path) -> TextIO:
+    """Hold the folder's lock until this is closed or the process dies: two agents with one key would sign two chains.
+
+    Raises: InputError when another agent holds it.
+    """
+    lock = (home / LOCK_FILE).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise InputError(f"another agent runs in {home}; end it, or name another folder", code="SW-516") from None
+    return lock
 
 
 def _isolation(config: AgentConfig) -> Sandbox | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -40,8 +42,9 @@ T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 PAGE = 500
-TRIES = 2
-"""A POST carries an idempotency key, so one whose answer was lost is sent once more."""
+REPEAT_S = 10.0
+"""How long a POST whose answer was lost is sent again, with the same idempotency key: a service starts in less."""
+PAUSE_S = 0.25
 CHUNK_BYTES = 1 << 20
 REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
 
@@ -100,19 +103,19 @@ class ApiClient:
 
     def job(self, job: str) -> JobView:
         """One job."""
-        return _read(self._get(f"/v1/jobs/{job}"), JobView)
+        return _read(self._get(_of(job)), JobView)
 
     def history(self, job: str) -> tuple[HistoryLine, ...]:
         """Every change of state of a job."""
-        return _read(self._get(f"/v1/jobs/{job}/history"), tuple[HistoryLine, ...])
+        return _read(self._get(_of(job, "history")), tuple[HistoryLine, ...])
 
     def cancel(self, job: str) -> JobView:
         """Stop a job."""
-        return _read(self._post(f"/v1/jobs/{job}/cancel", {}), JobView)
+        return _read(self._post(_of(job, "cancel"), {}), JobView)
 
     def logs(self, job: str, offset: int = 0) -> LogPart:
         """The log from a byte offset."""
-        reply = self._get(f"/v1/jobs/{job}/logs", offset=offset)
+        reply = self._get(_of(job, "logs"), offset=offset)
         try:
             next_offset = int(reply.headers["Sunward-Next-Offset"])
         except (KeyError, ValueError):
@@ -121,16 +124,16 @@ class ApiClient:
 
     def save_output(self, job: str, target: BinaryIO) -> None:
         """Write a job's output archive to an open file."""
-        with self._stream(f"/v1/jobs/{job}/output") as reply:
+        with self._stream(_of(job, "output")) as reply:
             target.writelines(reply.iter_bytes(CHUNK_BYTES))
 
     def receipt(self, job: str) -> ReceiptView:
         """The receipt of a job."""
-        return _read(self._get(f"/v1/jobs/{job}/receipt"), ReceiptView)
+        return _read(self._get(_of(job, "receipt")), ReceiptView)
 
     def bundle(self, job: str) -> bytes:
         """All that the offline check of a receipt needs, as JSON."""
-        return self._get(f"/v1/jobs/{job}/bundle").content
+        return self._get(_of(job, "bundle")).content
 
     def put_object(self, file: Path) -> str:
         """Store a file; its digest."""
@@ -213,7 +216,7 @@ class ApiClient:
 
     def _post(self, path: str, record: object, key: str = "") -> httpx.Response:
         headers = {"Idempotency-Key": key or str(uuid.uuid4()), "Content-Type": "application/json"}
-        return self._send("POST", path, content=encode(record), headers=headers, tries=TRIES)
+        return self._send("POST", path, content=encode(record), headers=headers, repeat=True)
 
     def _send(
         self,
@@ -223,16 +226,22 @@ class ApiClient:
         params: dict[str, str | int] | None = None,
         content: bytes | BinaryIO | None = None,
         headers: dict[str, str] | None = None,
-        tries: int = 1,
+        repeat: bool = False,
     ) -> httpx.Response:
-        for left in reversed(range(tries)):
+        until_s: float | None = None
+        while True:
             try:
                 reply = self._http.request(method, path, params=params, content=content, headers=headers)
-            except httpx.TransportError as reason:
-                if isinstance(reason, httpx.ConnectError) or not left:
-                    raise self._unreachable(reason) from None
-            else:
                 break
+            except httpx.TransportError as reason:
+                if not repeat or (until_s is None and isinstance(reason, httpx.ConnectError)):
+                    raise self._unreachable(reason) from None
+                if until_s is None:
+                    until_s = time.monotonic() + REPEAT_S
+                elif time.monotonic() > until_s:
+                    raise self._unreachable(reason) from None
+                else:
+                    time.sleep(PAUSE_S)
         if reply.is_error:
             raise _refusal(reply)
         return reply
@@ -251,6 +260,11 @@ class ApiClient:
     def _unreachable(self, reason: httpx.TransportError) -> SourceError:
         line = _("the service at {url} cannot be reached ({reason})")
         return SourceError(line.format(url=self.url, reason=str(reason) or type(reason).__name__), code="SW-640")
+
+
+def _of(job: str, part: str = "") -> str:
+    """The address of a job, or of a part of it; a name that is no id must not lead to another address."""
+    return "/v1/jobs/" + quote(job, safe="") + (f"/{part}" if part else "")
 
 
 def _read(reply: httpx.Response, kind: type[T]) -> T:

@@ -10,22 +10,34 @@ import click
 from sunward.agent import daemon
 from sunward.agent.config import CONFIG_FILE, load_config
 from sunward.agent.identity import load_membership
+from sunward.cli import show
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
+from sunward.model.datum import Quality
 from sunward.signals import climatology
 from sunward.units import MICRO, PPM
+from sunward.world import catalogue
+from sunward.world.power import overhead_ratio
+
+ROOM = "room"
+"""The kind of cooling of a machine that stands in no data centre."""
 
 
 @command()
-@option("--folder", type=click.Path(path_type=Path), default=Path("~/.sunward/agent"), help="The agent's own folder.")
+@option("--folder", type=click.Path(path_type=Path), help="The agent's own folder; else `agent` in the home folder.")
 @option("--join-token", "join_token", default="", help="One-time token from `sunward site token`; only the first time.")
-@option("--server", default="", help="Address of the control plane.")
+@option("--server", default="", help="Address of the control plane; else that of the home folder.")
 @option("--site", default=None, help="Name of the site.")
 @option("--zone", default=None, help="Grid zone, e.g. DE; `sunward catalog zones` lists them.")
 @option("--gpu", "gpus", multiple=True, metavar="MODEL:COUNT", help="GPUs offered, e.g. RTX4090:1; may be repeated.")
-@option("--cooling", default=None, help="Kind of cooling; `sunward catalog cooling` lists them.")
-@option("--overhead", type=click.FloatRange(min=1.0), default=None, help="Facility energy over IT energy.")
+@option("--cooling", default=None, help="Kind of cooling, see `sunward catalog cooling`; else room.")
+@option(
+    "--overhead",
+    type=click.FloatRange(min=1.0),
+    default=None,
+    help="Facility energy over IT energy; else modelled from the cooling.",
+)
 @option("--ask", type=click.FloatRange(min=0.0), default=None, help="Price asked, USD per GPU hour.")
 @option("--admission", type=click.Choice(["own", "known"]), default=None, help="Whose jobs to accept.")
 @option(
@@ -35,7 +47,7 @@ from sunward.units import MICRO, PPM
 @pass_shell
 def join(
     shell: Shell,
-    folder: Path,
+    folder: Path | None,
     join_token: str,
     server: str,
     site: str | None,
@@ -49,30 +61,65 @@ def join(
     trusted: bool | None,  # noqa: FBT001 - click's signature
 ) -> None:
     """Join the network with this machine's GPUs and serve until stopped."""
-    folder = folder.expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.expanduser() if folder else shell.home / "agent"
+    is_first, is_member = not (folder / CONFIG_FILE).exists(), _is_member(folder)
+    server = server or shell.url or (shell.address() if is_first else "")
+    if is_first:
+        needed = {
+            "--join-token": join_token or is_member,
+            "--server": server,
+            "--site": site,
+            "--zone": zone,
+            "--gpu": gpus,
+            "--ask": ask is not None,
+        }
+        _require([name for name, given in needed.items() if not given])
+        cooling = cooling or ROOM
     told: dict[str, object] = {
-        "server": server or shell.url or None,
+        "server": server or None,
         "site": site,
-        "owner": None if (folder / CONFIG_FILE).exists() else "",
+        "owner": "" if is_first else None,
         "zone": zone,
         "country": climatology.load().zone(zone).country if zone else None,
         "pools": [_pool(one) for one in gpus] or None,
         "cooling": cooling,
-        "overhead_ppm": None if overhead is None else round(overhead * PPM),
+        **_overhead(overhead, cooling),
         "ask_usd_micro_per_gpu_h": None if ask is None else round(ask * MICRO),
         "admission": admission,
         "poll_s": poll,
         "trusted": trusted,
     }
     config = load_config(folder, told)
-    if not _is_member(folder):
+    if not is_member:
         if not join_token:
             raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-622")
         daemon.join(config, join_token)
         _save(folder / CONFIG_FILE, told)
-        click.echo(_("joined as {site}").format(site=config.site))
+        if shell.json:
+            show.json_line({"site": config.site, "folder": str(folder)})
+        else:
+            click.echo(_("joined as {site}").format(site=config.site))
+    elif is_first:
+        # The first start was killed between the two files.
+        _save(folder / CONFIG_FILE, told)
     daemon.run(config)
+
+
+def _require(missing: list[str]) -> None:
+    if missing:
+        line = _("the first start of a site also needs {options} (see sunward join --help)")
+        raise InputError(line.format(options=", ".join(missing)), code="SW-626")
+
+
+def _overhead(overhead: float | None, cooling: str | None) -> dict[str, object]:
+    """What is said of the overhead; where only the cooling is, what the catalogue models at full load in mild air."""
+    if overhead is not None:
+        return {"overhead_ppm": round(overhead * PPM), "overhead_quality": Quality.ESTIMATED.value}
+    if cooling is None:
+        return {}
+    kind = catalogue.load().cooling(cooling)
+    ratio = overhead_ratio(kind, kind.free_wet_bulb_c, 1.0)
+    return {"overhead_ppm": round(ratio * PPM), "overhead_quality": Quality.MODELLED.value}
 
 
 def _is_member(folder: Path) -> bool:
@@ -89,7 +136,9 @@ def _save(file: Path, told: dict[str, object]) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in told.items() if value is not None]
     for pool in pools if isinstance(pools, list) else []:
         lines += ["", "[[pools]]", *(f"{name} = {json.dumps(value)}" for name, value in pool.items())]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft = file.with_name(f"{file.name}.new")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.replace(file)
 
 
 def _pool(text: str) -> dict[str, object]:

@@ -22,7 +22,7 @@ from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.submit import submit
 from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
-from sunward.cli.text import LANGUAGES, _, choose, language_of, speaks_english
+from sunward.cli.text import LANGUAGES, N_, _, choose, language_of, speaks_english
 from sunward.errors import InputError, InvariantError, SourceError, SunwardError
 from sunward.model.codec import encode
 
@@ -35,13 +35,17 @@ OWN_CODES = "SW-6"
 
 
 SERVERS = {
-    "up": "sunward.cli.up",
-    "join": "sunward.cli.join",
-    "demo": "sunward.cli.demo.command",
+    "up": ("sunward.cli.up", N_("Run the control plane here until stopped.")),
+    "join": ("sunward.cli.join", N_("Join the network with this machine's GPUs and serve until stopped.")),
+    "demo": (
+        "sunward.cli.demo.command",
+        N_("Run eight jobs on three sites in about a minute: decided, run, paused, moved, paid, proven."),
+    ),
 }
-"""Modules of the commands that run a part of the network.
+"""Module and summary of the commands that run a part of the network.
 
-They load the service or the agent, which takes longer than most commands run: so only when named, or listed in help.
+They load the service or the agent, which takes longer than most commands run: so only when named. The list of
+commands has their summaries from here.
 """
 
 
@@ -56,8 +60,19 @@ class Root(Group):
         """A command by name; one of `SERVERS` is loaded now."""
         if cmd_name not in SERVERS:
             return super().get_command(ctx, cmd_name)
-        loaded: click.Command = getattr(import_module(SERVERS[cmd_name]), cmd_name)
+        loaded: click.Command = getattr(import_module(SERVERS[cmd_name][0]), cmd_name)
         return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading those of `SERVERS`."""
+        rows = [
+            (name, _(SERVERS[name][1]) if name in SERVERS else self._summary(name)) for name in self.list_commands(ctx)
+        ]
+        with formatter.section(_("Commands")):
+            formatter.write_dl(rows)
+
+    def _summary(self, name: str) -> str:
+        return self.commands[name].get_short_help_str()
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401
         """Run one command line and exit.

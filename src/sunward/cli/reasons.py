@@ -79,7 +79,11 @@ JOB_REASONS = {
     "cancelled": N_("cancelled by you"),
 }
 
-PLACED_AHEAD = frozenset({"placed", "suspended", "submitted"})
+EXPIRED = {
+    "deadline": N_("its deadline passed before it could start"),
+}
+
+PLACED_AHEAD = frozenset({"placed", "suspended"})
 """States in which the assignment tells what comes next."""
 
 NOT_PROVED = {
@@ -161,7 +165,12 @@ ERRORS = {
     "SW-102": N_("the journal holds an event this version does not know"),
     "SW-104": N_("it does not exist, or not for you"),
     "SW-109": N_("it contradicts the present state"),
+    "SW-160": N_("the enrolment token cannot be used"),
+    "SW-161": N_("the site cannot be enrolled as described"),
+    "SW-166": N_("the control plane cannot start in this home"),
     "SW-200": N_("an outside source failed"),
+    "SW-210": N_("the database failed"),
+    "SW-510": N_("the agent's settings cannot be read"),
 }
 """By code: what a message from below the command line is about; a code that is not here counts as its class's.
 
@@ -194,7 +203,12 @@ FROM_BELOW = (
     N_("unknown GPU '{name}'; did you mean {near}?"),
     N_("unknown GPU '{name}'; {count} are known, such as {some}"),
     N_("there is no open job {job}"),
+    N_("no job {job}"),
+    N_("job {job} has ended already: {state}"),
     N_("job {job} has ended already"),
+    N_("job {job} has left no results so far"),
+    N_("job {job} is {state}; a receipt follows its end"),
+    N_("no final receipt of job {job}; it is issued when the epoch closes"),
     N_("the escrow needs {needed} wei and the account holds {held}; deposit more with `sunward account deposit`"),
     N_("gpus, units, length and escrow must be at least 1"),
     N_("a pausable job must say how many units of work it has (--units)"),
@@ -202,8 +216,17 @@ FROM_BELOW = (
     N_("site {site} is not enrolled"),
     N_(
         "the provider can read this job's code and data; "
-        "figures are expected, and what is metered is paid, at most the escrow"
+        "the figures are what is expected, and what is metered is paid, at most the escrow"
     ),
+    N_("no site has joined yet, so nothing can be priced; let one join (`sunward join --help`), or name a budget"),
+    N_("unknown cooling '{name}'; use one of {known}"),
+    N_("unknown policy {policy}; use {names} or whole USD per tonne"),
+    N_("no grid zone known in country '{name}'; {count} are known, such as {some}"),
+    N_("no grid zone known in country '{name}'; did you mean {near}?"),
+    N_("the enrolment token is unknown, spent or expired; ask the operator for a new one"),
+    N_("site {site} or its key is enrolled already with another key or name; choose a new name and key"),
+    N_("another agent runs in {home}; end it, or name another folder"),
+    N_("the control plane cannot be reached: {reason}"),
     N_("send a valid token as `Authorization: Bearer …`; this one is missing, unknown or expired"),
     N_("this needs a token of role {need}"),
 )
@@ -215,7 +238,10 @@ def translated(text: str) -> str:
     for template in FROM_BELOW:
         found = _form(template).fullmatch(text)
         if found:
-            return _(template).format(**found.groupdict())
+            parts = found.groupdict()
+            return _(template).format(
+                **{name: word(STATES, part) if name == "state" else part for name, part in parts.items()}
+            )
     return text
 
 

@@ -16,7 +16,7 @@ import httpx
 from rich.cells import cell_len
 
 from sunward.cli.client import ApiClient
-from sunward.cli.text import _
+from sunward.cli.text import LANGUAGES, _
 from sunward.errors import InputError, SourceError
 from sunward.model.codec import decode
 
@@ -66,6 +66,11 @@ class Shell:
         token = self.token or (stored.token(role) if own and stored else "")
         with ApiClient(url, token, transport=self.transport) as client:
             yield client
+
+    def address(self) -> str:
+        """The service named by `--url`, else the one of the home folder; empty when there is none."""
+        stored = None if self.url else self._credentials()
+        return self.url or (stored.url if stored else "")
 
     def _credentials(self) -> Credentials | None:
         file = self.home / CREDENTIALS
@@ -152,6 +157,8 @@ class Command(_Spoken, click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's signature
         super().__init__(*args, **kwargs)
         self.params.append(_json_option())
+        if not any("--lang" in param.opts for param in self.params):
+            self.params.append(_language_option())
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """`--help`, in the language chosen now; click keeps the one it made first."""
@@ -180,6 +187,12 @@ def _json_option() -> Option:
     return Option(
         ["--json"], is_flag=True, expose_value=False, callback=turn_on, is_eager=True, help="Print JSON for machines."
     )
+
+
+def _language_option() -> Option:
+    """`--lang` is read before parsing, wherever it stands; here it is only allowed after a command's name too."""
+    about = "Language of all text; else SUNWARD_LANG, LC_ALL or LANG."
+    return Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, hidden=True, help=about)
 
 
 option = partial(click.option, cls=Option)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socket
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import click
 
-from sunward.adapters.feeds import FileSource, OwnSeriesFirst
+from sunward.adapters.feeds import FileSource, OwnForecastFirst, OwnSeriesFirst
+from sunward.cli import show
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.engine.inputs import Feeds
@@ -19,12 +22,15 @@ from sunward.errors import InputError
 from sunward.model.datum import SeriesKind
 from sunward.model.plan import PolicyInputs
 from sunward.service.app import serve
-from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
+from sunward.service.bootstrap import FOLDER_MODE, LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
 LOOPBACK = "127.0.0.1"
+LOCK_FILE = "lock"
+YEARS = range(1971, 2200)
+"""In which a network may start; others are typing errors."""
 SWITCH_MS = 750
 """Machine time to stop a job, store its checkpoint and start it elsewhere on one machine."""
 MARGIN_MS = 2_000
@@ -53,27 +59,32 @@ def up(
     """Run the control plane here until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    listener = _listen(port)
-    url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-    control = build_control(
-        shell.home,
-        speed=speed,
-        grid_start_ms=_moment(start) if start else None,
-        rules=replace(LOCAL_RULES, policy=policy_at(speed)),
-        grace_s=grace,
-        database_url=database or None,
-        feeds=Feeds(_source(carbon, price), ClimatologyForecaster()),
-    )
-    issue_credentials(control, shell.home, url)
-    click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
-    serve(control, ServiceConfig(), listener)
+    grid_start_ms = _moment(start) if start else None
+    feeds = _feeds(carbon, price)
+    with _take(shell.home), _listen(port) as listener:
+        control = build_control(
+            shell.home,
+            speed=speed,
+            grid_start_ms=grid_start_ms,
+            rules=replace(LOCAL_RULES, policy=policy_at(speed)),
+            grace_s=grace,
+            database_url=database or None,
+            feeds=feeds,
+        )
+        url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        issue_credentials(control, shell.home, url)
+        if shell.json:
+            show.json_line({"url": url, "home": str(shell.home)})
+        else:
+            click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
+        serve(control, ServiceConfig(), listener)
 
 
-def _source(carbon: Path | None, price: Path | None) -> OwnSeriesFirst:
-    """The user's own files first, the typical year for the rest."""
+def _feeds(carbon: Path | None, price: Path | None) -> Feeds:
+    """The user's own files first, for what was and what comes; the typical year for the rest."""
     kinds = ((carbon, SeriesKind.CARBON_AVERAGE_LIFECYCLE), (price, SeriesKind.PRICE))
     files = tuple(FileSource(path, kind) for path, kind in kinds if path is not None)
-    return OwnSeriesFirst(files, ClimatologySource())
+    return Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, ClimatologyForecaster()))
 
 
 def policy_at(speed: int) -> PolicyInputs:
@@ -86,6 +97,19 @@ def policy_at(speed: int) -> PolicyInputs:
     )
 
 
+def _take(home: Path) -> TextIO:
+    """Hold the home's lock until this is closed or the process dies: two control planes would push each other out."""
+    home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    lock = (home / LOCK_FILE).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        line = _("a control plane runs in {home} already; stop it, or name another with --home")
+        raise InputError(line.format(home=home), code="SW-625") from None
+    return lock
+
+
 def _listen(port: int) -> socket.socket:
     """A socket on this machine only, taken before anything is written."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -93,6 +117,7 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.bind((LOOPBACK, port))
     except OSError:
+        listener.close()
         raise InputError(
             _("port {port} is taken; choose another with --port").format(port=port), code="SW-620"
         ) from None
@@ -104,8 +129,8 @@ def _moment(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
-            _("{text} is no time; write one like 2026-06-11T06:00").format(text=text), code="SW-621"
-        ) from None
+        moment = None
+    if moment is None or moment.year not in YEARS:
+        raise InputError(_("{text} is no time; write one like 2026-06-11T06:00").format(text=text), code="SW-621")
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * SECOND_MS)

@@ -5,13 +5,16 @@ Whatever comes from the outside world or from floating-point search becomes a re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sunward.engine.state import State
+from sunward.errors import InputError, SourceError
 from sunward.metering.seal import Hashed, SiteFacts, seal
 from sunward.model.codec import digest
 from sunward.model.datum import SeriesKind
@@ -25,6 +28,8 @@ from sunward.units import HOUR_MS, floor_to
 from sunward.world.signalbook import KEPT_MS
 from sunward.world.snapshot import Snapshot
 from sunward.world.state import World
+
+T = TypeVar("T")
 
 KINDS = (SeriesKind.CARBON_AVERAGE_LIFECYCLE, SeriesKind.PRICE)
 FORECAST_HOURS = 168
@@ -50,19 +55,22 @@ class Feeds:
     forecaster: Forecaster
 
 
-def signal_events(world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = ()) -> list[Payload]:
+def signal_events(
+    world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = (), failures: list[str] | None = None
+) -> list[Payload]:
     """Observations up to the present hour and fresh forecasts, for every zone that lacks either.
 
     Hours that passed unseen since the oldest open job came in are asked for again: receipts wait for them.
 
-    Raises: SourceError when a source fails; the caller keeps what it had and says so.
+    A series that cannot be had is named in `failures`, and the others are taken all the same.
+    Raises: SourceError or InputError of the first such series, when no list of failures is given.
     """
     hour_ms = floor_to(at_ms, HOUR_MS)
     series = [(zone, kind) for zone in zones_in_use(world, more) for kind in KINDS]
     oldest_ms = floor_to(int(world.jobs.ints["submitted_ms"][_rows(world)].min(initial=at_ms)), HOUR_MS)
     hours = range(max(oldest_ms, hour_ms - KEPT_MS), hour_ms + HOUR_MS, HOUR_MS)
-    observed = [
-        _observation(feeds.source, zone, kind, first_ms, hours.stop)
+    unseen = [
+        (zone, kind, first_ms)
         for zone, kind in series
         if (first_ms := _first_unseen(world, zone, kind, hours)) is not None
     ]
@@ -71,13 +79,28 @@ def signal_events(world: World, feeds: Feeds, at_ms: int, more: Iterable[str] = 
         for zone, kind in series
         if (standing := world.signals.forecasts.get((zone, kind.value))) is None or standing.start_ms < hour_ms
     ]
-    issued = tuple(feeds.forecaster.forecast(zone, kind, at_ms, FORECAST_HOURS) for zone, kind in stale)
+    observed = _had((partial(_observation, feeds.source, *one, hours.stop) for one in unseen), failures)
+    issued = _had((partial(feeds.forecaster.forecast, *one, at_ms, FORECAST_HOURS) for one in stale), failures)
     events: list[Payload] = []
     if observed:
-        events.append(SignalObserved(observations=tuple(observed)))
+        events.append(SignalObserved(observations=observed))
     if issued:
         events.append(ForecastIssued(forecasts=issued, digest=digest(issued)))
     return events
+
+
+def _had(calls: Iterable[Callable[[], T]], failures: list[str] | None) -> tuple[T, ...]:
+    """The answers; a call that fails is named in `failures`, or, without such a list, fails here."""
+    answers: list[T] = []
+    for call in calls:
+        try:
+            answers.append(call())
+        except (SourceError, InputError) as reason:
+            # An InputError is a source's too: a file of the operator's own that ends or lacks a zone.
+            if failures is None:
+                raise
+            failures.append(reason.message)
+    return tuple(answers)
 
 
 def _first_unseen(world: World, zone: ZoneId, kind: SeriesKind, hours: range) -> int | None:

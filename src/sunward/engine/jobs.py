@@ -43,7 +43,7 @@ def check_submitted(state: State, payload: JobsSubmitted) -> None:
     names: set[str] = set()
     for spec in payload.jobs:
         if spec.job in state.world.jobs or spec.job in names:
-            raise ConflictError(f"job {spec.job} exists already", code="SW-110")
+            raise ConflictError(f"job {spec.job} exists already", code="SW-127")
         names.add(spec.job)
         check_spec(spec, state.world.at_ms)
         owed[spec.tenant] = owed.get(spec.tenant, 0) + spec.escrow_wei
@@ -108,7 +108,7 @@ def check_cancel(state: State, payload: CancelRequested) -> None:
     if row is None:
         raise NotFoundError(f"there is no open job {payload.job}", code="SW-104")
     if state.world.jobs.state(row).final:
-        raise ConflictError(f"job {payload.job} has ended already", code="SW-111")
+        raise ConflictError(f"job {payload.job} has ended already", code="SW-126")
 
 
 def cancel(turn: Turn, payload: CancelRequested) -> None:

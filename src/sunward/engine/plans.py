@@ -127,9 +127,14 @@ def _set_awake(turn: Turn, plan: Plan) -> None:
     targets: dict[str, list[AwakeTarget]] = {pool: [] for pool in world.awake}
     for target in plan.awake:
         targets.setdefault(target.pool, []).append(target)
+    before = world.awake
     world.awake = {pool: tuple(targets[pool]) for pool in sorted(targets) if targets[pool]}
     for pool in sorted(targets):
-        look_at_power(turn, pool)
+        if world.awake.get(pool) == before.get(pool):
+            # The next change of these targets is remembered already.
+            turn.orders_changed(pool.partition("/")[0])
+        else:
+            look_at_power(turn, pool)
 
 
 def look_at_power(turn: Turn, pool: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sunward.engine.state import State
+from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
 from sunward.model.plan import Assignment, AwakeTarget, Segment, Unplaced
@@ -48,10 +49,15 @@ def load(raw: bytes) -> State:
     """
     try:
         record = msgspec.msgpack.decode(zlib.decompress(raw))
-    except (zlib.error, msgspec.DecodeError) as reason:
-        raise ValueError(f"the snapshot cannot be read: {reason}") from reason
-    if record["format"] != SNAPSHOT_FORMAT:
-        raise ValueError(f"snapshot format {record['format']} is not {SNAPSHOT_FORMAT}")
+        if record["format"] != SNAPSHOT_FORMAT:
+            raise ValueError(f"snapshot format {record['format']} is not {SNAPSHOT_FORMAT}")
+        return _state(record)
+    except (zlib.error, msgspec.DecodeError, InputError, LookupError, TypeError) as reason:
+        # A column that another version added or dropped is missed here.
+        raise ValueError(f"the snapshot cannot be read: {reason!r}") from reason
+
+
+def _state(record: dict[str, Any]) -> State:
     state = State(
         world=_load_world(record["world"]),
         ledger=Ledger.from_record({account: int(wei) for account, wei in record["ledger"].items()}),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -74,6 +75,17 @@ def _add_health(app: FastAPI, control: ControlPlane) -> None:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
+class Server(uvicorn.Server):
+    """Ends at once when asked: agents that wait for orders would hold the end up."""
+
+    leave: Callable[[], None]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal to stop."""
+        super().handle_exit(sig, frame)
+        self.leave()
+
+
 def serve(control: ControlPlane, config: ServiceConfig, listener: socket.socket) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
@@ -87,9 +99,12 @@ def serve(control: ControlPlane, config: ServiceConfig, listener: socket.socket)
     settings = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=config.drain_s, server_header=False
     )
-    server = uvicorn.Server(settings)
+    server = Server(settings)
+    server.leave = control.let_go
     # Accepted connections inherit it. Else a small answer waits 40 ms for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server.run(sockets=[listener])
+    # Raised again after an orderly end by Ctrl-C, which is how a service of one's own is ended.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
     if control.failure is not None:
         raise control.failure

@@ -73,6 +73,7 @@ def build_control(
         home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as reason:
         raise InputError(f"cannot use {home} ({reason.strerror}); choose another home", code="SW-166") from None
+    _kept(home / CREDENTIALS_FILE)  # Damaged ones are refused before anything is made.
     key = load_key(home / KEY_FILE)
     store = open_store(database_url or f"sqlite:///{home / DATABASE_FILE}", sign=lambda body: key.sign(body).hex())
     clock = clock or SystemClock()
@@ -127,6 +128,9 @@ def _kept(path: Path) -> Credentials | None:
         return decode(path.read_bytes(), Credentials)
     except FileNotFoundError:
         return None
+    except InputError as reason:
+        line = f"{path} is damaged ({reason.message}); restore it from a copy, or delete it to have new tokens made"
+        raise InputError(line, code="SW-166") from None
 
 
 def write_secret(path: Path, content: bytes) -> None:

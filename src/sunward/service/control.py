@@ -23,7 +23,7 @@ from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
-from sunward.errors import InputError, InvariantError, SourceError
+from sunward.errors import ConflictError, InvariantError
 from sunward.model.chain import head_bytes
 from sunward.model.commands import Command, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
@@ -40,7 +40,7 @@ from sunward.model.events import (
 from sunward.model.identity import SiteId
 from sunward.model.site import LeaseReport, SiteOrders
 from sunward.model.wire import JournalHead, SyncRequest
-from sunward.service.hearing import checked, output_ref
+from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.units import HOUR_MS, SECOND_MS, floor_to
 from sunward.world.view import take_snapshot
@@ -77,6 +77,8 @@ class Presence:
     seen_machine_ms: int
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     orders_sequence: int = 0
+    past_boots: set[str] = field(default_factory=set)
+    """Runs of the agent that a later one has taken the place of."""
 
 
 class ControlPlane:
@@ -104,12 +106,15 @@ class ControlPlane:
         self.events = 0
         self.rejections = 0
         self.feed_failures = 0
+        self._failures_told: set[str] = set()
+        """What the log has said of failing series, so that it says it once until it changes."""
         self.plans = 0
         self.plan_s = 0.0
         self.sealed_j = 0
         """Energy sealed since the start, served and idle."""
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
+        self.leaving = False
         self._snapshot_at = 0
         self._hour_ms = -1
         self.writer = self._load()
@@ -202,31 +207,34 @@ class ControlPlane:
         return replace(head, signature=self.key.sign(head_bytes(head.sequence, head.hash, head.term)).hex())
 
     def ensure_signals(self, more: Sequence[str] = ()) -> None:
-        """Have observations and forecasts of every zone in use; a failing source keeps the old ones, visibly."""
-        try:
-            events = signal_events(self.state.world, self.feeds, self.clock.grid_ms(), more)
-        except (SourceError, InputError) as reason:
-            # An InputError is a source too: a file of the operator's own that ends or lacks a zone.
-            self.feed_failures += 1
-            log.warning("signals: %s; planning goes on with what is known", reason)
-            return
+        """Have observations and forecasts of every zone in use; a failing series keeps the old ones, visibly."""
+        failures: list[str] = []
+        events = signal_events(self.state.world, self.feeds, self.clock.grid_ms(), more, failures)
+        self.feed_failures += len(failures)
+        for failure in sorted(set(failures) - self._failures_told):
+            log.warning("signals: %s; planning goes on with what is known", failure)
+        self._failures_told = set(failures)
         if events:
             self.commit(events)
 
     def hear(self, site: SiteId, request: SyncRequest) -> None:
         """Take in what an agent says.
 
-        Raises: InputError for what cannot be true of its site, ConflictError for files it has not stored;
-            then nothing is taken in.
+        Raises: InputError for what cannot be true of its site, ConflictError for files it has not stored or
+            from a run of the agent that is over; then nothing is taken in.
         """
         request = checked(self.state, site, request, self.store.contents)
         now = self.clock.machine_ms()
         presence = self.presence.setdefault(site, Presence(now))
-        presence.seen_machine_ms = now
         known = self.state.world.sites[site]
+        if request.boot in presence.past_boots:
+            # The last words of a killed agent may arrive after the first ones of its successor.
+            raise ConflictError(f"site {site} runs boot {known.boot}, not {request.boot}", code=PAST_BOOT)
+        presence.seen_machine_ms = now
         payloads: list[Payload] = []
         if not known.up or known.boot != request.boot:
             payloads.append(AgentSeen(site=site, boot=request.boot))
+            presence.past_boots |= {known.boot} - {"", request.boot}
         if any(known.power.get(power.pool) != power for power in request.power):
             payloads.append(PowerReported(site=site, pools=request.power))
         news = tuple(report for report in request.reports if is_news(self.state, report))
@@ -254,10 +262,18 @@ class ControlPlane:
         if not presence.orders_sequence <= version <= self.state.world.sequence:
             return
         presence.changed.clear()
+        if self.leaving:
+            return
         try:
             await asyncio.wait_for(presence.changed.wait(), wait_s)
         except TimeoutError:
             return
+
+    def let_go(self) -> None:
+        """Answer every agent that waits for orders, now and from now on: the process is about to end."""
+        self.leaving = True
+        for presence in self.presence.values():
+            presence.changed.set()
 
     async def run(self) -> None:
         """Serve until cancelled; an error in any task is an error of all.

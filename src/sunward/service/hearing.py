@@ -18,6 +18,7 @@ from sunward.model.wire import SyncRequest
 
 DETAIL_CHARS = 300
 FENCED = "SW-140"
+PAST_BOOT = "SW-135"
 
 
 def checked(state: State, site: SiteId, request: SyncRequest, contents: Contents) -> SyncRequest:

@@ -93,7 +93,7 @@ async def post_cancel(control: Plane, caller: Tenant, request: Request, job: Nam
     async def act(_key: str) -> Response:
         row = views.job_row(control, job, caller.subject)
         if row.state in views.FINAL_STATES:
-            raise ConflictError(f"job {job} has ended already: {row.state}", code="SW-111")
+            raise ConflictError(f"job {job} has ended already: {row.state}", code="SW-126")
         control.commit_one(CancelRequested(job=JobId(job)))
         return answer(_shown(control, caller, job))
 

@@ -120,6 +120,9 @@ def _check_figures(request: JobRequest) -> None:
             raise InputError(f"{name} must lie between {least} and {most}", code=BAD_FIGURE)
     if not 0 <= request.budget_usd <= BUDGET_USD_MAX:
         raise InputError(f"budget_usd must lie between 0 and {BUDGET_USD_MAX}", code=BAD_FIGURE)
+    if 0 < request.budget_usd * MICRO < 1:
+        # Rounded down it would be 0, which means that there is no limit.
+        raise InputError("budget_usd must be 0, for none, or at least 0.000001", code=BAD_FIGURE)
 
 
 def _check_texts(request: JobRequest) -> None:
@@ -168,7 +171,10 @@ async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unp
     if spec.budget_usd_micro:
         return found, price, spec.budget_usd_micro * rate
     if price == 0:
-        raise InputError("no site has joined that could price it; give budget_usd, or try again later", code=NO_PRICE)
+        raise InputError(
+            "no site has joined yet, so nothing can be priced; let one join (`sunward join --help`), or name a budget",
+            code=NO_PRICE,
+        )
     return found, price, escrow_for(price, rate, MARGIN_BPS)
 
 
@@ -270,7 +276,7 @@ def _stored(control: ControlPlane, tenant: str, job: JobId, content: JobContent)
         salt = secrets.token_bytes(SALT_BYTES)
         return StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content))
     if kept.content != content or kept.tenant != tenant:
-        raise ConflictError(f"job {job} already has other content", code="SW-110")
+        raise ConflictError(f"job {job} already has other content", code="SW-127")
     return kept
 
 

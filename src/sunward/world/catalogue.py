@@ -148,8 +148,8 @@ class Catalogue:
         """
         found = self.cooling_keys.get(simplified(name))
         if found is None:
-            known = [cooling.cooling for cooling in self.coolings]
-            raise InputError(f"unknown cooling '{name}'{near_miss(name, known)}; use one of {', '.join(known)}")
+            known = ", ".join(cooling.cooling for cooling in self.coolings)
+            raise InputError(f"unknown cooling '{name}'; use one of {known}")
         return found
 
 

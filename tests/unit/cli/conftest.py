@@ -31,6 +31,7 @@ from sunward.service.records import (
     Quantiles,
     ReceiptView,
 )
+from sunward.service.submit import NOTICE
 from tests.support.bundles import genuine, genuine_journal, receipt_in
 
 HOUR_MS = 3_600_000
@@ -58,8 +59,7 @@ QUOTE = Quote(
     escrow_wei=5 * 10**18,
     start_ms=DAY + 9 * HOUR_MS,
     finish_ms=DAY + 12 * HOUR_MS,
-    notice="the provider can read this job's code and data; "
-    "figures are expected, and what is metered is paid, at most the escrow",
+    notice=NOTICE,
 )
 REFUSED_QUOTE = Quote(
     assignment=None, unplaced=REFUSAL, price_usd_micro=0, escrow_wei=0, start_ms=0, finish_ms=0, notice=QUOTE.notice

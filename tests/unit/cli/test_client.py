@@ -5,8 +5,9 @@ import pytest
 
 from sunward.cli.client import ApiClient
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
-from sunward.model.wire import ClockMapping
-from sunward.service.records import EntryLine, EntryPage
+from sunward.model.request import JobRequest, Submitted
+from sunward.model.wire import ClockMapping, JournalHead
+from sunward.service.records import Enrolment, EntryLine, EntryPage
 from tests.unit.cli.conftest import Service, answer, problem
 
 LINE = EntryLine(
@@ -65,3 +66,32 @@ def test_a_gateway_without_a_reason_is_transient_only_when_it_failed(client, ser
         with pytest.raises(SourceError) as caught:
             client.clock()
         assert caught.value.transient is transient
+
+
+def test_a_post_without_an_answer_is_repeated_while_the_service_starts_again(client, service, monkeypatch):
+    monkeypatch.setattr("sunward.cli.client.PAUSE_S", 0.0)
+    away = [httpx.ReadError("reset"), *[httpx.ConnectError("refused")] * 3]
+    service.answers["POST /v1/enrolments"] = [*away, answer(Enrolment(token="once"))]
+    assert client.enrol("rack 3").token == "once"
+    assert len({request.headers["Idempotency-Key"] for request in service.requests}) == 1
+    assert len(service.requests) == 5
+
+
+def test_a_post_that_never_arrived_or_is_never_answered_is_given_up(client, service, monkeypatch):
+    service.answers["POST /v1/enrolments"] = [httpx.ConnectError("refused")]
+    with pytest.raises(SourceError):
+        client.enrol("rack 3")
+    assert len(service.requests) == 1
+    monkeypatch.setattr("sunward.cli.client.REPEAT_S", -1.0)
+    service.answers["POST /v1/enrolments"] = [httpx.ReadError("reset")] * 2
+    with pytest.raises(SourceError):
+        client.enrol("rack 3")
+    assert len(service.requests) == 3
+
+
+def test_a_key_of_ones_own_makes_a_submission_repeatable(client, service):
+    head = JournalHead(sequence=1, hash="0" * 64, term=1)
+    service.answers["POST /v1/jobs"] = answer(Submitted(job="j-1", state="submitted", journal=head), 201)
+    request = JobRequest(name="n", command=("true",), origin_zone="DE", length_s=1, deadline_s=9)
+    assert client.submit(request, "nightly-7").job == "j-1"
+    assert service.requests[-1].headers["Idempotency-Key"] == "nightly-7"

@@ -10,8 +10,9 @@ from sunward.cli.commands import submit as submit_module
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.shell import commands_of
 from sunward.model.codec import encode
-from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex
-from tests.unit.cli.conftest import JOB, REFUSED_QUOTE, answer, archive, job_view, log_part, problem
+from sunward.service.records import ReceiptView
+from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex, receipt_in
+from tests.unit.cli.conftest import ASSIGNMENT, DAY, JOB, REFUSED_QUOTE, answer, archive, job_view, log_part, problem
 
 SUBMIT = ("submit", "-y", "--zone", "DE", "--hours", "2", "--finish-within", "12h", "--units", "1000", "--pausable")
 EVERY = {
@@ -273,3 +274,51 @@ def test_a_service_refusal_keeps_its_code(run, service):
     result = run("jobs", JOB)
     assert (result.exit_code, result.stderr) == (2, f"error SW-104: there is no open job {JOB}\n")
     assert run("--lang", "ko", "jobs", JOB).stderr == f"오류 SW-104: 진행 중인 작업 {JOB} 없음\n"
+
+
+def test_following_says_what_becomes_of_the_job_on_stderr(run, service):
+    service.answers[f"GET /v1/jobs/{JOB}/logs"] = [
+        log_part(b"", 0, final=False),
+        log_part(b"", 0, final=False),
+        log_part(b"one\n", 4, final=False),
+        log_part(b"", 4, final=True),
+    ]
+    placed, done = job_view(state="placed", reason="waiting", updated_ms=DAY), job_view(state="finished")
+    service.answers[f"GET /v1/jobs/{JOB}"] = [answer(placed), answer(placed), answer(done)]
+    result = run("logs", JOB, "-f")
+    assert result.stdout == "one\n"
+    assert result.stderr.splitlines() == [
+        f"{JOB}: placed – waiting brings cleaner or cheaper power (from 2023-06-12 09:00Z at es-solar)",
+        f"{JOB}: finished – it runs for the first time",
+    ]
+
+
+def test_a_waiting_job_says_from_when_and_where(run, service):
+    service.answers[f"GET /v1/jobs/{JOB}"] = answer(job_view(state="placed", reason="waiting", updated_ms=DAY))
+    assert "(from 2023-06-12 09:00Z at es-solar)" in run("jobs", JOB).stdout
+    service.answers[f"GET /v1/jobs/{JOB}"] = answer(job_view(state="expired", reason="deadline"))
+    assert "its deadline passed before it could start" in run("jobs", JOB).stdout
+
+
+def test_a_price_above_what_was_set_aside_is_not_called_paid(run, service):
+    signed = receipt_in(genuine())
+    for refund, told in ((0, "2.0000 ATH, all that was set aside"), (5, "2.0000 ATH\n")):
+        paper = replace(signed, price_usd_micro=9_000_000, price_wei=2 * 10**18, refund_wei=refund)
+        service.answers[f"GET /v1/jobs/{JOB}/receipt"] = answer(ReceiptView(receipt=paper, signature="ab", final=True))
+        shown = run("receipt", JOB).stdout
+        assert told in shown
+        assert "9.0000 USD" in shown
+
+
+def test_a_saving_that_rounds_to_nothing_is_called_none(run, service):
+    same = replace(ASSIGNMENT, saves_ppm=-3_000)
+    service.answers[f"GET /v1/jobs/{JOB}"] = answer(job_view(assignment=same))
+    shown = run("plan", JOB).stdout
+    assert "the same carbon as starting now" in shown
+    assert "0 %" not in shown
+
+
+def test_an_id_never_leads_to_another_address(run, service):
+    service.answers["GET /v1/jobs/../sites"] = problem(404, "SW-104", "no job ../sites")
+    assert run("jobs", "../sites").exit_code == 2
+    assert service.requests[-1].url.raw_path == b"/v1/jobs/..%2Fsites"

@@ -31,7 +31,11 @@ BAD = {
     ("submit", "-y", "--", "true"): "SW-603",
     ("--url", "ftp://x", "jobs"): "SW-611",
     ("receipt", JOB, "--bundle", "/nonexistent/file"): "SW-612",
-    ("verify", "/dev/null"): "SW-104",
+    ("verify", "/dev/null"): "SW-612",
+    ("verify", "j-other"): "SW-104",
+    ("verify", __file__): "SW-618",
+    ("journal", "verify", "--file", __file__): "SW-613",
+    ("jobs", "../sites"): "SW-104",
     ("catalog", "gpus", "H1000"): "SW-100",
     ("catalog", "zones", "ZZ"): "SW-100",
 }
@@ -40,7 +44,8 @@ BAD = {
 @pytest.mark.parametrize("words", BAD, ids=" ".join)
 @pytest.mark.parametrize("lang", ["en", "ko"])
 def test_bad_input_is_one_line_and_exit_2(run, service, words, lang):
-    service.answers["GET /v1/jobs//dev/null/bundle"] = problem(404, "SW-104", "no such job")
+    service.answers["GET /v1/jobs/j-other/bundle"] = problem(404, "SW-104", "no such job")
+    service.answers["GET /v1/jobs/../sites"] = problem(404, "SW-104", "no such job")
     result = run(*words, SUNWARD_LANG=lang, TZ="UTC")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -50,7 +55,8 @@ def test_bad_input_is_one_line_and_exit_2(run, service, words, lang):
 
 @pytest.mark.parametrize("words", BAD, ids=" ".join)
 def test_bad_input_is_one_json_object_for_machines(run, service, words):
-    service.answers["GET /v1/jobs//dev/null/bundle"] = problem(404, "SW-104", "no such job")
+    service.answers["GET /v1/jobs/j-other/bundle"] = problem(404, "SW-104", "no such job")
+    service.answers["GET /v1/jobs/../sites"] = problem(404, "SW-104", "no such job")
     result = run("--json", *words, TZ="UTC")
     error = json.loads(result.stderr)
     assert (error["code"], error["exit"], result.exit_code) == (BAD[words], 2, 2)

@@ -12,7 +12,7 @@ import click
 from sunward.cli import show
 from sunward.cli.client import ApiClient
 from sunward.cli.pack import unpack
-from sunward.cli.reasons import JOB_REASONS, PLACED, REFUSED, STATES, sentence, word
+from sunward.cli.reasons import EXPIRED, JOB_REASONS, PLACED_AHEAD, REFUSED, STATES, sentence, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.errors import SourceError
@@ -34,6 +34,8 @@ STYLES = {
     "suspended": "yellow",
 }
 FINAL = frozenset(state.word for state in JobState if state.final)
+TABLES = {JobState.REFUSED.word: REFUSED, JobState.EXPIRED.word: EXPIRED}
+"""Where a state's reasons are explained, if not in `JOB_REASONS`."""
 
 
 @command()
@@ -103,8 +105,9 @@ def cancel(shell: Shell, job: str) -> None:
 
 
 def follow_job(shell: Shell, client: ApiClient, job: str) -> int:
-    """Print a job's log as it grows; 0 when the job finished, 1 when it ended otherwise."""
+    """Print a job's log as it grows, and on stderr what becomes of it; 0 when it finished, else 1."""
     offset = 0
+    told = ""
     while True:
         part = _patiently(shell, lambda at=offset: client.logs(job, at))  # type: ignore[misc]
         if not shell.json:
@@ -113,6 +116,7 @@ def follow_job(shell: Shell, client: ApiClient, job: str) -> int:
         if part.final and not part.text:
             break
         if not part.text:
+            told = _tell(shell, _patiently(shell, lambda: client.job(job)), told)
             shell.sleep(POLL_S)
     view = _patiently(shell, lambda: client.job(job))
     while view.state not in FINAL:
@@ -121,8 +125,16 @@ def follow_job(shell: Shell, client: ApiClient, job: str) -> int:
     if shell.json:
         show.json_line(view)
     else:
-        click.echo(f"{view.job}: {word(STATES, view.state)}", err=True)
+        _tell(shell, view, told)
     return 0 if view.state == JobState.FINISHED.word else 1
+
+
+def _tell(shell: Shell, view: JobView, told: str) -> str:
+    """Say a job's state on stderr, once until it changes; what was said."""
+    text = show.clean(f"{view.job}: {word(STATES, view.state)} – {why(view)}")
+    if text != told and not shell.json:
+        click.echo(text, err=True)
+    return text
 
 
 def _patiently(shell: Shell, ask: Callable[[], T]) -> T:
@@ -158,9 +170,16 @@ def why(view: JobView) -> str:
     """The reason for a job's present state, in words."""
     if view.refusal is not None:
         return sentence(REFUSED, view.refusal.reason, view.refusal.detail)
-    if view.state == JobState.PLACED.word and view.assignment is not None:
-        return word(PLACED, view.assignment.reason)
-    return word(JOB_REASONS, view.reason)
+    if view.state == JobState.EXPIRED.word:
+        return word(EXPIRED, view.reason)
+    if view.state not in PLACED_AHEAD or view.assignment is None:
+        return word(JOB_REASONS, view.reason)
+    reason = word(JOB_REASONS, view.assignment.reason if view.state == JobState.PLACED.word else view.reason)
+    ahead = [part for part in view.assignment.segments if part.start_ms >= view.updated_ms]
+    if not ahead:
+        return reason
+    where = {"time": show.stamp(ahead[0].start_ms), "site": ahead[0].pool.partition("/")[0]}
+    return _("{reason} (from {time} at {site})").format(reason=reason, **where)
 
 
 def _show_one(shell: Shell, view: JobView, history: tuple[HistoryLine, ...]) -> None:
@@ -178,5 +197,5 @@ def _show_one(shell: Shell, view: JobView, history: tuple[HistoryLine, ...]) -> 
 
 def _history_cells(change: HistoryLine) -> list[str | show.Cell]:
     state = show.Cell(word(STATES, change.state), STYLES.get(change.state, ""))
-    text = sentence(REFUSED if change.state == JobState.REFUSED.word else JOB_REASONS, change.reason, change.detail)
+    text = sentence(TABLES.get(change.state, JOB_REASONS), change.reason, change.detail)
     return [show.stamp(change.at_ms), state, change.site or show.NOTHING, str(change.units), text]

@@ -108,10 +108,13 @@ def _fetched(shell: Shell) -> tuple[Sequence[RecordedEvent], JournalHead]:
 
 def _saved(file: Path) -> tuple[Sequence[RecordedEvent], JournalHead | None]:
     """A saved journal; its last record carries the signature of the head it was."""
-    records = [decode(line, RecordedEvent) for line in file.read_bytes().splitlines() if line]
+    try:
+        records = [decode(line, RecordedEvent) for line in file.read_bytes().splitlines() if line]
+    except InputError:
+        records = []
     if not records:
         raise InputError(
-            _("{file} holds no records; `sunward journal save` writes some").format(file=file), code="SW-613"
+            _("{file} is no saved journal; `sunward journal save` writes one").format(file=file), code="SW-613"
         )
     last = records[-1]
     return records, JournalHead(sequence=last.sequence, hash=last.hash, term=last.term, signature=last.signature)

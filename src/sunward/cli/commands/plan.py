@@ -68,7 +68,8 @@ def _show_job(shell: Shell, view: JobView) -> None:
         )
         return
     show.line(f"{view.job}: {why(view)}")
-    show.line()
+    if view.assignment is not None or view.refusal is not None:
+        show.line()
     for name, passed in _filters(view.assignment, view.refusal):
         show.line(f"  {_mark(passed=passed)} {word(FILTER_NAMES, name)}", "green" if passed else "red")
     if view.assignment is not None:

@@ -10,6 +10,7 @@ from sunward.cli import show
 from sunward.cli.reasons import BASES, COUNTERFACTUALS, NOT_PROVED, PROMISES, QUALITIES, STATES, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
+from sunward.errors import InputError
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
 from sunward.service.records import ReceiptView
@@ -50,18 +51,29 @@ def verify(shell: Shell, subject: str, key: str) -> int:
 
     A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
     """
-    file = Path(subject)
-    if file.is_file():
-        raw = file.read_bytes()
-    else:
-        with shell.client() as client:
-            raw = client.bundle(subject)
-    verdict = check(decode(raw, Bundle), key)
+    verdict = check(_bundle(shell, subject), key)
     if shell.json:
         show.json_line({"subject": subject, "ok": verdict.ok, "verdict": verdict})
     else:
         show_verdict(verdict, subject)
     return 0 if verdict.ok else 1
+
+
+def _bundle(shell: Shell, subject: str) -> Bundle:
+    """The bundle in a file, else that of a job; a word that cannot be an id is a file that is missing."""
+    file = Path(subject)
+    if not file.is_file():
+        if not subject.isascii() or not subject.replace("-", "").isalnum():
+            raise InputError(
+                _("there is no file {file}, and no job has such an id").format(file=subject), code="SW-612"
+            )
+        with shell.client() as client:
+            return decode(client.bundle(subject), Bundle)
+    try:
+        return decode(file.read_bytes(), Bundle)
+    except InputError as reason:
+        line = _("{file} holds no receipt bundle ({reason}); `sunward receipt JOB --bundle FILE` writes one")
+        raise InputError(line.format(file=file, reason=reason.message), code="SW-618") from None
 
 
 def show_verdict(verdict: Verdict, subject: str) -> None:
@@ -107,6 +119,8 @@ def _show(signed: ReceiptView) -> None:
             for row in paper.lines
         ),
     )
+    for source in dict.fromkeys(row.carbon_source for row in paper.lines):
+        show.line(_("carbon intensity from: {source}").format(source=source), "dim")
     show.line()
     show_open(paper.not_proved)
 
@@ -148,12 +162,21 @@ def _energies(paper: Receipt) -> str:
 
 def _money(paper: Receipt) -> list[tuple[str, str | show.Cell]]:
     return [
-        (_("price"), f"{show.usd(paper.price_usd_micro)} = {show.ath(paper.price_wei)}"),
+        (_("price"), show.usd(paper.price_usd_micro)),
+        (_("paid"), _paid(paper)),
         (_("of it to the provider"), show.ath(paper.provider_wei)),
         (_("of it to the network"), show.ath(paper.network_wei)),
         (_("of it to offsets"), show.ath(paper.offset_wei)),
         (_("back to you"), show.ath(paper.refund_wei)),
     ]
+
+
+def _paid(paper: Receipt) -> str:
+    """What changed hands: the price, or all that was set aside where the price is higher."""
+    paid = show.ath(paper.price_wei)
+    if paper.price_wei and not paper.refund_wei:
+        return _("{amount}, all that was set aside").format(amount=paid)
+    return paid
 
 
 def _sci(paper: Receipt) -> str:

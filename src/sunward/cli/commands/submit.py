@@ -112,7 +112,7 @@ def submit(shell: Shell, /, **asked: Any) -> int:  # noqa: ANN401 - one value an
     """Run a command where and when power is clean.
 
     The quote comes first: cost, carbon, start and finish, and what waiting saves. Nothing is sent or paid before
-    you agree. Example: sunward submit --hours 2 --finish-within 12h --pausable -- python train.py
+    you agree. Example: sunward submit --hours 2 --finish-within 12h --folder . -- python3 train.py
     """
     if not asked["words"]:
         raise InputError(
@@ -213,7 +213,9 @@ def _show_refusal(unplaced: Unplaced | None) -> None:
 
 def against_now(assignment: Assignment) -> str:
     """The saving of an assignment, naming what it is compared with."""
-    if assignment.saves_ppm >= 0:
+    if show.percent(assignment.saves_ppm) == show.percent(0):
+        return _("the same carbon as starting now on the best pool free")
+    if assignment.saves_ppm > 0:
         text = _("{percent} less carbon than starting now on the best pool free")
     else:
         text = _("{percent} more carbon than starting now on the best pool free")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from sunward.agent.config import CONFIG_FILE
 from sunward.cli.client import ApiClient
 from sunward.cli.demo.scenario import START, DemoSite
 from sunward.cli.shell import CREDENTIALS, Credentials
@@ -34,7 +35,6 @@ class Stage:
         self._speed = speed
         self._port = port
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._joined: set[str] = set()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,14 +77,13 @@ class Stage:
     def start_agent(self, site: DemoSite) -> int:
         """Start the agent of a site, for the first time or again; its pid."""
         words = ["join", "--folder", str(self.agent_folder(site.site))]
-        if site.site not in self._joined:
+        if not (self.agent_folder(site.site) / CONFIG_FILE).exists():
             with self.client("provider") as client:
                 token = client.enrol(f"demo {site.site}").token
             words += ["--join-token", token, "--server", self.credentials.url, "--site", site.site]
             words += ["--zone", site.zone, "--gpu", f"{site.gpu}:{site.count}", "--cooling", site.cooling]
             words += ["--overhead", str(site.overhead), "--ask", str(site.ask_usd), "--admission", "own", "--trusted"]
             words += ["--poll", str(GRACE_S / 4)]
-            self._joined.add(site.site)
         self._spawn(site.site, words)
         return self.pid(site.site)
 

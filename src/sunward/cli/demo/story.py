@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,7 @@ from sunward.cli.demo.scenario import FIRST_SUBMIT_MS, JOBS, KILLED, SITES, Demo
 from sunward.cli.demo.stage import Stage
 from sunward.cli.demo.watch import Watcher, clock
 from sunward.cli.pack import pack
-from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, STATES, sentence, word
+from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, STATES, sentence, translated, word
 from sunward.cli.text import _
 from sunward.errors import InputError, SourceError
 from sunward.model.receipt import Receipt
@@ -314,11 +315,20 @@ def _prove(story: Story, receipts: list[Receipt]) -> None:
     checks.append(_check_moved(story, receipts))
     checks.append(proof.check_fenced(story.stage, story.killed_site, story.killed_lease))
     train = story.id_of("train")
-    checks.append(
-        proof.check_training(story.client, train, story.jobs[train].units, story.stage.folder / "results" / "train")
-    )
     files = story.id_of("samples")
-    checks.append(proof.check_files(story.client, files, story.stage.folder / "results" / "samples"))
+    results = story.stage.folder / "results"
+    checks.append(
+        _fetched(lambda: proof.check_training(story.client, train, story.jobs[train].units, results / "train"))
+    )
+    checks.append(_fetched(lambda: proof.check_files(story.client, files, results / "samples")))
+
+
+def _fetched(check: Callable[[], Check]) -> Check:
+    """A check of results; it fails when there are none."""
+    try:
+        return check()
+    except InputError as reason:
+        return Check(_("the results can be fetched"), False, translated(reason.message))
 
 
 def _check_moved(story: Story, receipts: list[Receipt]) -> Check:

@@ -1,0 +1,126 @@
+"""Starting `up` and `join`: what is refused before anything is written, and what help says without loading them."""
+
+import json
+
+import pytest
+
+from sunward.agent.config import CONFIG_FILE
+from sunward.cli import join, up
+from sunward.cli.main import SERVERS, cli
+from sunward.cli.text import choose
+from sunward.errors import InputError
+from sunward.world import catalogue
+
+FIRST = ("join", "--join-token", "t", "--server", "http://127.0.0.1:1", "--site", "home", "--gpu", "RTX4090:1")
+JOIN_BAD = {
+    ("join",): "SW-626",
+    ("join", "--site", "home", "--zone", "DE"): "SW-626",
+    (*FIRST, "--ask", "0.1"): "SW-626",
+    (*FIRST, "--ask", "0.1", "--zone", "ZZ"): "SW-100",
+    (*FIRST, "--ask", "0.1", "--zone", "DE", "--gpu", "H1000:1"): "SW-100",
+    (*FIRST, "--ask", "0.1", "--zone", "DE", "--gpu", "none"): "SW-623",
+    (*FIRST, "--ask", "0.1", "--zone", "DE", "--cooling", "steam"): "SW-100",
+    (*FIRST, "--ask", "0.1", "--zone", "DE", "--server", "here"): "SW-510",
+    (*FIRST, "--ask", "-1", "--zone", "DE"): "SW-600",
+}
+UP_BAD = {
+    ("--start", "tomorrow"): "SW-621",
+    ("--start", "0001-01-01"): "SW-621",
+    ("--carbon", "missing.csv"): "SW-100",
+    ("--price", "/etc/hostname"): "SW-100",
+    ("--speed", "0"): "SW-600",
+    ("--port", "70000"): "SW-600",
+}
+
+
+def is_refused(result, code):
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
+    assert result.stderr.startswith(f"error {code}: ")
+
+
+@pytest.mark.parametrize("words", JOIN_BAD, ids=" ".join)
+def test_a_site_described_wrongly_leaves_no_folder_behind(run, home, monkeypatch, words):
+    monkeypatch.setattr("sunward.agent.daemon.sandbox.find", lambda _nodes=None: "none here")
+    is_refused(run(*words, "--trusted"), JOIN_BAD[words])
+    assert not (home / "agent").exists()
+
+
+@pytest.mark.parametrize("words", UP_BAD, ids=" ".join)
+def test_a_start_refused_leaves_no_home_behind(run, tmp_path, words):
+    is_refused(run("--home", str(tmp_path / "new"), "up", *words), UP_BAD[words])
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_the_first_start_needs_is_named_at_once(run, tmp_path):
+    told = run("--home", str(tmp_path), "join", "--site", "home").stderr
+    assert all(name in told for name in ("--join-token", "--server", "--zone", "--gpu", "--ask"))
+    assert "--site" not in told
+
+
+def test_a_home_is_held_by_one_control_plane(run, tmp_path):
+    other = tmp_path / "other"
+    with up._take(other):
+        is_refused(run("--home", str(other), "up", "--port", "0"), "SW-625")
+    assert [file.name for file in other.iterdir()] == ["lock"]
+    up._take(other).close()
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with up._listen(0) as taken:
+        taken.listen()
+        with pytest.raises(InputError, match="is taken"):
+            up._listen(taken.getsockname()[1])
+
+
+def test_damaged_credentials_and_databases_are_named_by_file(run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "credentials.json").write_text("{")
+    is_refused(run("--home", str(other), "up", "--port", "0"), "SW-166")
+    assert sorted(file.name for file in other.iterdir()) == ["credentials.json", "lock"]
+    (other / "credentials.json").unlink()
+    (other / "sunward.db").write_text("no database")
+    result = run("--home", str(other), "up", "--port", "0")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert result.stderr.startswith("error SW-210: ")
+
+
+def test_an_overhead_not_told_is_modelled_from_the_cooling():
+    assert join._overhead(1.2, "air") == {"overhead_ppm": 1_200_000, "overhead_quality": "estimated"}
+    assert join._overhead(None, "room") == {"overhead_ppm": 1_000_000, "overhead_quality": "modelled"}
+    air = catalogue.load().cooling("air")
+    modelled = join._overhead(None, "air")["overhead_ppm"] / 1_000_000
+    assert modelled == pytest.approx(1 + air.base_frac + air.fixed_frac)
+    assert join._overhead(None, None) == {}, "a site that has joined keeps what it said"
+
+
+def test_what_was_said_is_kept_for_the_next_start(run, home, monkeypatch):
+    served = []
+    monkeypatch.setattr("sunward.agent.daemon.join", lambda config, _token: config.home.mkdir(parents=True))
+    monkeypatch.setattr("sunward.agent.daemon.run", served.append)
+    first = run(
+        "--json", "join", "--join-token", "t", "--site", "home", "--zone", "DE", "--gpu", "RTX4090:2", "--ask", "1"
+    )
+    assert json.loads(first.stdout) == {"site": "home", "folder": str(home / "agent")}
+    (home / "agent" / "membership.json").write_text(json.dumps({"site": "home", "token": "secret"}))
+    assert run("join").exit_code == 0
+    assert served[0] == served[1]
+    assert (served[0].server, served[0].cooling, served[0].country) == ("http://service.test", "room", "DE")
+    assert (home / "agent" / CONFIG_FILE).exists()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_list_of_commands_says_what_the_commands_say(name):
+    choose("en")
+    command = cli.get_command(None, name)
+    assert SERVERS[name][1] == command.get_short_help_str()
+
+
+def test_the_list_of_commands_names_every_command(run):
+    shown = run("--help").output
+    assert all(f"\n  {name} " in shown for name in cli.list_commands(None))
+
+
+@pytest.mark.parametrize("words", [("--lang", "ko", "account"), ("account", "--lang", "ko"), ("account", "--lang=ko")])
+def test_the_language_may_stand_before_or_after_the_command(run, words):
+    assert "잔액" in run(*words).output
