@@ -68,7 +68,11 @@ def measure_singles(writer: Writer, sizes: Sizes) -> dict[str, object]:
 
 
 def measure_batches(writer: Writer, sizes: Sizes) -> dict[str, object]:
-    """Big seals and big submissions, one event a commit."""
+    """Big events, one a commit: seals, whose rows are columns over many leases, and submissions of many jobs.
+
+    The published key counts the columnar rows. A submission is a record and four projected rows a job, since each
+    job has its own escrow and history; it is reported apart.
+    """
     readings = seals(sizes)
     seal_s = sum(commit_s(writer, payload.end_ms, [payload]) for payload in readings)
     many = batches(sizes, len(writer.state.world.jobs) - len(writer.state.closing))
@@ -77,8 +81,7 @@ def measure_batches(writer: Writer, sizes: Sizes) -> dict[str, object]:
     seal_rate = round(sum(len(payload.leases.lease) for payload in readings) / seal_s)
     jobs_rate = round(sum(len(payload.jobs) for payload in many) / jobs_s)
     return {
-        "batch_items_per_s": min(seal_rate, jobs_rate),
-        "readings_batch_items_per_s": seal_rate,
+        "batch_items_per_s": seal_rate,
         "jobs_batch_items_per_s": jobs_rate,
         "batch_rows": sizes.rows,
     }

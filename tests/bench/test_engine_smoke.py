@@ -18,7 +18,6 @@ def test_every_figure_is_there(tmp_path):
         assert result[key] >= 0, key
     assert result["group"] == 64
     assert result["snapshot_open_jobs"] == TINY.open_jobs
-    assert result["batch_items_per_s"] == min(result["jobs_batch_items_per_s"], result["readings_batch_items_per_s"])
     assert sum(result["single_mix"].values()) == result["single_events"]
 
 

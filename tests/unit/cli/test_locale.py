@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import string
+from copy import deepcopy
 from pathlib import Path
 
 import click
@@ -155,3 +156,10 @@ def test_the_glossary_says_what_the_catalogue_says(catalogues):
         assert text in glossary
         assert korean[text] in glossary
     assert len(re.findall(r"^\| .+ \| .+ \|", glossary, re.MULTILINE)) >= 50
+
+
+def test_the_text_of_one_language_never_fills_another(tool):
+    template = deepcopy(tool.extracted())
+    template.add("a message of tomorrow")
+    assert tool.updated("en", template)["a message of tomorrow"].string == "a message of tomorrow"
+    assert not tool.updated("ko", template)["a message of tomorrow"].string

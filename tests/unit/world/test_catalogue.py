@@ -84,5 +84,5 @@ def test_coolings_are_found_and_unknown_ones_refused():
     catalogue = load()
     assert catalogue.cooling("direct-to-chip").cooling == "direct_to_chip"
     assert catalogue.cooling("Liquid").cooling == "direct_to_chip"
-    with pytest.raises(InputError, match="use one of .*immersion"):
+    with pytest.raises(InputError, match=r"use one of .*immersion"):
         catalogue.cooling("imersion")
