@@ -20,7 +20,7 @@ LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --
 # A language named on the command line comes before whatever the shell has set.
 LANGUAGE_ASKED := $(if $(filter command,$(origin LANG)),SUNWARD_LANG=$(LANG))
 
-.PHONY: help setup setup-dev demo test unit check bench golden soak lock locale clean
+.PHONY: help setup setup-dev demo test e2e unit check bench golden soak lock locale clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -48,9 +48,12 @@ setup-dev: .venv/.setup-dev ## set up .venv with what building and testing needs
 demo: setup ## run the demonstration (KEEP=1 keeps it running, SPEED=n sets the pace, LANG=ko the language)
 	@$(LANGUAGE_ASKED) $(BIN)/sunward demo $(if $(KEEP),--keep) $(if $(SPEED),--speed $(SPEED))
 
-test: setup-dev ## every test but the long ones; the core packages must be covered to 90 %
+test: setup-dev ## every test but those with real processes and the long ones; core packages covered to 90 %
 	$(PYTEST) $(COVERED) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
-	$(PYTEST) -m 'not soak' $(COVERED:%=--ignore=%)
+	$(PYTEST) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
+
+e2e: setup-dev ## real processes: a first user's hour, the demonstration, kill -9 at random moments
+	$(PYTEST) -m slow
 
 unit: setup-dev ## the unit tests alone
 	$(PYTEST) tests/unit -q

@@ -1,5 +1,6 @@
 """The demonstration as a newcomer runs it, and what becomes of it when one of its checks fails."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,9 +9,12 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from sunward.cli.demo import proof, story
+from sunward.cli.demo.command import demo
 from sunward.cli.demo.proof import Check
+from sunward.cli.shell import Shell
 from sunward.model.codec import encode
 from sunward.verification.verdict import Verdict
 from tests.support.bundles import genuine
@@ -90,7 +94,10 @@ def test_one_failed_check_fails_the_demo(passed, code, monkeypatch, tmp_path):
     monkeypatch.setattr(story, "_settle", lambda _told: [])
     checks = [Check("first", True, ""), Check("planted", passed, ""), Check("last", True, "")]
     monkeypatch.setattr(story, "_prove", lambda told, _receipts: told.checks.extend(checks))
-    assert story.play(tmp_path, 1_200, keep=False) == code
+    asked = ["--folder", str(tmp_path / "demo"), "--json"]
+    result = CliRunner().invoke(demo, asked, obj=Shell(), standalone_mode=False)
+    assert result.return_value == code
+    assert json.loads(result.stdout)["ok"] is passed
 
 
 def test_a_verifier_that_lets_a_changed_byte_pass_is_a_failed_check(monkeypatch):

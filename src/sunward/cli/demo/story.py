@@ -62,8 +62,11 @@ class Story:
         return next(job for job, asked in self.jobs.items() if asked.name == name)
 
 
-def play(folder: Path, speed: int, *, keep: bool) -> int:
-    """Run the demo; 0 when every check passed."""
+PAGE = "report.html"
+
+
+def play(folder: Path, speed: int, *, keep: bool) -> list[Check]:
+    """Run the demo, leave its page in the folder, and return every check that was made."""
     show.line(_("Sunward: AI jobs run where power is clean, with a receipt."), "bold")
     show.line(
         _(
@@ -74,12 +77,11 @@ def play(folder: Path, speed: int, *, keep: bool) -> int:
     _say_sandbox()
     with Stage(folder, speed) as stage:
         try:
-            checks = _play_on(stage, folder, keep=keep)
+            return _play_on(stage, folder, keep=keep)
         except SourceError:
             # When a process ended, its own last words say more than that nobody answers.
             stage.check_alive()
             raise
-    return 0 if all(check.passed for check in checks) else 1
 
 
 def _play_on(stage: Stage, folder: Path, *, keep: bool) -> list[Check]:
@@ -351,7 +353,7 @@ def _write_page(story: Story, receipts: list[Receipt], folder: Path) -> Path:
         data = report_data(
             operator, jobs, receipts, story.watcher.moments, story.checks, story.kill_ms, story.id_of(KILLED)
         )
-    page = folder / "report.html"
+    page = folder / PAGE
     page.write_text(render_report(data, _), encoding="utf-8")
     return page
 
