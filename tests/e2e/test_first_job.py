@@ -117,9 +117,9 @@ def test_a_first_user_gets_from_nothing_to_a_checked_receipt(tmp_path):
         with user.running("join", "join", "--join-token", token, "--site", "home", *SITE, ready="started"):
             job = submit(user)
             refusals(user, token)
-            cancellation(user)
             results(user, job)
             receipt(user, job)
+            cancellation(user)
             records(user)
 
 
