@@ -11,10 +11,10 @@ from tests.e2e.live import disturb, network
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_processes_leave_one_truth(seed, tmp_path):
-    run(seed, tmp_path)
+    check_seed(seed, tmp_path)
 
 
-def run(seed: int, folder: Path) -> None:
+def check_seed(seed: int, folder: Path) -> None:
     """One seed; a failure tells it, and every kill."""
     with network(seed, folder) as live:
         disturb(live)
