@@ -82,7 +82,7 @@ JOBS: tuple[DemoJob, ...] = (
         within_h=16,
         units=9_600,
         pausable=True,
-        policy="greenest",
+        policy="8000",
         functional_unit="training step",
     ),
     DemoJob(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 from sunward.adapters import sandbox
@@ -315,6 +316,7 @@ def _prove(story: Story, receipts: list[Receipt]) -> None:
     with story.stage.client("operator") as operator:
         checks.append(proof.check_books(operator))
     checks.append(_check_moved(story, receipts))
+    checks.append(_check_paused(story, receipts))
     checks.append(proof.check_fenced(story.stage, story.killed_site, story.killed_lease))
     train = story.id_of("train")
     files = story.id_of("samples")
@@ -331,6 +333,29 @@ def _fetched(check: Callable[[], Check]) -> Check:
         return check()
     except InputError as reason:
         return Check(_("the results can be fetched"), False, translated(reason.message))
+
+
+def _check_paused(story: Story, receipts: list[Receipt]) -> Check:
+    """The training paused at one site and went on at another, at the same step and with the same loss."""
+    job = story.id_of("train")
+    receipt = next(one for one in receipts if one.job == job)
+    told = [moment for moment in story.watcher.moments if moment.job == job and moment.loss]
+    pauses = [
+        (before, after)
+        for before, after in pairwise(told)
+        if before.state == "suspended" and after.reason == "resumed" and before.step
+    ]
+    same = bool(pauses) and all((one.step, one.loss) == (two.step, two.loss) for one, two in pauses)
+    detail = _("{way}, step {step}, loss {loss}").format(
+        way=where(receipt), step=f"{pauses[-1][0].step:,}" if pauses else 0, loss=pauses[-1][0].loss if pauses else ""
+    )
+    return Check(
+        _("the training paused and went on at another site with the same loss"), same and _moved(receipt), detail
+    )
+
+
+def _moved(receipt: Receipt) -> bool:
+    return len({line.site for line in receipt.attempts}) > 1
 
 
 def _check_moved(story: Story, receipts: list[Receipt]) -> Check:
