@@ -89,7 +89,11 @@ class Watcher:
         moment = Moment(line.at_ms, view.job, line.state, line.reason, line.site, line.units)
         if line.state in ("suspended", "running", "finished"):
             moment.step, moment.loss = self._loss(view.job)
+        before = [one.state for one in self.moments if one.job == view.job and one.state in ("running", "suspended")]
         self.moments.append(moment)
+        if line.state == "suspended" and before[-1:] == ["suspended"]:
+            # A start that the next plan withdrew before anything ran is no second pause.
+            return line.at_ms, "", ""
         return line.at_ms, self._words(name, line, moment), STYLES.get(line.state, "")
 
     def _words(self, name: str, line: HistoryLine, moment: Moment) -> str:
