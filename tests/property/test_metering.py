@@ -115,7 +115,7 @@ def by_lease(result: ReadingsSealed, name: str) -> Counter[str]:
     return found
 
 
-def same_totals(before: ReadingsSealed, after: ReadingsSealed) -> None:
+def assert_same_totals(before: ReadingsSealed, after: ReadingsSealed) -> None:
     for name in ("gpu_j", "host_j", "overhead_j"):
         assert total(after, name) == total(before, name)
     for name in ("gpu_j", "gpu_ms"):
@@ -137,14 +137,14 @@ def test_the_parts_add_up_to_the_counters(batch: ReadingBatch) -> None:
 @STEADY
 @given(windows(metered=False), st.integers(1, LENGTH - 1), st.integers(0, 100))
 def test_cutting_batches_anywhere_changes_no_total(batch: ReadingBatch, cut: int, share: int) -> None:
-    same_totals(sealed([batch]), sealed(cut_batch(batch, START + cut, share)))
+    assert_same_totals(sealed([batch]), sealed(cut_batch(batch, START + cut, share)))
 
 
 @STEADY
 @given(windows(metered=False), st.integers(1, LENGTH - 1), st.integers(0, 100))
 def test_cutting_spans_anywhere_changes_no_total(batch: ReadingBatch, cut: int, share: int) -> None:
     spans = tuple(piece for span in batch.spans for piece in cut_span(span, START + cut, share))
-    same_totals(sealed([batch]), sealed([replace(batch, spans=spans)]))
+    assert_same_totals(sealed([batch]), sealed([replace(batch, spans=spans)]))
 
 
 @STEADY

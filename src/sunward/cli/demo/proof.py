@@ -22,10 +22,9 @@ from sunward.cli.pack import unpack
 from sunward.cli.replay import recorded, verdict_of
 from sunward.cli.text import _
 from sunward.model.codec import decode, encode
-from sunward.ports import Recorded
 from sunward.sim.checkers import check_readings
 from sunward.sim.parity import Parity, run_again
-from sunward.verification.bundle import Bundle, RecordedEvent
+from sunward.verification.bundle import Bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.receipt import verify
 
@@ -60,14 +59,15 @@ def check_tampered(raw: bytes) -> Check:
     return Check(_("one changed byte is refused"), not verdict.ok, told)
 
 
-def check_journal(client: ApiClient) -> tuple[list[Check], list[RecordedEvent], Parity]:
+def check_journal(client: ApiClient) -> tuple[list[Check], Parity]:
     """The chain holds, and running it again gives the same plans, receipts and ledger."""
     head = client.journal_head()
     records = [record for record in client.whole_journal() if record.sequence <= head.sequence]
     chain = verify_chain(records)
-    parity = run_again(recorded(records))
+    events = recorded(records)
+    parity = run_again(events)
     second = verdict_of(parity, records)
-    readings = check_readings(recorded(records))
+    readings = check_readings(events)
     checks = [
         Check(
             _("journal chain holds"),
@@ -81,7 +81,7 @@ def check_journal(client: ApiClient) -> tuple[list[Check], list[RecordedEvent], 
         ),
         Check(_("every reading was taken in once"), not readings, "; ".join(readings[:3])),
     ]
-    return checks, records, parity
+    return checks, parity
 
 
 def check_parity(client: ApiClient, parity: Parity, jobs: Sequence[str]) -> Check:
@@ -153,8 +153,3 @@ def check_training(client: ApiClient, job: str, units: int, folder: Path) -> Che
         same,
         _("step {step}, loss {loss}").format(step=f"{int(last['step']):,}", loss=f"{float(last['loss']):.3f}"),
     )
-
-
-def sealed(records: Sequence[Recorded]) -> int:
-    """How many batches of readings the journal's seals hold."""
-    return sum(getattr(record.event.payload, "batches", 0) for record in records)

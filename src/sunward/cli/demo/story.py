@@ -34,8 +34,6 @@ AWAY_S = 3.5
 """Machine time until the killed agent is started again: longer than the grace, so that it is given up first."""
 PATIENCE_S = 150.0
 """Machine time after which the demo gives up waiting."""
-PROMPT_H = 2.0
-"""Grid hours that may pass beyond the last deadline."""
 
 
 @dataclass(slots=True)
@@ -310,7 +308,7 @@ def _prove(story: Story, receipts: list[Receipt]) -> None:
     checks += [proof.check_receipt(story.jobs[one.job].name, raw) for one, raw in zip(ran, bundles, strict=True)]
     checks.append(proof.check_tampered(bundles[0]))
     with story.stage.client("auditor") as auditor:
-        journal, _records, parity = proof.check_journal(auditor)
+        journal, parity = proof.check_journal(auditor)
     checks += journal
     checks.append(proof.check_parity(story.client, parity, [receipt.job for receipt in receipts]))
     with story.stage.client("operator") as operator:
