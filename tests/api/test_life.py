@@ -6,9 +6,9 @@ import hashlib
 
 from sunward.model.codec import decode, encode
 from sunward.model.receipt import Receipt
-from sunward.model.wire import JournalHead
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.units import HOUR_MS, MINUTE_MS
-from sunward.verification.bundle import Bundle, RecordedEvent
+from sunward.verification.bundle import Bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.receipt import verify
 from sunward.verification.signature import signed_by

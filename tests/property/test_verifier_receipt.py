@@ -11,7 +11,8 @@ from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
 from sunward.model.events import ForecastIssued
 from sunward.model.signal import Forecast
-from sunward.verification.bundle import Bundle, RecordedEvent, select
+from sunward.model.wire import RecordedEvent
+from sunward.verification.bundle import Bundle, select
 from sunward.verification.reading import read_message
 from sunward.verification.receipt import KEY_NOT_PROVED, NOT_PROVED, verify
 from tests.support.bundles import (

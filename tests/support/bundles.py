@@ -36,10 +36,10 @@ from sunward.model.reading import ReadingBatch, Span
 from sunward.model.receipt import AttemptLine, Promise, Receipt
 from sunward.model.signal import Observation
 from sunward.model.site import PoolSpec, SiteSpec
-from sunward.model.wire import JournalHead
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
-from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, RecordedEvent, SignedBatch
+from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch
 from sunward.verification.journal import head_message
 
 HOUR = 1_686_528_000_000

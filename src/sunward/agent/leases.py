@@ -221,6 +221,8 @@ class LeaseKeeper:
         match result:
             case Stored() as stored:
                 held.stored = stored
+                # A job may be stopped between its checkpoint and its word of progress; what is stored has been done.
+                held.units = max(held.units, stored.checkpoint_units)
             case (JobContent() as content, Stored() as stored):
                 held.content, held.stored, held.stage = content, stored, Stage.WAITING
             case _:

@@ -18,9 +18,7 @@ from sunward.cli.text import _
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.codec import decode, encode
 from sunward.model.receipt import EpochStatement
-from sunward.model.request import JobRequest, JobView, Problem, Quote, SiteView, Submitted
-from sunward.model.wire import ClockMapping, JournalHead
-from sunward.service.records import (
+from sunward.model.records import (
     AccountView,
     DepositMade,
     DepositRequest,
@@ -36,7 +34,8 @@ from sunward.service.records import (
     ReceiptView,
     Stored,
 )
-from sunward.verification.bundle import RecordedEvent
+from sunward.model.request import JobRequest, JobView, Problem, Quote, SiteView, Submitted
+from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 
 T = TypeVar("T")
 

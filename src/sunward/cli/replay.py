@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sunward.model.events import read_event
+from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.parity import Parity, run_again
-from sunward.verification.bundle import RecordedEvent
 from sunward.verification.verdict import Finding, Verdict
 
 PLAN_DIFFERS = "solving the plan of record {sequence} again gives another plan"

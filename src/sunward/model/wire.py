@@ -1,4 +1,4 @@
-"""Records that agents and the control plane exchange, and the private content of a job."""
+"""Records that agents and the control plane exchange, the private content of a job, and the journal as it is read."""
 
 from __future__ import annotations
 
@@ -62,3 +62,20 @@ class JournalHead:
     hash: str
     term: int
     signature: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """One journal record, as docs/journal.md has it."""
+
+    sequence: int
+    previous: str
+    hash: str
+    term: int
+    kind: str
+    version: int
+    at_ms: int
+    body: str
+    """Canonical JSON of the payload."""
+    signature: str = ""
+    """Of the control plane, over the head that this record was; hex."""

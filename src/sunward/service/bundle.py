@@ -12,18 +12,11 @@ from sunward.metering import merkle
 from sunward.model.chain import head_bytes
 from sunward.model.codec import decode
 from sunward.model.receipt import Receipt
-from sunward.model.wire import JournalHead
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.ports import Recorded
 from sunward.service.control import ControlPlane
 from sunward.units import HOUR_MS, MG_PER_KG
-from sunward.verification.bundle import (
-    Bundle,
-    HardwareFigures,
-    MarketFactor,
-    RecordedEvent,
-    SignedBatch,
-    select,
-)
+from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, select
 from sunward.verification.reading import read_message
 from sunward.world import catalogue
 

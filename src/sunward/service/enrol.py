@@ -9,12 +9,12 @@ from sunward.engine.advance import check
 from sunward.errors import ConflictError, InputError
 from sunward.model.events import Event, SiteEnrolled
 from sunward.model.identity import TenantId
+from sunward.model.records import EnrollRequest, Membership
 from sunward.model.site import SiteSpec
 from sunward.service.auth import AGENT_PREFIX
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.problems import RequestError
-from sunward.service.records import EnrollRequest, Membership
 from sunward.signals import climatology
 from sunward.units import DAY_MS, PPM
 

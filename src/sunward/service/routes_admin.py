@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from sunward.errors import InputError, NotFoundError
+from sunward.model.records import Enrolment, EnrolmentRequest, TokenLine, TokenRequest
 from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT, Config, Enroller, Operator, Plane
 from sunward.service.bodies import Name, answer, record_of, takes
-from sunward.service.records import Enrolment, EnrolmentRequest, TokenLine, TokenRequest
 from sunward.units import DAY_MS, HOUR_MS
 
 router = APIRouter(tags=["admin"])

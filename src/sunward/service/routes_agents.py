@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sunward.errors import ConflictError, InputError
 from sunward.model.identity import SiteId
+from sunward.model.records import BatchesHeld, EnrollRequest, Membership, Stored
 from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
 from sunward.service.auth import AgentSite, Config, Plane
 from sunward.service.bodies import Name, answer, record_of, takes, takes_bytes
@@ -16,7 +17,6 @@ from sunward.service.control import ControlPlane
 from sunward.service.enrol import enrolled
 from sunward.service.hearing import require_current, settled, upload_ref
 from sunward.service.problems import problem
-from sunward.service.records import BatchesHeld, EnrollRequest, Membership, Stored
 from sunward.service.routes_jobs import BYTES, keep
 from sunward.units import SECOND_MS
 

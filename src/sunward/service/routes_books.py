@@ -13,12 +13,7 @@ from sunward.adapters.queries import EntryRow
 from sunward.errors import InputError
 from sunward.model.events import Deposited, EpochRequested
 from sunward.model.receipt import EpochStatement
-from sunward.model.wire import JournalHead
-from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Config, Operator, Plane, Tenant
-from sunward.service.bodies import Cursor, answer, once, record_of, takes
-from sunward.service.bundle import recorded_event
-from sunward.service.problems import RequestError
-from sunward.service.records import (
+from sunward.model.records import (
     AccountView,
     DepositMade,
     DepositRequest,
@@ -27,6 +22,11 @@ from sunward.service.records import (
     EpochClosed,
     JournalPage,
 )
+from sunward.model.wire import JournalHead
+from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Config, Operator, Plane, Tenant
+from sunward.service.bodies import Cursor, answer, once, record_of, takes
+from sunward.service.bundle import recorded_event
+from sunward.service.problems import RequestError
 from sunward.settlement.ledger import provider_account, tenant_account
 from sunward.units import MICRO
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from sunward.model.records import GridView, PlanView
 from sunward.model.request import SiteView
 from sunward.model.wire import ClockMapping
 from sunward.service import views
 from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Plane
 from sunward.service.bodies import answer
-from sunward.service.records import GridView, PlanView
 
 router = APIRouter(tags=["grid"])
 

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from sunward.errors import ConflictError, NotFoundError
 from sunward.model.events import CancelRequested
 from sunward.model.identity import JobId
+from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.model.request import JobRequest, JobView, Quote, Submitted
 from sunward.service import submit, views
 from sunward.service.auth import AGENT, TENANT, Caller, Plane, Reader, Tenant, allow
@@ -19,7 +20,6 @@ from sunward.service.bodies import Cursor, Name, answer, once, record_of, spoole
 from sunward.service.bundle import gather
 from sunward.service.control import ControlPlane
 from sunward.service.hearing import output_ref, upload_ref
-from sunward.service.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.verification.bundle import Bundle
 
 router = APIRouter(tags=["jobs"])

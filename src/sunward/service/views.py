@@ -16,10 +16,10 @@ from sunward.model.identity import ZoneId
 from sunward.model.job import JobSpec, JobState
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.receipt import Receipt
+from sunward.model.records import GridView, HistoryLine, PlanView, Quantiles, ReceiptView
 from sunward.model.request import JobView, SiteView
 from sunward.model.signal import Forecast
 from sunward.service.control import ControlPlane
-from sunward.service.records import GridView, HistoryLine, PlanView, Quantiles, ReceiptView
 from sunward.settlement.entries import Origin
 from sunward.signals import climatology
 from sunward.world.state import Site

@@ -19,7 +19,7 @@ from sunward.model.events import (
 )
 from sunward.model.receipt import Receipt
 from sunward.model.signal import Forecast, Observation
-from sunward.model.wire import JournalHead
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.exact import MS_IN_HOUR
 
 BUNDLE_VERSION = 1
@@ -35,23 +35,6 @@ _NEEDED = frozenset(
         "readings_sealed",
     },
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedEvent:
-    """One journal record, as docs/journal.md has it."""
-
-    sequence: int
-    previous: str
-    hash: str
-    term: int
-    kind: str
-    version: int
-    at_ms: int
-    body: str
-    """Canonical JSON of the payload."""
-    signature: str = ""
-    """Of the control plane, over the head that this record was; hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

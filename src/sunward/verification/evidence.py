@@ -21,8 +21,8 @@ from sunward.model.events import (
 from sunward.model.job import JobSpec
 from sunward.model.signal import Forecast, Observation
 from sunward.model.site import SiteSpec
-from sunward.model.wire import JournalHead
-from sunward.verification.bundle import Bundle, RecordedEvent, hours_of
+from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.verification.bundle import Bundle, hours_of
 from sunward.verification.journal import check_record, head_signed
 from sunward.verification.verdict import Finding, mismatch
 

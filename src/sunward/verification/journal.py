@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from sunward.errors import InputError
 from sunward.model.events import read_event
-from sunward.model.wire import JournalHead
-from sunward.verification.bundle import RecordedEvent
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, Verdict, mismatch
 

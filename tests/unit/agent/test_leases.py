@@ -150,6 +150,17 @@ def test_a_job_killed_after_its_grace_is_suspended_with_what_was_safe(bench: Ben
     assert "grace" in report.detail
 
 
+def test_a_job_stopped_between_its_checkpoint_and_its_progress_has_done_what_is_stored(bench: Bench) -> None:
+    bench.running(checkpoint_units=0)
+    bench.told(order(action="suspend"))
+    bench.step()
+    bench.write("checkpoint/UNITS", "7")
+    bench.executor.progress(LEASE, 6)
+    bench.executor.end(LEASE, 143)
+    report = bench.step(2)
+    assert (report.phase, report.units, report.checkpoint_units) == ("suspended", 7, 7)
+
+
 def test_the_next_attempt_starts_from_the_stored_files(bench: Bench, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "deep").mkdir(parents=True)

@@ -16,9 +16,7 @@ from sunward.cli.shell import Shell
 from sunward.model.codec import encode
 from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms, Segment, Unplaced
 from sunward.model.receipt import EpochStatement
-from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
-from sunward.model.wire import JournalHead
-from sunward.service.records import (
+from sunward.model.records import (
     AccountView,
     DepositMade,
     Enrolment,
@@ -31,6 +29,8 @@ from sunward.service.records import (
     Quantiles,
     ReceiptView,
 )
+from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
+from sunward.model.wire import JournalHead
 from sunward.service.submit import NOTICE
 from tests.support.bundles import genuine, genuine_journal, receipt_in
 

@@ -5,9 +5,9 @@ import pytest
 
 from sunward.cli.client import ApiClient
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.records import Enrolment, EntryLine, EntryPage
 from sunward.model.request import JobRequest, Submitted
 from sunward.model.wire import ClockMapping, JournalHead
-from sunward.service.records import Enrolment, EntryLine, EntryPage
 from tests.unit.cli.conftest import Service, answer, problem
 
 LINE = EntryLine(

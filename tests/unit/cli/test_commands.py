@@ -10,7 +10,7 @@ from sunward.cli.commands import submit as submit_module
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.shell import commands_of
 from sunward.model.codec import encode
-from sunward.service.records import ReceiptView
+from sunward.model.records import ReceiptView
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex, receipt_in
 from tests.unit.cli.conftest import ASSIGNMENT, DAY, JOB, REFUSED_QUOTE, answer, archive, job_view, log_part, problem
 

@@ -15,7 +15,7 @@ from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import N_, _
 from sunward.errors import SourceError
 from sunward.model.datum import Quality
-from sunward.service.records import GridView, Quantiles
+from sunward.model.records import GridView, Quantiles
 from sunward.signals import climatology
 from sunward.units import DAY_MS, HOUR_MS, MG_PER_G, MICRO, SECOND_MS, floor_to
 

@@ -17,8 +17,8 @@ from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.errors import SourceError
 from sunward.model.job import JobState
+from sunward.model.records import HistoryLine
 from sunward.model.request import JobView
-from sunward.service.records import HistoryLine
 
 T = TypeVar("T")
 

@@ -13,8 +13,7 @@ from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
-from sunward.model.wire import JournalHead
-from sunward.verification.bundle import RecordedEvent
+from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.journal import verify_chain
 from sunward.verification.verdict import Verdict
 

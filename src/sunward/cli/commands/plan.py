@@ -11,8 +11,8 @@ from sunward.cli.reasons import FILTER_NAMES, FILTERS, PLACED, REFUSED, TERMS, s
 from sunward.cli.shell import Shell, command, pass_shell
 from sunward.cli.text import N_, _
 from sunward.model.plan import Alternative, Assignment, Unplaced
+from sunward.model.records import PlanView
 from sunward.model.request import JobView
-from sunward.service.records import PlanView
 
 ALTERNATIVES = {"now": N_("start now")}
 

@@ -13,7 +13,7 @@ from sunward.cli.text import _, ngettext
 from sunward.errors import InputError
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
-from sunward.service.records import ReceiptView
+from sunward.model.records import ReceiptView
 from sunward.verification.bundle import Bundle
 from sunward.verification.receipt import verify as check
 from sunward.verification.verdict import Verdict

@@ -9,8 +9,8 @@ from sunward.cli import show
 from sunward.cli.client import ApiClient
 from sunward.cli.reasons import REFUSED, sentence
 from sunward.cli.text import _
+from sunward.model.records import HistoryLine
 from sunward.model.request import JobView, SiteView
-from sunward.service.records import HistoryLine
 
 FINAL = frozenset({"finished", "failed", "cancelled", "expired", "refused"})
 LOSS = re.compile(rb"step (\d+) loss ([0-9.]+)")

@@ -1,4 +1,4 @@
-"""Records of this API that no other part of the house shares."""
+"""Records of the REST API that only its two ends share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from sunward.model.plan import Assignment, AwakeTarget, Unplaced
 from sunward.model.receipt import Receipt
 from sunward.model.request import JobView
 from sunward.model.site import SiteSpec
-from sunward.model.wire import JournalHead
-from sunward.verification.bundle import RecordedEvent
+from sunward.model.wire import JournalHead, RecordedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
