@@ -31,8 +31,10 @@ from sunward.model.events import (
 from sunward.model.identity import JobId, SiteId, ZoneId
 from sunward.model.signal import Forecast
 from sunward.model.site import Phase, PoolPower
+from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
+from sunward.verification.journal import verify_chain
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import START_MS, job
 
@@ -146,3 +148,8 @@ def test_a_kind_of_another_version_is_not_guessed_at(lines):
     changed = replace(recorded(first), sequence=2)
     with pytest.raises(Exception, match="follows"):
         replay(iter([changed]))
+
+
+def test_it_still_verifies_though_kinds_have_gained_fields(lines):
+    assert verify_chain([RecordedEvent(**line) for line in lines]).findings == ()
+    assert [recorded(line).event.body().decode() for line in lines] == [line["body"] for line in lines]

@@ -20,7 +20,7 @@ from sunward.model.wire import ClockMapping
 from sunward.settlement.ledger import Ledger
 from sunward.world.state import Site, World
 
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2
 _RECORDS: dict[str, tuple[Any, bool]] = {
     "segments": (tuple[Segment, ...], False),
     "attempt_lines": (tuple[AttemptLine, ...], False),

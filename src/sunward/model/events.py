@@ -6,7 +6,7 @@ keeps replaying. `at_ms` of the envelope is grid time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sunward.errors import InputError
@@ -211,6 +211,8 @@ class Event:
 
     at_ms: int
     payload: Payload
+    recorded: bytes = field(default=b"", compare=False, repr=False)
+    """The body as the journal holds it: its hash covers these bytes, also when the kind has gained fields since."""
 
     @property
     def kind(self) -> str:
@@ -223,8 +225,8 @@ class Event:
         return _KIND_OF[type(self.payload)][1]
 
     def body(self) -> bytes:
-        """Canonical bytes of the payload."""
-        return encode(self.payload)
+        """Canonical bytes of the payload; of a recorded event those that were recorded."""
+        return self.recorded or encode(self.payload)
 
 
 def read_event(kind: str, version: int, at_ms: int, body: bytes) -> Event:
@@ -235,4 +237,4 @@ def read_event(kind: str, version: int, at_ms: int, body: bytes) -> Event:
     known = KINDS.get(kind)
     if known is None or known[1] != version:
         raise InputError(f"unknown event kind {kind} version {version}; upgrade sunward", code="SW-102")
-    return Event(at_ms, decode(body, known[0]))
+    return Event(at_ms, decode(body, known[0]), body)

@@ -91,3 +91,7 @@ class JobSpec:
     """R of the SCI; one `unit` of work is one R. Empty: the SCI is null."""
     data_bytes: int = 0
     escrow_wei: int = 0
+    start_by_ms: int = 0
+    """Start by, grid time; 0 = whenever the deadline allows."""
+    timeout_ms: int = 0
+    """Most run time over all attempts, grid time; 0 = none."""

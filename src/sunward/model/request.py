@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sunward.model.hardware import WorkClass
 from sunward.model.plan import Assignment, Unplaced
-from sunward.model.wire import JournalHead
+from sunward.model.wire import InputFile, JournalHead
 
 POLICIES = {"cheapest": 0, "balanced": 100, "greenest": 5_000}
 """Named carbon prices, USD/t (DESIGN §5); any whole number is accepted too."""
@@ -31,8 +31,12 @@ class JobRequest:
     """Estimated run time on the reference GPU (A100-SXM-80GB)."""
     units: int = 1
     interruptible: bool = False
-    deadline_s: int
-    """Finish within so many seconds of submission."""
+    deadline_s: int = 0
+    """Finish within so many seconds of submission; 0 with `start_by_s`: long enough after it (docs/job-contract.md)."""
+    start_by_s: int = 0
+    """Start within so many seconds of submission; 0 = whenever the deadline allows."""
+    timeout_s: int = 0
+    """Most run time over all attempts; 0 = none."""
     countries: tuple[str, ...] = ()
     budget_usd: float = 0.0
     """Most to pay; 0 = what the quote needs."""
@@ -41,6 +45,15 @@ class JobRequest:
     functional_unit: str = ""
     retries: int = 3
     data_bytes: int = 0
+    setup: str = ""
+    """Text of a requirements or lock file; the job finds what it names installed."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Environment that is kept encrypted until the job has ended and shown to nobody but the job's own agent."""
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """Globs below the working folder: what they find is kept beside the output folder, also when the job failed."""
+    webhook: str = ""
+    """Told by POST when the job has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +86,8 @@ class JobView:
     updated_ms: int
     assignment: Assignment | None
     refusal: Unplaced | None
+    exit_code: int | None = None
+    """Of the last attempt that ended by itself; None before one has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

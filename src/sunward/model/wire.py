@@ -8,12 +8,28 @@ from sunward.model.site import LeaseReport, PoolPower, SiteOrders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file that a job finds in its working folder."""
+
+    path: str
+    """Where, below the working folder."""
+    sha256: str
+    url: str = ""
+    """`https://` or `s3://`; empty: an object that the tenant has put to /v1/objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobContent:
     """What only the tenant and the provider of the lease may read; never journalled."""
 
     name: str
     command: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
+    setup: str = ""
+    """Text of a requirements or lock file."""
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """Globs below the working folder, kept as results beside the output folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ NUMBERS = (
     "carbon_price_usd_per_t",
     "retries",
     "data_bytes",
+    "start_by_ms",
+    "timeout_ms",
 )
 WORDS = (
     "tenant",

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -50,9 +51,27 @@ def test_dropped_moved_and_repeated_records_are_found():
     assert keys((*RECORDS[:2], RECORDS[1], *RECORDS[2:])) == {"chain"}
 
 
+def with_body(body):
+    changed = replace(RECORDS[0], body=body)
+    return (replace(changed, hash=record_hash(changed)),)
+
+
 def test_a_body_that_is_not_canonical_is_found():
-    spaced = replace(RECORDS[0], body=RECORDS[0].body.replace(":", ": ", 1))
-    assert keys((replace(spaced, hash=record_hash(spaced)),)) == {"event_body"}
+    body = RECORDS[0].body
+    fields = json.loads(body)
+    turned = dict(reversed(fields.items()))
+    for wrong in (body.replace(":", ": ", 1), compact(turned), compact(fields | {"unknown": 1})):
+        assert keys(with_body(wrong)) == {"event_body"}
+
+
+def test_a_body_from_before_a_field_was_added_is_canonical():
+    fields = json.loads(RECORDS[0].body)
+    del fields["offset_margin_bps"]
+    assert keys(with_body(compact(fields))) == set()
+
+
+def compact(fields):
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def test_a_term_that_goes_back_is_found():
