@@ -57,6 +57,17 @@ class JobRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingOption:
+    """What the same job would cost and cause if its deadline were later."""
+
+    finish_by_s: int
+    """The later deadline, seconds from submission."""
+    price_usd_micro: int
+    carbon_mg: int
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """What a job would cost and cause if submitted now."""
 
@@ -68,6 +79,8 @@ class Quote:
     finish_ms: int
     notice: str
     """What the tenant must know before agreeing."""
+    waiting: tuple[WaitingOption, ...] = ()
+    """The deadline asked for, made longer step by step; those that leave no place are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign
 from sunward.placement.board import Board, runs_of
 from sunward.placement.demand import CostBook, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of
-from sunward.placement.fleet import fleet_of
+from sunward.placement.fleet import Fleet, fleet_of
 from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.sleep import awake_targets
 from sunward.world.snapshot import JobView, Snapshot
@@ -51,13 +53,24 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def quote(snapshot: Snapshot, spec: JobSpec) -> Assignment | Unplaced:
     """What one more job would get from what everybody's present segments leave; nobody is moved for it."""
+    return quotes(snapshot, (spec,))[0]
+
+
+def quotes(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[Assignment | Unplaced, ...]:
+    """What each of some jobs would get if it alone were added; the board is laid out once for all of them."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
+    asked = {spec.job for spec in specs}
     for other in sorted(snapshot.jobs, key=lambda one: one.spec.job):
-        if other.spec.job != spec.job:
+        if other.spec.job not in asked:
             board.occupy(other)
+    book: CostBook = {}
+    return tuple(_offer(fleet, board, spec, book) for spec in specs)
+
+
+def _offer(fleet: Fleet, board: Board, spec: JobSpec, book: CostBook) -> Assignment | Unplaced:
     job = JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
-    demand = demand_of(fleet, job, {})
+    demand = demand_of(fleet, job, book)
     if isinstance(demand, Unplaced):
         return demand
     task = task_of(fleet, demand)

@@ -20,9 +20,9 @@ from sunward.model.events import Event, JobsSubmitted
 from sunward.model.identity import JobId, TenantId, ZoneId, mint
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Unplaced
-from sunward.model.request import POLICIES, JobRequest, Quote, Submitted
+from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
-from sunward.placement.planner import quote
+from sunward.placement.planner import quote, quotes
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import climatology
@@ -48,6 +48,9 @@ LIMITS = {
 """Least and most of each figure; beyond them lie typing errors and what 64 bits cannot hold."""
 BUDGET_USD_MAX = 10**9
 CARBON_USD_MAX = 10**6
+LATER_PERCENT = (150, 200, 400)
+"""A quote shows what the deadline would bring if it were so much of what is asked."""
+PERCENT = 100
 NOTICE = (
     "the provider can read this job's code and data; "
     "the figures are what is expected, and what is metered is paid, at most the escrow"
@@ -160,22 +163,30 @@ async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unp
 
     Raises: InputError when there is nothing to price it by.
     """
-    control.ensure_signals()
-    snapshot = take_snapshot(control.state.world, control.clock.grid_ms())
-    rate = control.state.world.wei_per_usd_micro
+    snapshot = _present(control)
     found = await asyncio.to_thread(quote, snapshot, spec)
+    return found, *_cost(control, snapshot, spec, found)
+
+
+def _present(control: ControlPlane) -> Snapshot:
+    control.ensure_signals()
+    return take_snapshot(control.state.world, control.clock.grid_ms())
+
+
+def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: Assignment | Unplaced) -> tuple[int, int]:
+    rate = control.state.world.wei_per_usd_micro
     if isinstance(found, Unplaced) and found.permanent:
         # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.
-        return found, 0, rate
+        return 0, rate
     price = assignment_price(control, found) if isinstance(found, Assignment) else worst_price(snapshot, spec)
     if spec.budget_usd_micro:
-        return found, price, spec.budget_usd_micro * rate
+        return price, spec.budget_usd_micro * rate
     if price == 0:
         raise InputError(
             "no site has joined yet, so nothing can be priced; let one join (`sunward join --help`), or name a budget",
             code=NO_PRICE,
         )
-    return found, price, escrow_for(price, rate, MARGIN_BPS)
+    return price, escrow_for(price, rate, MARGIN_BPS)
 
 
 def assignment_price(control: ControlPlane, assignment: Assignment) -> int:
@@ -208,9 +219,12 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
 
 
 async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -> Quote:
-    """What a job would cost and cause if submitted now; nothing is recorded of it."""
+    """What a job would cost and cause if submitted now, and with later deadlines; nothing is recorded of it."""
     spec = job_spec(control, tenant, JobId("quote"), request)
-    found, price, escrow_wei = await priced(control, spec)
+    snapshot = _present(control)
+    later = _later(spec, snapshot)
+    found, *waiting = await asyncio.to_thread(quotes, snapshot, (spec, *later.values()))
+    price, escrow_wei = _cost(control, snapshot, spec, found)
     placed = found if isinstance(found, Assignment) else None
     return Quote(
         assignment=placed,
@@ -220,6 +234,31 @@ async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -
         start_ms=placed.segments[0].start_ms if placed else 0,
         finish_ms=placed.segments[-1].end_ms if placed else 0,
         notice=NOTICE,
+        waiting=tuple(
+            _waiting_option(control, seconds, option)
+            for seconds, option in zip(later, waiting, strict=True)
+            if isinstance(option, Assignment)
+        ),
+    )
+
+
+def _later(spec: JobSpec, snapshot: Snapshot) -> dict[int, JobSpec]:
+    """The job with longer deadlines, by their seconds from now, as far as a job may stay open."""
+    asked_ms = spec.deadline_ms - snapshot.now_ms
+    longer = (asked_ms * percent // PERCENT // SECOND_MS for percent in LATER_PERCENT)
+    return {
+        seconds: replace(spec, deadline_ms=snapshot.now_ms + seconds * SECOND_MS)
+        for seconds in longer
+        if seconds <= LIMITS["deadline_s"][1]
+    }
+
+
+def _waiting_option(control: ControlPlane, seconds: int, option: Assignment) -> WaitingOption:
+    return WaitingOption(
+        finish_by_s=seconds,
+        price_usd_micro=assignment_price(control, option),
+        carbon_mg=option.carbon_mg,
+        start_ms=option.segments[0].start_ms,
     )
 
 
