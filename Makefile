@@ -58,12 +58,13 @@ e2e: setup-dev ## real processes: a first user's hour, the demonstration, kill -
 unit: setup-dev ## the unit tests alone
 	$(PYTEST) tests/unit -q
 
-check: setup-dev ## style, types, layers and translations
+check: setup-dev ## style, types, layers, translations and the blocking client
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict --exclude '^src/sunward/demo/jobs/'
 	cd src/sunward/demo/jobs && $(CURDIR)/$(BIN)/mypy --strict --config-file= --cache-dir=$(CURDIR)/.mypy_cache/jobs --explicit-package-bases *.py
 	$(BIN)/lint-imports
+	$(BIN)/python tools/build_sync.py --check
 	$(BIN)/python tools/build_locale.py --check
 
 ifneq ($(filter bench,$(MAKECMDGOALS)),)

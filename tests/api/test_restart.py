@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sunward.client import ApiClient
 from sunward.engine.snapshots import state_digest
 from sunward.errors import ConflictError, InputError, InvariantError
 from sunward.service import control as control_module
@@ -181,12 +182,11 @@ def test_secrets_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
 
 def test_the_documented_client_can_read_the_answers(service: Service, agent: Agent) -> None:
     """The command line's own records fit what the API sends."""
-    client = pytest.importorskip("sunward.cli.client")
     agent.sync()
     submit(service)
 
     def api(role: str):
-        return client.ApiClient("http://service", service.credentials[f"{role}_token"], transport=Bridge(service))
+        return ApiClient("http://service", service.credentials[f"{role}_token"], transport=Bridge(service))
 
     with api("tenant") as tenant:
         assert len(tenant.jobs()) == 1

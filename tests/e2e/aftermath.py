@@ -18,9 +18,9 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-from sunward.cli.client import ApiClient
 from sunward.cli.demo.scenario import SITES
 from sunward.cli.replay import recorded
+from sunward.client import ApiClient
 from sunward.engine.advance import advance
 from sunward.engine.state import State
 from sunward.errors import InputError

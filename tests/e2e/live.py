@@ -17,10 +17,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from sunward.cli.client import ApiClient
 from sunward.cli.demo.scenario import SITES, DemoSite
 from sunward.cli.demo.stage import Stage
-from sunward.cli.pack import pack
+from sunward.client import ApiClient
+from sunward.client.pack import pack
 from sunward.errors import SourceError
 from sunward.model.request import JobRequest, JobView
 from sunward.units import HOUR_S

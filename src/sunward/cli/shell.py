@@ -15,27 +15,9 @@ import click
 import httpx
 from rich.cells import cell_len
 
-from sunward.cli.client import ApiClient
 from sunward.cli.text import LANGUAGES, _
-from sunward.errors import InputError, SourceError
-from sunward.model.codec import decode
-
-CREDENTIALS = "credentials.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """What `sunward up` leaves in the home folder."""
-
-    url: str
-    tenant_token: str = ""
-    operator_token: str = ""
-    provider_token: str = ""
-    auditor_token: str = ""
-
-    def token(self, role: str) -> str:
-        """The token of `tenant`, `operator`, `provider` or `auditor`."""
-        return str(getattr(self, f"{role}_token"))
+from sunward.client import ApiClient
+from sunward.client.credentials import access, stored
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,40 +35,18 @@ class Shell:
     def client(self, role: str = "tenant") -> Iterator[ApiClient]:
         """A client that speaks with the token of a role.
 
-        A stored token is only sent to the service it belongs to, never to one named by `--url`.
         Raises: SourceError when no service is known, InputError when the credentials cannot be read.
         """
-        stored = self._credentials()
-        url = self.url or (stored.url if stored else "")
-        if not url:
-            raise SourceError(
-                _("no service is known: {file} is missing").format(file=self.home / CREDENTIALS), code="SW-640"
-            )
-        own = stored is not None and stored.url.rstrip("/") == url.rstrip("/")
-        token = self.token or (stored.token(role) if own and stored else "")
-        with ApiClient(url, token, transport=self.transport) as client:
+        found = access(self.home, self.url, self.token, role)
+        with ApiClient(found.url, found.token, transport=self.transport) as client:
             yield client
 
     def address(self) -> str:
         """The service named by `--url`, else the one of the home folder; empty when there is none."""
-        stored = None if self.url else self._credentials()
-        return self.url or (stored.url if stored else "")
-
-    def _credentials(self) -> Credentials | None:
-        file = self.home / CREDENTIALS
-        try:
-            raw = file.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as reason:
-            raise InputError(
-                _("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-610"
-            ) from None
-        try:
-            return decode(raw, Credentials)
-        except InputError as reason:
-            line = _("{file} is damaged ({reason}); delete it and run `sunward up` again")
-            raise InputError(line.format(file=file, reason=reason.message), code="SW-610") from None
+        if self.url:
+            return self.url
+        kept = stored(self.home)
+        return kept.url if kept else ""
 
 
 pass_shell = click.make_pass_decorator(Shell)

@@ -10,11 +10,11 @@ from typing import TypeVar
 import click
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient
-from sunward.cli.pack import unpack
 from sunward.cli.reasons import EXPIRED, JOB_REASONS, PLACED_AHEAD, REFUSED, STATES, sentence, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
+from sunward.client import ApiClient
+from sunward.client.pack import unpack
 from sunward.errors import SourceError
 from sunward.model.job import JobState
 from sunward.model.records import HistoryLine

@@ -14,13 +14,13 @@ from typing import Any
 import click
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient
 from sunward.cli.commands.jobs import follow_job
-from sunward.cli.pack import pack
 from sunward.cli.place import origin_zone
 from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
 from sunward.cli.shell import Command, Shell, command, option, pass_shell
 from sunward.cli.text import _
+from sunward.client import ApiClient
+from sunward.client.pack import pack
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
 from sunward.model.plan import Assignment, Unplaced

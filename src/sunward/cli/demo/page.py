@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient
 from sunward.cli.demo.proof import Check
 from sunward.cli.demo.scenario import SITES, DemoJob, DemoSite
 from sunward.cli.demo.watch import Moment
 from sunward.cli.reasons import COUNTERFACTUALS, NOT_PROVED, PLACED, REFUSED, STATES, sentence, word
 from sunward.cli.text import _, language
+from sunward.client import ApiClient
 from sunward.metering.counterfactual import RUN_NOW_ORIGIN
 from sunward.model.datum import SeriesKind
 from sunward.model.identity import ZoneId

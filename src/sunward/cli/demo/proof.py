@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 
 from sunward.agent.identity import load_membership
-from sunward.cli.client import ApiClient
 from sunward.cli.demo.stage import Stage
-from sunward.cli.pack import unpack
 from sunward.cli.replay import recorded, verdict_of
 from sunward.cli.text import _
+from sunward.client import ApiClient
+from sunward.client.pack import unpack
 from sunward.model.codec import decode, encode
 from sunward.sim.checkers import check_readings
 from sunward.sim.parity import Parity, run_again

@@ -13,9 +13,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from sunward.agent.config import CONFIG_FILE
-from sunward.cli.client import ApiClient
 from sunward.cli.demo.scenario import START, DemoSite
-from sunward.cli.shell import CREDENTIALS, Credentials
+from sunward.client import ApiClient
+from sunward.client.credentials import CREDENTIALS, Credentials
 from sunward.errors import InputError, SourceError
 from sunward.model.codec import decode
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from sunward.adapters import sandbox
 from sunward.cli import show
-from sunward.cli.client import ApiClient
 from sunward.cli.demo import proof
 from sunward.cli.demo.page import report_data, where
 from sunward.cli.demo.proof import Check
 from sunward.cli.demo.scenario import FIRST_SUBMIT_MS, JOBS, KILLED, SITES, DemoJob
 from sunward.cli.demo.stage import Stage
 from sunward.cli.demo.watch import Watcher, clock
-from sunward.cli.pack import pack
 from sunward.cli.reasons import PLACED, QUALITIES, REFUSED, STATES, sentence, translated, word
 from sunward.cli.text import _
+from sunward.client import ApiClient
+from sunward.client.pack import pack
 from sunward.errors import InputError, SourceError
 from sunward.model.receipt import Receipt
 from sunward.model.request import JobRequest, JobView

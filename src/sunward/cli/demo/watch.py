@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 
 from sunward.cli import show
-from sunward.cli.client import ApiClient
 from sunward.cli.reasons import REFUSED, sentence
 from sunward.cli.text import _
+from sunward.client import ApiClient
 from sunward.model.records import HistoryLine
 from sunward.model.request import JobView, SiteView
 

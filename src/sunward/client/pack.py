@@ -17,10 +17,10 @@ import stat
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from sunward.cli.text import _
 from sunward.errors import InputError
 
 IGNORE_FILES = (".gitignore", ".sunwardignore")

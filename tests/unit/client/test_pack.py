@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from sunward.cli.pack import pack, unpack
+from sunward.client.pack import pack, unpack
 from sunward.errors import InputError
 from tests.unit.cli.conftest import archive
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from sunward.cli.client import ApiClient
+from sunward.client import ApiClient
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.records import Enrolment, EntryLine, EntryPage
 from sunward.model.request import JobRequest, Submitted
@@ -69,7 +69,7 @@ def test_a_gateway_without_a_reason_is_transient_only_when_it_failed(client, ser
 
 
 def test_a_post_without_an_answer_is_repeated_while_the_service_starts_again(client, service, monkeypatch):
-    monkeypatch.setattr("sunward.cli.client.PAUSE_S", 0.0)
+    monkeypatch.setattr("sunward.client._sync.http.PAUSE_S", 0.0)
     away = [httpx.ReadError("reset"), *[httpx.ConnectError("refused")] * 3]
     service.answers["POST /v1/enrolments"] = [*away, answer(Enrolment(token="once"))]
     assert client.enrol("rack 3").token == "once"
@@ -82,7 +82,7 @@ def test_a_post_that_never_arrived_or_is_never_answered_is_given_up(client, serv
     with pytest.raises(SourceError):
         client.enrol("rack 3")
     assert len(service.requests) == 1
-    monkeypatch.setattr("sunward.cli.client.REPEAT_S", -1.0)
+    monkeypatch.setattr("sunward.client._sync.http.REPEAT_S", -1.0)
     service.answers["POST /v1/enrolments"] = [httpx.ReadError("reset")] * 2
     with pytest.raises(SourceError):
         client.enrol("rack 3")

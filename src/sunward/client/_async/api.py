@@ -1,0 +1,197 @@
+"""The service's REST API as a typed client: records in, records out, its problems as this project's errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import httpx
+
+from sunward.client._async.http import TIMEOUT_S, AsyncHttp
+from sunward.client.answers import LogPart, job_path, log_part, read
+from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
+from sunward.errors import SourceError
+from sunward.model.receipt import EpochStatement
+from sunward.model.records import (
+    AccountView,
+    DepositMade,
+    DepositRequest,
+    Enrolment,
+    EnrolmentRequest,
+    EntryPage,
+    EpochClosed,
+    GridView,
+    HistoryLine,
+    JobPage,
+    JournalPage,
+    PlanView,
+    ReceiptView,
+    Stored,
+)
+from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
+from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
+
+PAGE = 500
+
+
+class AsyncApiClient:
+    """One service, one token.
+
+    Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or
+    ConflictError with the service's own code when it refuses.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._http = AsyncHttp(url, token, transport=transport, timeout_s=timeout_s)
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._http.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let the connections go."""
+        await self._http.close()
+
+    async def quote(self, request: JobRequest) -> Quote:
+        """What a job would cost and cause."""
+        return read(await self._http.post("/v1/quotes", request), Quote)
+
+    async def submit(self, request: JobRequest, key: str = "") -> Submitted:
+        """Submit a job; the same request with the same `key` gives the same job, whenever it comes again."""
+        return read(await self._http.post("/v1/jobs", request, key), Submitted)
+
+    async def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:
+        """The caller's jobs, newest first; at most `limit` when it is not 0."""
+        found: list[JobView] = []
+        after = ""
+        while True:
+            page = read(await self._http.get("/v1/jobs", after=after, limit=PAGE, state=state), JobPage)
+            found.extend(page.jobs)
+            if not page.next or (limit and len(found) >= limit):
+                return tuple(found[: limit or None])
+            after = page.next
+
+    async def job(self, job: str) -> JobView:
+        """One job."""
+        return read(await self._http.get(job_path(job)), JobView)
+
+    async def history(self, job: str) -> tuple[HistoryLine, ...]:
+        """Every change of state of a job."""
+        return read(await self._http.get(job_path(job, "history")), tuple[HistoryLine, ...])
+
+    async def cancel(self, job: str) -> JobView:
+        """Stop a job."""
+        return read(await self._http.post(job_path(job, "cancel"), {}), JobView)
+
+    async def logs(self, job: str, offset: int = 0) -> LogPart:
+        """The log from a byte offset."""
+        return log_part(await self._http.get(job_path(job, "logs"), offset=offset))
+
+    async def save_output(self, job: str, target: BinaryIO) -> None:
+        """Write a job's output archive to an open file."""
+        async with self._http.stream(job_path(job, "output")) as reply:
+            async for chunk in reply.aiter_bytes(CHUNK_BYTES):
+                await async_apart(target.write, chunk)
+
+    async def receipt(self, job: str) -> ReceiptView:
+        """The receipt of a job."""
+        return read(await self._http.get(job_path(job, "receipt")), ReceiptView)
+
+    async def bundle(self, job: str) -> bytes:
+        """All that the offline check of a receipt needs, as JSON."""
+        return (await self._http.get(job_path(job, "bundle"))).content
+
+    async def put_object(self, file: Path) -> str:
+        """Store a file; its digest."""
+        size = (await async_apart(file.stat)).st_size
+        with file.open("rb") as source:
+            return read(await self._http.put("/v1/objects", async_chunks(source), size), Stored).digest
+
+    async def read_object(self, digest: str) -> bytes:
+        """A stored file."""
+        return (await self._http.get(f"/v1/objects/{digest}")).content
+
+    async def grid(self, zone: str, hours: int) -> GridView:
+        """The hours ahead in a zone."""
+        return read(await self._http.get("/v1/grid", zone=zone, hours=hours), GridView)
+
+    async def sites(self) -> tuple[SiteView, ...]:
+        """All sites."""
+        return read(await self._http.get("/v1/sites"), tuple[SiteView, ...])
+
+    async def enrol(self, note: str) -> Enrolment:
+        """A one-time token for a new site."""
+        return read(await self._http.post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
+
+    async def plan(self) -> PlanView:
+        """The present plan."""
+        return read(await self._http.get("/v1/plan"), PlanView)
+
+    async def epochs(self) -> tuple[EpochStatement, ...]:
+        """Closed epochs, oldest first."""
+        return read(await self._http.get("/v1/epochs"), tuple[EpochStatement, ...])
+
+    async def close_epoch(self) -> EpochClosed:
+        """Close the present epoch now."""
+        return read(await self._http.post("/v1/epochs/close", {}), EpochClosed)
+
+    async def journal_head(self) -> JournalHead:
+        """Where the journal stands."""
+        return read(await self._http.get("/v1/journal/head"), JournalHead)
+
+    async def journal(self, after: int = 0, limit: int = PAGE) -> tuple[RecordedEvent, ...]:
+        """At most `limit` journal records with a sequence greater than `after`."""
+        return read(await self._http.get("/v1/journal", after=after, limit=limit), JournalPage).records
+
+    async def whole_journal(self) -> AsyncIterator[RecordedEvent]:
+        """Every journal record, from the first."""
+        after = 0
+        while records := await self.journal(after):
+            for record in records:
+                yield record
+            after = records[-1].sequence
+
+    async def account(self) -> AccountView:
+        """The caller's account."""
+        return read(await self._http.get("/v1/account"), AccountView)
+
+    async def deposit(self, amount_usd: float) -> DepositMade:
+        """Test money from the local faucet."""
+        return read(await self._http.post("/v1/account/deposits", DepositRequest(amount_usd=amount_usd)), DepositMade)
+
+    async def balances(self) -> dict[str, str]:
+        """Wei by account, and their `total`."""
+        return read(await self._http.get("/v1/ledger/balances"), dict[str, str])
+
+    async def entries(self, account: str = "", after: str = "", limit: int = PAGE) -> EntryPage:
+        """Some postings of the ledger, of one account or of all."""
+        return read(await self._http.get("/v1/ledger/entries", account=account, after=after, limit=limit), EntryPage)
+
+    async def healthy(self) -> bool:
+        """Whether the service answers and is well."""
+        try:
+            return (await self._http.get("/healthz")).is_success
+        except SourceError:
+            return False
+
+    async def clock(self) -> ClockMapping:
+        """The service's grid clock."""
+        return read(await self._http.get("/v1/clock"), ClockMapping)

@@ -1,0 +1,78 @@
+"""What an answer of the service means: a record, or one of this project's errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from gettext import gettext as _
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.codec import decode
+from sunward.model.request import Problem
+
+T = TypeVar("T")
+
+REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """Log bytes from an offset, where the next part starts, and whether the log can still grow."""
+
+    text: bytes
+    next_offset: int
+    final: bool
+
+
+def job_path(job: str, part: str = "") -> str:
+    """The address of a job, or of a part of it; a name that is no id must not lead to another address."""
+    return "/v1/jobs/" + quote(job, safe="") + (f"/{part}" if part else "")
+
+
+def read(reply: httpx.Response, kind: type[T]) -> T:
+    """The record in an answer.
+
+    Raises: SourceError when it is not one.
+    """
+    try:
+        return decode(reply.content, kind)
+    except InputError as reason:
+        raise _not_understood(reason.message) from None
+
+
+def log_part(reply: httpx.Response) -> LogPart:
+    """The piece of a log in an answer.
+
+    Raises: SourceError when the answer does not say where the next piece starts.
+    """
+    try:
+        next_offset = int(reply.headers["Sunward-Next-Offset"])
+    except (KeyError, ValueError):
+        raise _not_understood("Sunward-Next-Offset") from None
+    return LogPart(text=reply.content, next_offset=next_offset, final=reply.headers.get("Sunward-Final") == "1")
+
+
+def refusal(reply: httpx.Response) -> InputError | SourceError:
+    """The service's problem as an error of ours."""
+    try:
+        problem = decode(reply.content, Problem)
+    except InputError:
+        line = _("the service answered {status} without a reason").format(status=reply.status_code)
+        return SourceError(line, transient=reply.is_server_error, code="SW-641")
+    if reply.is_server_error:
+        return SourceError(problem.detail, code=problem.code)
+    return REFUSALS.get(reply.status_code, InputError)(problem.detail, code=problem.code)
+
+
+def unreachable(url: str, reason: httpx.TransportError) -> SourceError:
+    """That nothing answers at an address."""
+    line = _("the service at {url} cannot be reached ({reason})")
+    return SourceError(line.format(url=url, reason=str(reason) or type(reason).__name__), code="SW-640")
+
+
+def _not_understood(what: str) -> SourceError:
+    line = _("the service's answer is not understood ({what})")
+    return SourceError(line.format(what=what), transient=False, code="SW-642")

@@ -1,0 +1,71 @@
+"""Which service to ask, and with which token: from arguments, else from what `sunward up` leaves in the home folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from gettext import gettext as _
+from pathlib import Path
+
+from sunward.errors import InputError, SourceError
+from sunward.model.codec import decode
+
+CREDENTIALS = "credentials.json"
+HOME = "~/.sunward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What `sunward up` leaves in the home folder."""
+
+    url: str
+    tenant_token: str = ""
+    operator_token: str = ""
+    provider_token: str = ""
+    auditor_token: str = ""
+
+    def token(self, role: str) -> str:
+        """The token of `tenant`, `operator`, `provider` or `auditor`."""
+        return str(getattr(self, f"{role}_token"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A service and the token to show it."""
+
+    url: str
+    token: str
+
+
+def stored(home: Path) -> Credentials | None:
+    """The credentials in a home folder; None where there are none.
+
+    Raises: InputError when they cannot be read.
+    """
+    file = home / CREDENTIALS
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as reason:
+        raise InputError(
+            _("cannot read {file}: {reason}").format(file=file, reason=reason.strerror), code="SW-610"
+        ) from None
+    try:
+        return decode(raw, Credentials)
+    except InputError as reason:
+        line = _("{file} is damaged ({reason}); delete it and run `sunward up` again")
+        raise InputError(line.format(file=file, reason=reason.message), code="SW-610") from None
+
+
+def access(home: Path, url: str = "", token: str = "", role: str = "tenant") -> Access:
+    """The service named, else the one of the home folder, and the token given, else the stored one of a role.
+
+    A stored token is only shown to the service it belongs to, never to another one named by `url`.
+    Raises: SourceError when no service is known, InputError when the credentials cannot be read.
+    """
+    kept = stored(home)
+    asked = url or (kept.url if kept else "")
+    if not asked:
+        raise SourceError(_("no service is known: {file} is missing").format(file=home / CREDENTIALS), code="SW-640")
+    own = kept is not None and kept.url.rstrip("/") == asked.rstrip("/")
+    return Access(url=asked, token=token or (kept.token(role) if own and kept else ""))
