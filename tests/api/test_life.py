@@ -72,6 +72,27 @@ def test_after_its_receipt_a_job_can_still_be_read(service: Service, agent: Agen
     assert service.ask("POST", f"/v1/jobs/{job}/cancel").json()["code"] == "SW-126"
 
 
+def test_a_cancel_may_come_again(service: Service, agent: Agent) -> None:
+    job = submit(service, budget_usd=2.0)
+    path, key = f"/v1/jobs/{job}/cancel", {"Idempotency-Key": "c"}
+    first = service.ok("POST", path, headers=key)
+    head = service.head
+    assert first["state"] == "cancelled"
+    assert [service.ok("POST", path), service.ok("POST", path, headers=key)] == [first, first]
+    assert service.head == head
+    service.ok("POST", "/v1/epochs/close", "operator")
+    assert service.ok("POST", path)["state"] == "cancelled"
+    assert service.ask("POST", path, token=service.token("t-other", "tenant")).status_code == 404
+    running, lease = start(service, agent)
+    path = f"/v1/jobs/{running}/cancel"
+    service.ok("POST", path)
+    head = service.head
+    assert service.ok("POST", path)["state"] == "running", "its agent has not stopped it yet"
+    assert service.head == head
+    agent.report(lease, "suspended")
+    assert service.ok("POST", path)["state"] == "cancelled"
+
+
 def test_the_books_balance_and_the_journal_verifies(service: Service, agent: Agent) -> None:
     _, lease = start(service, agent)
     finish(service, agent, lease)

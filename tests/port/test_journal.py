@@ -171,12 +171,12 @@ def test_projects_commands(journal: SqlStore | MemoryJournal) -> None:
     "wrong",
     [
         pytest.param((posted(-7, 8),), id="entry does not balance"),
-        pytest.param((IssueReceipt(receipt=receipt_of("j-1")),), id="second receipt"),
+        pytest.param((IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1),), id="second receipt"),
         pytest.param((CloseEpoch(statement=STATEMENT),), id="second statement"),
     ],
 )
 def test_a_failing_projection_leaves_nothing(journal: SqlStore | MemoryJournal, wrong: tuple[PostEntries, ...]) -> None:
-    kept = (IssueReceipt(receipt=receipt_of("j-1")), CloseEpoch(statement=STATEMENT))
+    kept = (IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1), CloseEpoch(statement=STATEMENT))
     head = journal.append(journal.head(), [seen(1)], [kept])
     with pytest.raises(InvariantError):
         journal.append(head, [seen(2), seen(3)], [(changed("j-2", "placed"), posted(-1, 1)), wrong])
@@ -196,7 +196,11 @@ def test_events_need_their_commands(journal: Journal) -> None:
 def test_projecting_again_changes_nothing(journal: SqlStore | MemoryJournal) -> None:
     commands = [
         (changed("j-1", "submitted"), posted(-HUGE_WEI, HUGE_WEI)),
-        (changed("j-1", "finished"), IssueReceipt(receipt=receipt_of("j-1")), CloseEpoch(statement=STATEMENT)),
+        (
+            changed("j-1", "finished"),
+            IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1),
+            CloseEpoch(statement=STATEMENT),
+        ),
     ]
     journal.append(journal.head(), [seen(1), seen(2)], commands)
     before = states(journal, "j-1"), balances(journal)
@@ -240,7 +244,7 @@ def test_a_seal_must_be_among_the_events(journal: SqlStore | MemoryJournal) -> N
 
 def test_the_twin_keeps_what_was_projected() -> None:
     journal = MemoryJournal()
-    receipt = IssueReceipt(receipt=receipt_of("j-1"))
+    receipt = IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1)
     group = (changed("j-1", "finished"), posted(-1, 1), receipt, CloseEpoch(statement=STATEMENT))
     journal.append(journal.head(), [sealing(1, ("s-1", 1, 2))], [group], sealed=[("s-1", 1, 2)])
     assert list(journal.projected.values()) == list(group)

@@ -32,7 +32,7 @@ def test_the_canonical_bytes_of_a_receipt_are_signed() -> None:
         signed.append(body)
         return "signature"
 
-    (row,) = rows_of(1, [(IssueReceipt(receipt=RECEIPT),)], sign).receipts
+    (row,) = rows_of(1, [(IssueReceipt(receipt=RECEIPT, paid_usd_micro=1),)], sign).receipts
     assert signed == [encode(RECEIPT)]
     assert (row["digest"], row["signature"]) == (digest_bytes(signed[0]), "signature")
     assert row["body"].encode() == signed[0]

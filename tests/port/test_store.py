@@ -139,7 +139,10 @@ def test_an_agents_detail_cannot_stop_the_journal(store: SqlStore) -> None:
 
 
 def test_receipts_keep_the_bytes_that_were_signed(store: SqlStore) -> None:
-    group = (IssueReceipt(receipt=receipt_of("j-2")), IssueReceipt(receipt=receipt_of("j-1")))
+    group = (
+        IssueReceipt(receipt=receipt_of("j-2"), paid_usd_micro=1),
+        IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1),
+    )
     store.append(store.head(), [seen(1)], [group])
     kept = store.queries.receipt("j-1")
     assert decode(kept.body, Receipt) == receipt_of("j-1")
@@ -154,7 +157,7 @@ def test_receipts_keep_the_bytes_that_were_signed(store: SqlStore) -> None:
 def test_no_receipt_goes_unsigned(database_url: str) -> None:
     store = open_store(database_url)
     with pytest.raises(InvariantError, match="signing key"):
-        store.append(store.head(), [seen(1)], [(IssueReceipt(receipt=receipt_of("j-1")),)])
+        store.append(store.head(), [seen(1)], [(IssueReceipt(receipt=receipt_of("j-1"), paid_usd_micro=1),)])
     assert store.head().sequence == 0
     store.close()
 

@@ -121,7 +121,24 @@ def test_nobody_pays_more_than_escrow_or_budget(amount, prices, rate, bps, budge
     )
     assert 0 <= done.price_wei <= amount
     assert not budget or done.price_wei <= budget * rate
+    due = min(sum(prices.values()), budget or sum(prices.values()))
+    assert done.paid_usd_micro <= due <= done.price_usd_micro
+    assert 0 <= done.price_wei - done.paid_usd_micro * rate < max(rate, 1)
+    assert done.paid_usd_micro == due or done.price_wei in (0, amount)
     assert done.price_wei * 8_000 // 10_000 >= done.provider_wei >= 0
+
+
+@given(st.lists(st.tuples(WEI, OWNERS, st.integers(0, 10**12)), max_size=8), st.integers(1, 10**15))
+def test_a_statement_says_in_usd_what_was_paid_and_not_what_was_metered(jobs, rate):
+    books = Books()
+    for escrow_wei, prices, budget in jobs:
+        books.step("deposit", "t-1", escrow_wei + 1)
+        books.step("escrow", "t-1", escrow_wei + 1)
+        books.step("settle", 0, prices, rate, 100, 8_000, budget)
+    rules = NetworkStarted(network="n", policy=PolicyInputs(), epoch_ms=1)
+    totals = epoch.close(books.ledger, rules, books.done, offset_share_bps=100, liability_mg=0, wei_per_usd_micro=rate)
+    assert totals.paid_usd_micro == sum(one.paid_usd_micro for one in books.done)
+    assert 0 <= totals.paid_wei - totals.paid_usd_micro * rate < max(len(jobs), 1) * rate
 
 
 @given(

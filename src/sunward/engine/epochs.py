@@ -57,12 +57,13 @@ def close_epoch(turn: Turn) -> None:
             idle_j=sum(site.idle_j for site in turn.world.sites.values()),
             offset_share_bps=state.offset_share_bps,
             next_offset_share_bps=books.next_offset_share_bps,
+            paid_usd_micro=books.paid_usd_micro,
             balance_wei=books.balance_wei,
         ),
         merkle.root,
     )
-    for receipt in receipts:
-        turn.emit(IssueReceipt(receipt=receipt))
+    for receipt, settlement in zip(receipts, settlements, strict=True):
+        turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)
     turn.emit(CloseEpoch(statement=statement))
     state.closing = carried

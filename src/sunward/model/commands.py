@@ -50,6 +50,8 @@ class IssueReceipt:
     """A receipt became final: sign and store it."""
 
     receipt: Receipt
+    paid_usd_micro: int
+    """What its job paid, in micro-USD at the rate of settlement; the receipt has it in wei."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

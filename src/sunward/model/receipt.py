@@ -128,6 +128,7 @@ class EpochStatement:
     market_mg: int
     embodied_mg: int
     paid_usd_micro: int
+    """What the jobs paid, at most their metered prices: docs/settlement.md."""
     paid_wei: int
     provider_wei: int
     network_wei: int

@@ -22,6 +22,8 @@ class StatementParts:
     """Idle energy of all sites in the epoch: the providers' account."""
     offset_share_bps: int
     next_offset_share_bps: int
+    paid_usd_micro: int
+    """What the jobs paid, in micro-USD: receipts have it in wei and the metered price, not the rate."""
     balance_wei: int
     """Sum over all ledger accounts."""
 
@@ -48,7 +50,7 @@ def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]]
         location_mg=location_mg,
         market_mg=market_mg,
         embodied_mg=embodied_mg,
-        paid_usd_micro=sum(receipt.price_usd_micro for receipt in receipts),
+        paid_usd_micro=parts.paid_usd_micro,
         paid_wei=sum(receipt.price_wei for receipt in receipts),
         provider_wei=sum(receipt.provider_wei for receipt in receipts),
         network_wei=sum(receipt.network_wei for receipt in receipts),

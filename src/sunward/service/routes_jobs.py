@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from sunward.errors import ConflictError, NotFoundError
 from sunward.model.events import CancelRequested
 from sunward.model.identity import JobId
+from sunward.model.job import JobState
 from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.model.request import JobRequest, JobView, Quote, Submitted
 from sunward.service import submit, views
@@ -88,16 +89,23 @@ async def get_history(control: Plane, caller: Reader, job: Name) -> Response:
 
 @router.post("/v1/jobs/{job}/cancel", response_model=JobView)
 async def post_cancel(control: Plane, caller: Tenant, request: Request, job: Name) -> Response:
-    """Stop a job; what it has used is paid."""
+    """Stop a job; what it has used is paid. Asking again changes nothing."""
 
     async def act(_key: str) -> Response:
         row = views.job_row(control, job, caller.subject)
-        if row.state in views.FINAL_STATES:
+        if row.state in views.FINAL_STATES - {JobState.CANCELLED.word}:
             raise ConflictError(f"job {job} has ended already: {row.state}", code="SW-126")
-        control.commit_one(CancelRequested(job=JobId(job)))
+        if row.state != JobState.CANCELLED.word and not _is_stopping(control, job):
+            control.commit_one(CancelRequested(job=JobId(job)))
         return answer(_shown(control, caller, job))
 
     return await once(control, caller.subject, request, act)
+
+
+def _is_stopping(control: ControlPlane, job: str) -> bool:
+    """Whether a job that still runs was cancelled before: it ends when its agent has stopped it."""
+    jobs = control.state.world.jobs
+    return bool(jobs.ints["cancelled"][jobs.row_of[job]])
 
 
 @router.get("/v1/jobs/{job}/logs", response_class=Response)

@@ -40,6 +40,8 @@ class Settlement:
     """What metering charges; the budget may cap what is due."""
     price_wei: int
     """What the tenant pays."""
+    paid_usd_micro: int
+    """The same in micro-USD at the rate of settlement, rounded down: the amount due, unless the escrow was short."""
     offset_wei: int
     provider_wei: int
     providers: tuple[tuple[str, int], ...]
@@ -103,6 +105,7 @@ def settle_job(
         escrow_wei=escrow_wei,
         price_usd_micro=price,
         price_wei=paid,
+        paid_usd_micro=paid // terms.wei_per_usd_micro if paid else 0,
         offset_wei=offset,
         provider_wei=provider,
         providers=providers,

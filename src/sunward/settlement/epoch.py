@@ -17,7 +17,7 @@ class EpochTotals:
     """The money of one epoch, as the statement reports it."""
 
     paid_usd_micro: int
-    """Sum of the metered prices; what escrow or budget capped is in `paid_wei`."""
+    """Sum of what each job paid, in micro-USD; never more than `paid_wei` at the rate of settlement."""
     paid_wei: int
     provider_wei: int
     network_wei: int
@@ -49,7 +49,7 @@ def close(
         raise InvariantError(f"all accounts sum to {balance} wei, not to zero")
     paid = sum(one.price_wei for one in settlements)
     return EpochTotals(
-        paid_usd_micro=sum(one.price_usd_micro for one in settlements),
+        paid_usd_micro=sum(one.paid_usd_micro for one in settlements),
         paid_wei=paid,
         provider_wei=sum(one.provider_wei for one in settlements),
         network_wei=sum(one.network_wei for one in settlements),

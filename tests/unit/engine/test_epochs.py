@@ -64,6 +64,19 @@ def test_the_receipt_says_what_was_metered_and_paid():
     assert (statement.paid_wei, statement.idle_j, statement.facility_j) == (receipt.price_wei, 50, receipt.facility_j)
 
 
+def test_an_escrow_that_is_short_caps_what_the_statement_says_was_paid():
+    network = Network()
+    network.submit(job("j-1", escrow_wei=10**18))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 1)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(1)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 3_600_000})
+    (receipt,), statement = close(network)
+    assert (receipt.price_usd_micro, receipt.price_wei) == (2_400_000, 10**18)
+    assert statement.paid_usd_micro == 10**18 // WEI_PER_USD_MICRO < receipt.price_usd_micro
+
+
 def test_patience_ends_and_the_receipt_says_what_was_not_metered():
     network = finished()
     network.tell(flat_signals())

@@ -23,6 +23,7 @@ def statement(*receipts, **changes):
         "idle_j": 77,
         "offset_share_bps": 100,
         "next_offset_share_bps": 150,
+        "paid_usd_micro": 3_999_999,
         "balance_wei": 0,
     }
     return build_statement(StatementParts(**{**values, **changes}), "+".join)
@@ -35,7 +36,7 @@ def test_totals_and_hashes_in_order_of_job() -> None:
     assert found.receipts_root == f"{digest(ONE)}+{digest(TWO)}"
     assert (found.facility_j, found.idle_j) == (6_480_000, 77)
     assert (found.location_mg, found.market_mg, found.embodied_mg) == (1_062_500, 1_080_000, 30_000)
-    assert (found.paid_usd_micro, found.paid_wei, found.refunded_wei) == (4_000_000, 4_000, 200)
+    assert (found.paid_usd_micro, found.paid_wei, found.refunded_wei) == (3_999_999, 4_000, 200)
     assert (found.provider_wei, found.network_wei, found.offset_wei) == (3_168, 792, 40)
     assert (found.offset_share_bps, found.next_offset_share_bps, found.balance_wei) == (100, 150, 0)
 

@@ -49,6 +49,14 @@ def test_network_takes_what_the_provider_share_rounds_off():
     assert len(odd.entries) == 1
 
 
+def test_what_was_paid_is_also_said_in_usd():
+    given = {"job": "j-1", "tenant": "t-1", "prices_usd_micro": {"p-1": 333}}
+    assert settle_job(ORIGIN, terms(3), escrow_wei=999, **given).paid_usd_micro == 333
+    assert settle_job(ORIGIN, terms(3), escrow_wei=998, **given).paid_usd_micro == 332, "the escrow is short"
+    assert settle_job(ORIGIN, terms(3), escrow_wei=999, budget_usd_micro=100, **given).paid_usd_micro == 100
+    assert refund_all(ORIGIN, job="j-1", tenant="t-1", escrow_wei=5).paid_usd_micro == 0
+
+
 def test_several_providers_share_by_their_prices_largest_remainder_first():
     # P = 1,000: offset 10, provider 792. 792 · (1, 1, 5)/7 = 113 r 1, 113 r 1, 565 r 5: one wei left, to the largest.
     done = settle_job(
