@@ -134,6 +134,10 @@ def test_the_chain_leads_to_the_head_it_always_had(lines):
     assert previous == HEAD
 
 
+def test_what_was_recorded_stays_as_it_was(lines):
+    assert [recorded(line).event.body().decode() for line in lines] == [line["body"] for line in lines]
+
+
 def test_it_replays_to_the_books_it_always_had(lines):
     state = replay(map(recorded, lines))
     assert (state.world.sequence, state.epoch) == (len(lines), 2)

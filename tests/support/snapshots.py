@@ -28,6 +28,8 @@ class Pool:
     model: str = "a100"
     count: int = 2
     available: int | None = None
+    closed: tuple[int, ...] = ()
+    """Slots in which it takes no work."""
     memory_gib: int = 80
     overhead: float = 1.0
     water: float = 0.0
@@ -72,7 +74,7 @@ def snapshot(
         price_usd_per_kwh=_series(zones, price, 0.1, slots),
         sites=tuple(sites),
         site_ceiling_w=_series(sites, ceiling_w, np.inf, slots),
-        pools=_columns(ordered, sites, zones),
+        pools=_columns(ordered, sites, zones, slots),
         jobs=tuple(sorted(jobs, key=lambda job: job.spec.job)),
     )
 
@@ -134,7 +136,12 @@ def _series(names: Sequence[str], given: dict[str, Sequence[float]] | None, othe
     return np.array(rows, dtype=np.float64).reshape(len(names), slots)
 
 
-def _columns(pools: Sequence[Pool], sites: Sequence[str], zones: Sequence[str]) -> PoolColumns:
+def _free(pool: Pool, slots: int) -> list[int]:
+    free = pool.count if pool.available is None else pool.available
+    return [0 if slot in pool.closed else free for slot in range(slots)]
+
+
+def _columns(pools: Sequence[Pool], sites: Sequence[str], zones: Sequence[str], slots: int) -> PoolColumns:
     def integers(values: Sequence[int]) -> np.ndarray:
         return np.array(values, dtype=np.int64)
 
@@ -151,7 +158,7 @@ def _columns(pools: Sequence[Pool], sites: Sequence[str], zones: Sequence[str]) 
         country=tuple(pool.country for pool in pools),
         gpu_model=tuple(pool.model for pool in pools),
         count=integers([pool.count for pool in pools]),
-        available=integers([pool.count if pool.available is None else pool.available for pool in pools]),
+        available=np.array([_free(pool, slots) for pool in pools], np.int64).reshape(len(pools), slots),
         memory_gib=integers([pool.memory_gib for pool in pools]),
         overhead=floats([pool.overhead for pool in pools]),
         water_l_per_kwh=floats([pool.water for pool in pools]),

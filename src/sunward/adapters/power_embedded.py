@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from sunward.errors import InputError
 from sunward.model.identity import PoolId
-from sunward.model.site import PoolPower
+from sunward.model.site import WAKE_S, PoolPower
 from sunward.units import SECOND_MS
-from sunward.world.view import WAKE_S
 
 
 class ModelledPowerSwitch:

@@ -14,10 +14,9 @@ from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission
 from sunward.model.identity import SiteId, TenantId, ZoneId, pool_id
-from sunward.model.site import PoolSpec, SiteSpec
+from sunward.model.site import WAKE_S, PoolSpec, SiteSpec, Sleep
 from sunward.units import ML_PER_L, PPM
 from sunward.world.catalogue import load
-from sunward.world.view import WAKE_S
 
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
@@ -63,7 +62,17 @@ class AgentConfig:
     trusted: bool = False
     """Run the owner's own jobs without a sandbox where none is available."""
     wake_s: int = WAKE_S
-    """Grid time from asleep to ready; modelled."""
+    """Grid time from asleep to ready."""
+    sleep: Sleep | None = None
+    """Deepest idle state that `doctor` proved; unset = GPUs idle at best, or with the modelled meter a suspend."""
+    asleep_w: int = 0
+    """IT watts of this machine asleep, measured; 0 = what the catalogue says."""
+    closed_hours_utc: tuple[int, ...] = ()
+    """Hours of the UTC day, 0 to 23, in which no work is taken."""
+    payout: str = ""
+    """Address to pay, 0x and 40 hex digits; empty = the provider's account alone."""
+    gpu_year: int = 0
+    """Year of first use; 0 = not stated."""
     grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
     save_s: float = 1.0
@@ -125,7 +134,20 @@ def site_spec(config: AgentConfig, site: str, public_key: str, *, sandboxed: boo
         pools=pool_specs(config, site),
         public_key=public_key,
         power_ceiling_w=config.power_ceiling_w,
+        closed_hours_utc=tuple(sorted(set(config.closed_hours_utc))),
+        wake_s=config.wake_s,
+        sleep=proved_sleep(config),
+        asleep_w=config.asleep_w,
+        payout=config.payout.lower(),
+        gpu_year=config.gpu_year,
     )
+
+
+def proved_sleep(config: AgentConfig) -> Sleep:
+    """The deepest idle state to declare: a real machine whose sleep nobody has proved stays awake."""
+    if config.sleep is not None:
+        return config.sleep
+    return Sleep.SUSPEND if config.meter == "modelled" else Sleep.GPU_IDLE
 
 
 def pool_specs(config: AgentConfig, site: str) -> tuple[PoolSpec, ...]:

@@ -29,7 +29,7 @@ from sunward.adapters.nvml import NvmlMeter, nvml_devices
 from sunward.adapters.power_embedded import ModelledPowerSwitch
 from sunward.adapters.sandbox import Sandbox
 from sunward.agent.client import Backoff, ControlPlane
-from sunward.agent.config import AgentConfig, check_admission, pool_specs, site_spec
+from sunward.agent.config import AgentConfig, check_admission, pool_specs, proved_sleep, site_spec
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
@@ -40,6 +40,7 @@ from sunward.errors import InputError, SourceError, SunwardError
 from sunward.model.site import LeaseReport, PoolPower, PoolSpec
 from sunward.model.wire import SyncReply, SyncRequest
 from sunward.units import SECOND_MS
+from sunward.world.sleeping import ASLEEP
 
 LOCK_FILE = "lock"
 CARRIERS = 4
@@ -127,7 +128,8 @@ class Agent:
         self._clock = SystemClock()
         self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools})
         self._power = ModelledPowerSwitch(
-            {pool.pool: pool.count for pool in self._pools}, wake_ms=config.wake_s * SECOND_MS
+            {pool.pool: pool.count for pool in self._pools},
+            wake_ms=config.wake_s * SECOND_MS if proved_sleep(config) in ASLEEP else 0,
         )
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
         self._keeper = self._make_keeper()

@@ -12,6 +12,7 @@ from sunward.model.job import JobState, LeaseState
 from sunward.model.plan import Segment
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
+from sunward.world.capacity import takes_work, withheld
 
 PROGRESS_STEPS = 100
 """Progress enters the journal in steps of one hundredth of a job."""
@@ -31,11 +32,11 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     world = turn.world
     pool = world.pool(segment.pool)
     site = world.sites.get(segment.pool.partition("/")[0])
-    if pool is None or site is None or not site.up:
+    if pool is None or site is None or not takes_work(site, turn.at_ms):
         _wait_for(turn, segment.pool, job)
         turn.request_plan("site away")
         return
-    if pool.count - world.busy(segment.pool) < segment.containers:
+    if pool.count - withheld(site, pool) - world.busy(segment.pool) < segment.containers:
         _wait_for(turn, segment.pool, job)
         return
     table = world.jobs

@@ -7,9 +7,11 @@ from sunward.errors import InvariantError
 from sunward.execution.power import awake_count
 from sunward.model.identity import SiteId
 from sunward.model.job import LeaseState
-from sunward.model.site import AwakeOrder, LeaseOrder, SiteOrders
+from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
 from sunward.world import catalogue
+from sunward.world.capacity import withheld
 from sunward.world.power import relative_rate
+from sunward.world.state import World
 
 
 def orders(state: State, site: SiteId) -> SiteOrders:
@@ -26,11 +28,19 @@ def orders(state: State, site: SiteId) -> SiteOrders:
         awake=tuple(
             AwakeOrder(
                 pool=pool.pool,
-                count=awake_count(world.awake.get(pool.pool, ()), world.at_ms, world.busy(pool.pool), pool.count),
+                count=awake_count(
+                    world.awake.get(pool.pool, ()), world.at_ms, world.busy(pool.pool), _usable(world, pool)
+                ),
             )
             for pool in spec.pools
         ),
     )
+
+
+def _usable(world: World, pool: PoolSpec) -> int:
+    """Containers that may be awake for the network: never fewer than leases still hold."""
+    site = world.sites[pool.pool.partition("/")[0]]
+    return max(world.busy(pool.pool), pool.count - withheld(site, pool))
 
 
 def _lease_order(state: State, lease: str) -> LeaseOrder:

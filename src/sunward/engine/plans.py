@@ -13,6 +13,7 @@ from sunward.model.events import PlanProposed
 from sunward.model.job import JobState
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Unplaced
 from sunward.units import floor_to
+from sunward.world.capacity import capacity
 from sunward.world.occupancy import Slots, add, occupied, slot_range
 
 
@@ -63,11 +64,13 @@ def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> list[str]:
 
 def _has_room(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], assignment: Assignment) -> bool:
     for segment in assignment.segments:
-        pool = turn.world.pool(segment.pool)
+        pool, site = turn.world.pool(segment.pool), turn.world.sites.get(segment.pool.partition("/")[0])
+        if pool is None or site is None:
+            return False
         first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
+        room = capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots)[first:last]
         column = taken.get(segment.pool)
-        most = 0 if column is None or first >= last else int(column[first:last].max())
-        if pool is None or most + segment.containers > pool.count:
+        if ((0 if column is None else column[first:last]) + segment.containers > room).any():
             return False
     return True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sunward.engine import leases
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -24,7 +26,12 @@ from sunward.settlement.entries import deposit
 from sunward.signals import climatology
 from sunward.units import PPM
 from sunward.world import catalogue
+from sunward.world.capacity import HOURS_A_DAY
 from sunward.world.state import QUALITIES, Site
+
+PAYOUT = re.compile(r"0x[0-9a-fA-F]{40}")
+YEARS = (2006, 2100)
+"""No GPU of the catalogue computes on tensors or shaders of a kind older than CUDA."""
 
 
 def network_started(turn: Turn, payload: NetworkStarted) -> None:
@@ -76,9 +83,27 @@ def check_enrolled(state: State, payload: SiteEnrolled) -> None:
             raise InputError(f"name the GPU by its catalogue key {gpu.model}, not {pool.gpu_model}", code="SW-132")
         if pool.pool != pool_id(spec.site, pool.gpu_model) or pool.count != len(pool.devices) or pool.count < 1:
             raise InputError(f"pool {pool.pool}: its id, count and devices do not agree", code="SW-133")
+    _check_terms(spec)
     devices = [device for pool in spec.pools for device in pool.devices]
     if len({pool.pool for pool in spec.pools}) < len(spec.pools) or len(set(devices)) < len(devices):
         raise InputError(f"site {spec.site} names a pool or a device twice", code="SW-133")
+
+
+def _check_terms(spec: SiteSpec) -> None:
+    """When a site works, how it sleeps, and who is paid."""
+    hours = spec.closed_hours_utc
+    wrong = {
+        "closed_hours_utc: hours 0 to 23 in order, each once, and not all of them": hours != tuple(sorted(set(hours)))
+        or len(hours) >= HOURS_A_DAY
+        or not set(hours) <= set(range(HOURS_A_DAY)),
+        "wake_s and asleep_w: not negative": min(spec.wake_s, spec.asleep_w) < 0,
+        "payout: empty, or 0x and 40 hex digits": bool(spec.payout) and not PAYOUT.fullmatch(spec.payout),
+        f"gpu_year: 0, or a year from {YEARS[0]} to {YEARS[1]}": bool(spec.gpu_year)
+        and not YEARS[0] <= spec.gpu_year <= YEARS[1],
+    }
+    for wanted, is_wrong in wrong.items():
+        if is_wrong:
+            raise InputError(f"site {spec.site}: {wanted}", code="SW-190")
 
 
 def _check_kept(state: State, spec: SiteSpec) -> None:
@@ -124,8 +149,21 @@ def _withdraw_pools(turn: Turn, was: SiteSpec, spec: SiteSpec) -> None:
 
 
 def power_reported(turn: Turn, payload: PowerReported) -> None:
-    """Keep what the agent says of its containers."""
-    turn.world.sites[payload.site].power.update({one.pool: one for one in payload.pools})
+    """Keep what the agent says of its containers, and plan anew where the owner takes or gives back any."""
+    site = turn.world.sites[payload.site]
+    changed = False
+    for one in payload.pools:
+        before = site.power.get(one.pool)
+        changed = changed or one.withheld != (before.withheld if before else 0)
+        site.power[one.pool] = one
+        if one.withheld:
+            site.withheld_ms.setdefault(one.pool, turn.at_ms)
+        else:
+            site.withheld_ms.pop(one.pool, None)
+    if changed:
+        leases.unblock(turn, payload.site)
+        turn.orders_changed(payload.site)
+        turn.request_plan("owner")
 
 
 def signal_observed(turn: Turn, payload: SignalObserved) -> None:

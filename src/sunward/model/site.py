@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission, WorkClass
@@ -19,6 +20,22 @@ class PoolSpec:
     count: int
     devices: tuple[str, ...]
     """Device ids, one per container."""
+
+
+class Sleep(StrEnum):
+    """The deepest idle state that a site proved; a plan saves no more than that."""
+
+    NONE = "none"
+    """Always on."""
+    GPU_IDLE = "gpu_idle"
+    """Only the GPUs idle: nothing is saved, and nothing has to wake."""
+    SUSPEND = "suspend"
+    """To memory."""
+    OFF = "off"
+
+
+WAKE_S = 90
+"""Seconds from asleep to ready of a server that suspends to memory; modelled, between resume and a cold boot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +62,18 @@ class SiteSpec:
     """Ed25519 key that signs the readings, 64 hex digits."""
     power_ceiling_w: int = 0
     """Grid connection of the site; 0 = not stated."""
+    closed_hours_utc: tuple[int, ...] = ()
+    """Hours of the UTC day, 0 to 23, in which the site takes no work."""
+    wake_s: int = WAKE_S
+    """Seconds of grid time from asleep to ready."""
+    sleep: Sleep = Sleep.SUSPEND
+    """A declaration without it is older than the proof; it counts as planned at that time."""
+    asleep_w: int = 0
+    """IT watts of the whole site with every container asleep, measured; 0 = not, then the catalogue's figure counts."""
+    payout: str = ""
+    """Address to pay, 0x and 40 hex digits; empty = the owner's account alone."""
+    gpu_year: int = 0
+    """Year of first use as declared; 0 = not stated. Without evidence the devices count as new either way."""
 
 
 class Phase:
@@ -94,6 +123,12 @@ class PoolPower:
     waking: int
     idle: int
     busy: int
+    withheld: int = 0
+    """Containers that the owner keeps for itself now, whatever they draw: own use, quiet hours, heat, a fault.
+
+    They stand among the states above as well. Leases that still run count against what is left: an agent that
+    withholds a leased container suspends that lease by itself and reports it so.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ class Board:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self.free: IntArray = np.repeat(fleet.pools.available[:, None], fleet.slots, axis=1)
+        self.free: IntArray = fleet.pools.available.copy()
         self.headroom_w: IntArray = fleet.headroom_w.copy()
 
     def occupy(self, job: JobView) -> None:

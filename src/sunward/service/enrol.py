@@ -29,6 +29,8 @@ FIGURES = {
     "water_ml_per_kwh": (0, 10**6),
     "ask_usd_micro_per_gpu_h": (0, 10**9),
     "power_ceiling_w": (0, 10**12),
+    "wake_s": (0, 3_600),
+    "asleep_w": (0, 10**9),
 }
 BAD_TOKEN, BAD_SITE, TAKEN = "SW-160", "SW-161", "SW-162"
 

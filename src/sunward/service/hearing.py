@@ -73,6 +73,8 @@ def _check_power(state: State, site: SiteId, power: PoolPower) -> None:
     counts = (power.asleep, power.waking, power.idle, power.busy)
     if min(counts) < 0 or sum(counts) > pool.count:
         raise InputError(f"pool {power.pool} has {pool.count} containers; the reported states do not", code="SW-147")
+    if not 0 <= power.withheld <= pool.count:
+        raise InputError(f"pool {power.pool} can withhold 0 to {pool.count} containers", code="SW-141")
 
 
 def _checked_report(state: State, report: LeaseReport, contents: Contents) -> LeaseReport:

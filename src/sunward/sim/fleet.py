@@ -12,10 +12,9 @@ from sunward.model.codec import digest, digest_bytes
 from sunward.model.datum import Quality
 from sunward.model.hardware import PowerState, WorkClass
 from sunward.model.reading import ReadingBatch, Span
-from sunward.model.site import LeaseOrder, LeaseReport, Phase, PoolPower, PoolSpec, SiteOrders, SiteSpec
+from sunward.model.site import WAKE_S, LeaseOrder, LeaseReport, Phase, PoolPower, PoolSpec, SiteOrders, SiteSpec
 from sunward.units import SECOND_MS, joules
 from sunward.world import catalogue, power
-from sunward.world.view import WAKE_S
 
 WAKE_MS = WAKE_S * SECOND_MS
 STOP_MS = 2 * SECOND_MS

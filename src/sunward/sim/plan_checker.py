@@ -202,11 +202,16 @@ def _active(held: list[_Held], at_ms: int) -> list[_Held]:
 def _pool_faults(snapshot: Snapshot, held: list[_Held]) -> Iterator[str]:
     for row, pool in enumerate(snapshot.pools.ids):
         here = [one for one in held if one.segment.pool == pool]
-        for at in sorted({max(one.segment.start_ms, snapshot.now_ms) for one in here}):
+        free_by_slot = snapshot.pools.available[row].tolist()
+        changes = [slot for slot in range(1, snapshot.slots) if free_by_slot[slot] != free_by_slot[slot - 1]]
+        borders = {snapshot.start_ms + slot * snapshot.slot_ms for slot in changes}
+        for at in sorted({max(one.segment.start_ms, snapshot.now_ms) for one in here} | borders):
             now = _active(here, at)
             used = sum(one.segment.containers for one in now)
-            if used > snapshot.pools.available[row] and any(one.answerable for one in now):
-                yield f"{pool} oversubscribed at {at}: {used} of {snapshot.pools.available[row]}"
+            slot = (at - snapshot.start_ms) // snapshot.slot_ms
+            free = free_by_slot[slot] if slot < snapshot.slots else 0
+            if used > free and any(one.answerable for one in now):
+                yield f"{pool} oversubscribed at {at}: {used} of {free}"
 
 
 def _ceiling_faults(snapshot: Snapshot, held: list[_Held]) -> Iterator[str]:

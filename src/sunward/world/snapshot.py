@@ -35,7 +35,8 @@ class PoolColumns:
     count: IntArray
     """(P,) containers that exist."""
     available: IntArray
-    """(P,) containers that can be planned on now: 0 while the agent is lost, less what the reserve holds."""
+    """(P, H) containers that can be planned on in each slot: 0 while the agent is lost, the site is closed or drains;
+    less what the owner withholds and what the reserve holds."""
     memory_gib: IntArray
     overhead: FloatArray
     """(P,) facility energy over IT energy, >= 1."""

@@ -58,6 +58,12 @@ class Site:
     """Facility energy of this epoch that served no job."""
     gap_ms: int = 0
     faults: int = 0
+    draining: bool = False
+    """No new work is offered to it."""
+    left_ms: int = 0
+    """When it left the network; 0 = it has not."""
+    withheld_ms: dict[str, int] = field(default_factory=dict)
+    """By pool, since when its owner withholds any of it."""
 
 
 @dataclass(slots=True)
@@ -106,8 +112,8 @@ class World:
         return next((spec for spec in site.spec.pools if spec.pool == pool), None)
 
     def pools(self) -> list[tuple[SiteSpec, PoolSpec]]:
-        """All pools in order of pool id."""
-        found = [(site.spec, pool) for site in self.sites.values() for pool in site.spec.pools]
+        """All pools of the sites that have not left, in order of pool id."""
+        found = [(site.spec, pool) for site in self.sites.values() if not site.left_ms for pool in site.spec.pools]
         return sorted(found, key=lambda pair: pair[1].pool)
 
     def busy(self, pool: str) -> int:

@@ -15,16 +15,16 @@ from sunward.model.identity import PoolId
 from sunward.model.job import JobSpec, JobState
 from sunward.model.plan import Segment
 from sunward.model.site import PoolSpec, SiteSpec
-from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, SECOND_MS, floor_to, joules
+from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, power
+from sunward.world.capacity import capacity, withheld
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.progress import progress
-from sunward.world.snapshot import WORK_CLASSES, FloatArray, JobView, PoolColumns, Snapshot
-from sunward.world.state import World
+from sunward.world.sleeping import idling, sleeps
+from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray, JobView, PoolColumns, Snapshot
+from sunward.world.state import Site, World
 
-WAKE_S = 90
-"""Seconds from asleep to ready of a server that suspends to memory; modelled, between resume and a cold boot."""
 LATE_FACTOR = 2
 """A started job that can no longer be in time is finished all the same, within so many times what is left of it."""
 
@@ -46,7 +46,7 @@ def take_snapshot(world: World, now_ms: int) -> Snapshot:
     start_ms = floor_to(now_ms, policy.slot_ms)
     pools = world.pools()
     zones = tuple(sorted({site.zone for site, _ in pools}))
-    sites = tuple(sorted(world.sites))
+    sites = tuple(sorted(site for site, known in world.sites.items() if not known.left_ms))
     carbon, spread, price, known = _signals(world, zones, start_ms, policy.slot_ms, policy.slots)
     ceilings = [world.sites[site].spec.power_ceiling_w or math.inf for site in sites]
     return Snapshot(
@@ -62,7 +62,7 @@ def take_snapshot(world: World, now_ms: int) -> Snapshot:
         price_usd_per_kwh=price,
         sites=sites,
         site_ceiling_w=np.repeat(np.array(ceilings, np.float64)[:, None], policy.slots, axis=1),
-        pools=_pool_columns(world, pools, sites, zones, known),
+        pools=_pool_columns(world, now_ms, pools, sites, zones, known),
         jobs=tuple(_views(world, now_ms)),
     )
 
@@ -95,19 +95,14 @@ def _signals(
 
 def _pool_columns(
     world: World,
+    now_ms: int,
     pools: list[tuple[SiteSpec, PoolSpec]],
     sites: tuple[str, ...],
     zones: tuple[str, ...],
     known: dict[str, bool],
 ) -> PoolColumns:
-    reserved = dict(world.network.policy.reserved)
-    usable = [
-        max(0, pool.count - reserved.get(pool.pool, 0)) if world.sites[site.site].up and known[site.zone] else 0
-        for site, pool in pools
-    ]
     watts = [container_w(pool.gpu_model) for _, pool in pools]
-    wake_ms = WAKE_S * SECOND_MS
-    reports = [world.sites[site.site].power.get(pool.pool) for site, pool in pools]
+    idle = [idling(site, one[1], one[2]) for (site, _), one in zip(pools, watts, strict=True)]
     return PoolColumns(
         ids=tuple(pool.pool for _, pool in pools),
         site=np.array([sites.index(site.site) for site, _ in pools], np.int64),
@@ -115,20 +110,43 @@ def _pool_columns(
         country=tuple(site.country for site, _ in pools),
         gpu_model=tuple(pool.gpu_model for _, pool in pools),
         count=np.array([pool.count for _, pool in pools], np.int64),
-        available=np.array(usable, np.int64),
+        available=_available(world, now_ms, pools, known),
         memory_gib=np.array([catalogue.load().gpu(pool.gpu_model).memory_gib for _, pool in pools], np.int64),
         overhead=np.array([site.overhead_ppm / PPM for site, _ in pools], np.float64),
         water_l_per_kwh=np.array([site.water_ml_per_kwh / ML_PER_L for site, _ in pools], np.float64),
         ask_usd_per_h=np.array([site.ask_usd_micro_per_gpu_h / MICRO for site, _ in pools], np.float64),
         busy_w=np.array([busy for busy, _, _ in watts], np.float64).reshape(len(pools), len(WORK_CLASSES)),
         idle_w=np.array([idle for _, idle, _ in watts], np.float64),
-        asleep_w=np.array([asleep for _, _, asleep in watts], np.float64),
+        asleep_w=np.array([one.asleep_w for one in idle], np.float64),
         rate=np.array([rates(pool.gpu_model) for _, pool in pools], np.float64).reshape(len(pools), len(WORK_CLASSES)),
-        wake_j=np.array([joules(idle, wake_ms) for _, idle, _ in watts], np.float64),
-        wake_ms=np.full(len(pools), wake_ms, np.int64),
-        awake=np.array([0 if power is None else power.idle + power.busy for power in reports], np.int64),
+        wake_j=np.array([one.wake_j for one in idle], np.float64),
+        wake_ms=np.array([one.wake_ms for one in idle], np.int64),
+        awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
         admission=tuple(site.admission.value for site, _ in pools),
     )
+
+
+def _available(
+    world: World, now_ms: int, pools: list[tuple[SiteSpec, PoolSpec]], known: Mapping[str, bool]
+) -> IntArray:
+    """(P, H) containers that can be planned on."""
+    policy = world.network.policy
+    reserved = dict(policy.reserved)
+    free = np.zeros((len(pools), policy.slots), np.int64)
+    for row, (spec, pool) in enumerate(pools):
+        site = world.sites[spec.site]
+        if site.up and known[spec.zone]:
+            free[row] = capacity(site, pool, now_ms, policy.slot_ms, policy.slots) - reserved.get(pool.pool, 0)
+    return np.maximum(free, 0)
+
+
+def _awake(site: Site, pool: PoolSpec) -> int:
+    """Containers awake and not withheld; one that both works and is withheld is about to be given up, and counts."""
+    report = site.power.get(pool.pool)
+    if report is None:
+        return 0
+    awake = report.idle + report.busy if sleeps(site.spec) else pool.count
+    return max(report.busy, awake - withheld(site, pool))
 
 
 def _views(world: World, now_ms: int) -> list[JobView]:
