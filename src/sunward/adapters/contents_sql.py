@@ -71,7 +71,7 @@ class Contents:
         with self.database.writing() as connection:
             connection.execute(delete(_contents).where(_contents.c.job == job))
             connection.execute(delete(_logs).where(leases))
-        self._drop_old_pages()
+        self.database.drop_old_pages()
 
     def hold(self, tenant: str, ref: str, digest: str) -> None:
         """Note that a stored object belongs to a tenant; a later object under the same reference replaces it."""
@@ -113,10 +113,4 @@ class Contents:
         """Erase a tenant's name."""
         with self.database.writing() as connection:
             connection.execute(delete(_tenants).where(_tenants.c.tenant == tenant))
-        self._drop_old_pages()
-
-    def _drop_old_pages(self) -> None:
-        if self.database.on_sqlite:
-            # The write-ahead log still holds the pages as they were; emptying it drops them.
-            with self.database.reading() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.database.drop_old_pages()

@@ -57,6 +57,13 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
+    def drop_old_pages(self) -> None:
+        """Let what was erased leave the files at once; PostgreSQL reuses its space at the next vacuum."""
+        if self.on_sqlite:
+            # The write-ahead log still holds the pages as they were; emptying it drops them.
+            with self.reading() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT of this backend that knows ON CONFLICT."""
         return insert_on(table, on_sqlite=self.on_sqlite)

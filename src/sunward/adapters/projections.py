@@ -69,6 +69,7 @@ def _add_job(rows: Rows, identity: Row, change: JobChanged) -> None:
         "detail": change.detail.replace("\0", "\ufffd"),  # It comes from agents, and PostgreSQL takes no NUL.
         "site": change.site,
         "units": change.units,
+        "exit_code": change.exit_code,
     }
     rows.history.append(identity | shared | {"at_ms": change.at_ms})
     # Only the last state of a job in this group is written, under the place where the job first appeared.
@@ -151,7 +152,7 @@ def _upsert_jobs(*, on_sqlite: bool) -> Insert:
     jobs = tables.jobs
     statement = insert_on(jobs, on_sqlite=on_sqlite)
     new = statement.excluded
-    changing = ("state", "reason", "detail", "site", "units", "updated_ms", "sequence", "command")
+    changing = ("state", "reason", "detail", "site", "units", "exit_code", "updated_ms", "sequence", "command")
     return statement.on_conflict_do_update(
         index_elements=[jobs.c.job],
         set_={name: new[name] for name in changing},

@@ -44,6 +44,7 @@ class JobRow:
     detail: str
     site: str
     units: int
+    exit_code: int | None
     updated_ms: int
     first_sequence: int
     """The journal record of its submission, where its public part stands."""
@@ -59,6 +60,7 @@ class HistoryRow:
     detail: str
     site: str
     units: int
+    exit_code: int | None
     at_ms: int
 
 
@@ -130,6 +132,7 @@ class Queries:
             _history.detail,
             _history.site,
             _history.units,
+            _history.exit_code,
             _history.at_ms,
         ).where(_history.job == job)
         rows = self._all(query.order_by(_history.sequence, _history.command))
@@ -227,6 +230,7 @@ def _job_row(row: Any) -> JobRow:  # noqa: ANN401  as above
         detail=row.detail,
         site=row.site,
         units=row.units,
+        exit_code=row.exit_code,
         updated_ms=row.updated_ms,
         first_sequence=row.first_sequence,
     )

@@ -12,6 +12,7 @@ from sunward.adapters.access_sql import Access
 from sunward.adapters.contents_sql import Contents
 from sunward.adapters.database import Database, open_database
 from sunward.adapters.ingest_sql import Ingest, mark_sealed
+from sunward.adapters.private_sql import Privates
 from sunward.adapters.projections import Row, Sign, rows_of, write_rows
 from sunward.adapters.queries import Queries
 from sunward.errors import ConflictError, InvariantError, NotFoundError
@@ -46,6 +47,7 @@ class SqlStore:
         self.access = Access(database)
         self.contents = Contents(database)
         self.ingest = Ingest(database)
+        self.privates = Privates(database)
         self.queries = Queries(database)
 
     def close(self) -> None:

@@ -90,6 +90,7 @@ jobs = Table(
     Column("detail", WORD, nullable=False),
     Column("site", WORD, nullable=False),
     Column("units", BIG, nullable=False),
+    Column("exit_code", Integer),
     Column("updated_ms", BIG, nullable=False),
     Column("sequence", BIG, nullable=False),
     Column("command", Integer, nullable=False),
@@ -110,6 +111,7 @@ job_history = Table(
     Column("detail", WORD, nullable=False),
     Column("site", WORD, nullable=False),
     Column("units", BIG, nullable=False),
+    Column("exit_code", Integer),
     Column("at_ms", BIG, nullable=False),
     Index("job_history_by_job", "job", "sequence", "command"),
     sqlite_with_rowid=False,
@@ -193,6 +195,27 @@ job_contents = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("content", WORD, nullable=False),
     Column("commitment", WORD, nullable=False),
+)
+
+job_privates = Table(
+    "job_privates",
+    metadata,
+    Column("job", WORD, primary_key=True),
+    Column("tenant", WORD, nullable=False, index=True),
+    Column("secrets", LargeBinary, nullable=False),  # Encrypted; empty where there are none.
+    Column("webhook", WORD, nullable=False),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice", WORD, primary_key=True),
+    Column("tenant", WORD, nullable=False, index=True),
+    Column("url", WORD, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("made_machine_ms", BIG, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_machine_ms", BIG, nullable=False, index=True),
 )
 
 objects_held = Table(

@@ -63,6 +63,7 @@ REFUSED = {
     "horizon": N_("it is longer than plans reach ahead"),
     "budget": N_("the budget does not cover the cheapest place"),
     "capacity": N_("no fitting GPU is free for long enough before the deadline"),
+    "start_by": N_("it cannot start as early as it must"),
 }
 
 JOB_REASONS = {
@@ -76,11 +77,13 @@ JOB_REASONS = {
     "lost": N_("the site was lost; the attempt is fenced and another follows"),
     "finished": N_("all its work is done"),
     "failed": N_("the job's own command failed"),
+    "timeout": N_("it used up its run time and was stopped"),
     "cancelled": N_("cancelled by you"),
 }
 
 EXPIRED = {
     "deadline": N_("its deadline passed before it could start"),
+    "start_by": N_("the time by which it was to start passed"),
 }
 
 PLACED_AHEAD = frozenset({"placed", "suspended"})
@@ -197,6 +200,8 @@ FROM_BELOW = (
     N_("least price is {least} USD, budget is {budget} USD"),
     N_("needs {needed} W at least, ceilings leave {left} W at most"),
     N_("no free stretch is long enough before the deadline on {count} fitting pools"),
+    N_("the best start left is in {first} h, it must start within {within} h"),
+    N_("start-by passed {late} h ago"),
     N_("no site has joined yet"),
     N_("unknown grid zone '{name}'; did you mean {near}?"),
     N_("unknown grid zone '{name}'; {count} are known, such as {some}"),

@@ -45,6 +45,7 @@ MARGIN_MS = 2_000
 @option("--database", default="", help="Database address; else SQLite in the home folder.")
 @option("--carbon", type=click.Path(path_type=Path), help="Your own hourly carbon intensity, CSV or Parquet.")
 @option("--price", type=click.Path(path_type=Path), help="Your own hourly power price, CSV or Parquet.")
+@option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
 @pass_shell
 def up(
     shell: Shell,
@@ -55,6 +56,8 @@ def up(
     database: str,
     carbon: Path | None,
     price: Path | None,
+    *,
+    webhook_allow_private: bool,
 ) -> None:
     """Run the control plane here until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -77,7 +80,7 @@ def up(
             show.json_line({"url": url, "home": str(shell.home)})
         else:
             click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
-        serve(control, ServiceConfig(), listener)
+        serve(control, ServiceConfig(webhook_allow_private=webhook_allow_private), listener)
 
 
 def _feeds(carbon: Path | None, price: Path | None) -> Feeds:

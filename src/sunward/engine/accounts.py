@@ -10,7 +10,7 @@ from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
 from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfactuals
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.job import JobSpec, JobState
-from sunward.model.receipt import Promise, Receipt
+from sunward.model.receipt import AttemptLine, Promise, Receipt
 from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Settlement
 from sunward.signals import climatology
@@ -202,7 +202,7 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Rec
                 refund_wei=settlement.refund_wei,
             ),
             attempts=world.jobs.objects["attempt_lines"][row],
-            promises=_promises(account.spec, job_state, finished_ms),
+            promises=_promises(account.spec, job_state, finished_ms, world.jobs.objects["attempt_lines"][row]),
             seals=account.seals,
             energy_qualities=(account.quality,),
             overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
@@ -210,9 +210,16 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Rec
     )
 
 
-def _promises(spec: JobSpec, state: JobState, finished_ms: int) -> tuple[Promise, ...]:
-    """What was promised to a job that was taken: to finish by its deadline."""
+def _promises(
+    spec: JobSpec, state: JobState, finished_ms: int, attempts: tuple[AttemptLine, ...]
+) -> tuple[Promise, ...]:
+    """What was promised to a job that was taken: to finish by its deadline, and to start when it asked for that."""
     if state in (JobState.REFUSED, JobState.CANCELLED):
         return ()
     kept = state is JobState.FINISHED and finished_ms <= spec.deadline_ms
-    return (Promise(kind="finish_by", at_ms=spec.deadline_ms, kept=kept),)
+    finish = Promise(kind="finish_by", at_ms=spec.deadline_ms, kept=kept)
+    if not spec.start_by_ms:
+        return (finish,)
+    started = [line.start_ms for line in attempts if line.end_ms > line.start_ms]
+    kept = bool(started) and min(started) <= spec.start_by_ms
+    return (finish, Promise(kind="start_by", at_ms=spec.start_by_ms, kept=kept))

@@ -28,6 +28,8 @@ MOST = {
     "carbon_price_usd_per_t": 10**6,
     "retries": 10**6,
     "data_bytes": 10**18,
+    "start_by_ms": 2**53,
+    "timeout_ms": 10**15,
 }
 """Largest figures of a job: far above any need, and small enough that no column of 64 bits overflows."""
 
@@ -76,6 +78,8 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
         raise InputError(
             f"the deadline is more than {OPEN_MS_MAX // DAY_MS} days ahead; name an earlier one", code="SW-123"
         )
+    if spec.start_by_ms and not now_ms < spec.start_by_ms < spec.deadline_ms:
+        raise InputError("start-by must lie ahead, and before the deadline; correct one of them", code="SW-123")
 
 
 def submit(turn: Turn, payload: JobsSubmitted) -> None:
@@ -85,6 +89,8 @@ def submit(turn: Turn, payload: JobsSubmitted) -> None:
     for spec in payload.jobs:
         turn.post([escrow(turn.origin(), spec.tenant, spec.job, spec.escrow_wei)])
         turn.state.add_due(spec.deadline_ms, "job", spec.job)
+        if spec.start_by_ms:
+            turn.state.add_due(spec.start_by_ms, "job", spec.job)
         turn.emit(JobChanged(job=spec.job, tenant=spec.tenant, state="submitted", reason="submitted", at_ms=turn.at_ms))
     arm_slot(turn)
     turn.request_plan("submitted")
@@ -150,13 +156,24 @@ def look_at(turn: Turn, job: str) -> None:
     present = segment_at(segments, turn.at_ms)
     if lease:
         _look_at_running(turn, job, lease, present, segments)
-    elif present is not None:
+        return
+    if present is not None:
         leases.offer(turn, JobId(job), present)
-    elif turn.at_ms >= jobs.ints["deadline_ms"][row] and not jobs.ints["attempts"][row]:
-        if jobs.state(row) in WAITING:
-            end_unserved(turn, job, JobState.EXPIRED, "deadline")
-    elif not any(segment.start_ms > turn.at_ms for segment in segments):
+    missed = _missed(turn, row)
+    if missed and jobs.state(row) in WAITING:
+        end_unserved(turn, job, JobState.EXPIRED, missed)
+    elif present is None and not missed and not any(segment.start_ms > turn.at_ms for segment in segments):
         turn.request_plan("unplaced")
+
+
+def _missed(turn: Turn, row: int) -> str:
+    """Which promise to a job that nobody has begun is broken by now; one that has begun is finished all the same."""
+    ints = turn.world.jobs.ints
+    if ints["attempts"][row]:
+        return ""
+    if turn.at_ms >= ints["deadline_ms"][row]:
+        return "deadline"
+    return "start_by" if 0 < ints["start_by_ms"][row] <= turn.at_ms else ""
 
 
 def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, segments: tuple[Segment, ...]) -> None:

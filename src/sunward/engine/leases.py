@@ -14,6 +14,8 @@ from sunward.model.receipt import AttemptLine
 from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
 from sunward.world.capacity import takes_work, withheld
 
+TIMEOUT = "timeout"
+"""Why a lease and its job ended that used up its run time; another try would use more."""
 PROGRESS_STEPS = 100
 """Progress enters the journal in steps of one hundredth of a job."""
 
@@ -170,15 +172,29 @@ def _ended(turn: Turn, one: LeaseReport, job: JobId, row: int) -> None:
         jobs.ints["units_done"][job_row] = jobs.ints["units"][job_row]
         jobs.objects["output"][job_row] = one.output
         close(turn, one.lease, "finished", settle=False)
-        turn.move_job(job, JobState.FINISHED, "finished", site=site)
+        turn.move_job(job, JobState.FINISHED, "finished", site=site, exit_code=one.exit_code)
     elif one.phase == Phase.SUSPENDED:
         close(turn, one.lease, why or "suspended")
     else:
         jobs.ints["failures"][job_row] += 1
-        close(turn, one.lease, "failed", detail=one.detail)
+        jobs.objects["output"][job_row] = one.output
+        reason = TIMEOUT if one.timed_out and jobs.ints["timeout_ms"][job_row] else "failed"
+        close(turn, one.lease, reason, detail=one.detail, exit_code=one.exit_code)
 
 
-def close(turn: Turn, lease: str, reason: str, *, settle: bool = True, detail: str = "") -> None:
+def run_ms_left(state: State, job_row: int) -> int | None:
+    """Run time a job may still use over all attempts, without the one that runs; None when it has no limit."""
+    jobs = state.world.jobs
+    limit_ms = int(jobs.ints["timeout_ms"][job_row])
+    if not limit_ms:
+        return None
+    lines: tuple[AttemptLine, ...] = jobs.objects["attempt_lines"][job_row]
+    return limit_ms - sum(line.end_ms - line.start_ms for line in lines)
+
+
+def close(
+    turn: Turn, lease: str, reason: str, *, settle: bool = True, detail: str = "", exit_code: int | None = None
+) -> None:
     """End a lease, and unless its job has finished say where the job stands now."""
     world = turn.world
     row = world.leases.row_of[lease]
@@ -189,7 +205,7 @@ def close(turn: Turn, lease: str, reason: str, *, settle: bool = True, detail: s
     world.jobs.objects["attempt_lines"][job_row] += (_line(turn, row, reason),)
     turn.orders_changed(world.leases.objects["site"][row])
     if settle:
-        _settle_job(turn, JobId(job), reason, detail)
+        _settle_job(turn, JobId(job), reason, detail, exit_code)
     turn.look_later(turn.state.blocked.pop(pool, []))
 
 
@@ -205,18 +221,22 @@ def _line(turn: Turn, row: int, reason: str) -> AttemptLine:
     )
 
 
-def _settle_job(turn: Turn, job: JobId, reason: str, detail: str) -> None:
+def _settle_job(turn: Turn, job: JobId, reason: str, detail: str, exit_code: int | None) -> None:
     jobs = turn.world.jobs
     row = jobs.row_of[job]
     if jobs.ints["cancelled"][row]:
         turn.move_job(job, JobState.CANCELLED, "cancelled")
         return
+    left_ms = run_ms_left(turn.state, row)
+    if reason == TIMEOUT or (left_ms is not None and left_ms <= 0):
+        turn.move_job(job, JobState.FAILED, TIMEOUT, detail=detail, exit_code=exit_code)
+        return
     if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
-        turn.move_job(job, JobState.FAILED, "failed", detail=detail)
+        turn.move_job(job, JobState.FAILED, "failed", detail=detail, exit_code=exit_code)
         return
     planned = reason in ("moving", "waiting")
     then = JobState.SUSPENDED if planned else after_loss(bool(jobs.objects["checkpoint"][row]))
-    turn.move_job(job, then, reason, detail=detail)
+    turn.move_job(job, then, reason, detail=detail, exit_code=exit_code)
     if planned:
         # The plan that suspended it says where it goes on; a container may already be free there.
         turn.look_later([job])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sunward.engine.leases import run_ms_left
 from sunward.engine.state import State
 from sunward.errors import InvariantError
 from sunward.execution.power import awake_count
@@ -69,4 +70,5 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
         unit_ms_grid=max(1, round(spec.length_ms / rate / spec.units)),
         power_cap_w=int(world.leases.ints["power_cap_w"][row]),
         work_class=spec.work_class,
+        timeout_ms=max(0, run_ms_left(state, job_row) or 0),
     )

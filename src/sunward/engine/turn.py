@@ -59,7 +59,9 @@ class Turn:
             self.state.ledger.post(entry)
         self.entries.extend(entries)
 
-    def move_job(self, job: str, then: JobState, reason: str, *, detail: str = "", site: str = "") -> None:
+    def move_job(
+        self, job: str, then: JobState, reason: str, *, detail: str = "", site: str = "", exit_code: int | None = None
+    ) -> None:
         """Take a job to another state; a final state puts it in line for its receipt."""
         jobs = self.world.jobs
         row = jobs.row_of[job]
@@ -83,6 +85,7 @@ class Turn:
                 detail=detail,
                 site=site,
                 units=int(jobs.ints["units_done"][row]),
+                exit_code=exit_code,
             )
         )
 

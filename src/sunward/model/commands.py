@@ -36,6 +36,8 @@ class JobChanged:
     detail: str = ""
     site: str = ""
     units: int = 0
+    exit_code: int | None = None
+    """With which the attempt ended by itself that this change tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

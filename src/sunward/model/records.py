@@ -29,6 +29,8 @@ class HistoryLine:
     detail: str
     site: str
     units: int
+    exit_code: int | None = None
+    """With which an attempt ended by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,9 +109,11 @@ class LeaseReport:
     devices: tuple[str, ...] = ()
     exit_code: int | None = None
     output: str = ""
-    """SHA-256 of the output archive, set when finished."""
+    """SHA-256 of the output archive, set when the attempt has ended by itself."""
     detail: str = ""
     """One line for the tenant; never private content."""
+    timed_out: bool = False
+    """It was stopped because the job's run time was used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,8 @@ class LeaseOrder:
     """0 = none."""
     work_class: WorkClass = WorkClass.GENERIC
     """What the modelled meter takes the devices' power from."""
+    timeout_ms: int = 0
+    """Run time left to the job, grid time: when this attempt has used it, it is stopped and fails. 0 = no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

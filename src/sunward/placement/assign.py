@@ -101,6 +101,8 @@ def present_option(fleet: Fleet, task: Task) -> Option | None:
     allowed = set(demand.rows.tolist())
     if any(run.row not in allowed or run.end_ms > demand.limit_ms for run in runs):
         return None
+    if runs[0].start_ms > max(demand.start_by_ms, fleet.now_ms):
+        return None
     if any(segment.containers != demand.gpus for segment in demand.job.segments):
         return None
     if _done_ppm(fleet, demand, runs) < _due_ppm(fleet, demand, runs):

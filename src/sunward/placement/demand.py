@@ -61,6 +61,8 @@ class Demand:
     remaining_ms: int
     limit_ms: int
     """The earlier of deadline and end of the last slot."""
+    start_by_ms: int
+    """The latest start of its first run."""
     delay_ms: IntArray
     """(A, H) how much later than the slot a start there can be, because containers are waking until then."""
     loss_ms: IntArray
@@ -117,6 +119,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         rate_ppm=fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)],
         remaining_ms=remaining_ms(job),
         limit_ms=min(spec.deadline_ms, fleet.end_ms),
+        start_by_ms=spec.start_by_ms or fleet.end_ms,
         delay_ms=delay,
         loss_ms=loss,
         start_run=_start_run(fleet, book[key], rows, delay),

@@ -73,6 +73,19 @@ def no_room(fleet: Fleet, task: Task, board: Board) -> Unplaced:
     )
 
 
+def too_late(fleet: Fleet, task: Task, option: Option) -> Unplaced:
+    """A job that could start, but not as early as it must."""
+    first_h = units.hours(option.runs[0].start_ms - fleet.now_ms)
+    within_h = units.hours(task.demand.start_by_ms - fleet.now_ms)
+    return Unplaced(
+        job=task.demand.job.spec.job,
+        revision=task.demand.job.revision,
+        reason="start_by",
+        detail=f"the best start left is in {first_h:.2f} h, it must start within {within_h:.2f} h",
+        permanent=False,
+    )
+
+
 def _shortage(fleet: Fleet, task: Task, board: Board) -> str:
     demand = task.demand
     within = slice(0, max(1, -(-(demand.limit_ms - fleet.start_ms) // fleet.slot_ms)))

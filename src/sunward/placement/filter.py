@@ -54,6 +54,9 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     spec = job.spec
     if not fleet.pools.ids:
         return _refusal(job, "capacity", "no site has joined yet", permanent=False)
+    if 0 < spec.start_by_ms < fleet.now_ms:
+        late_h = units.hours(fleet.now_ms - spec.start_by_ms)
+        return _refusal(job, "start_by", f"start-by passed {late_h:.2f} h ago", permanent=False)
     needed = _needed(fleet, job)
     checks = _checks(fleet, job, needed)
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)

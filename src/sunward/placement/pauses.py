@@ -106,6 +106,7 @@ def _lattice(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, qua
     first_gain = _gain(first_ms, rate, quantum)
     # A slot too short for one quantum cannot show progress; only a restart may use one up.
     first_fits = (up_ms > 0) & (first_ms >= 0) & ((first_gain > 0) | (not is_fresh(demand.job)))
+    first_fits &= fleet.begin_ms[:slots] + demand.delay_ms[among, :slots] <= demand.start_by_ms
     return Lattice(
         rows=rows,
         site=fleet.pools.site[rows],

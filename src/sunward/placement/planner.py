@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign
 from sunward.placement.board import Board, runs_of
 from sunward.placement.demand import CostBook, demand_of
-from sunward.placement.explain import assignment, no_room, segments_of
+from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
 from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.sleep import awake_targets
@@ -38,7 +39,7 @@ def plan(snapshot: Snapshot) -> Plan:
         else:
             tasks[job.spec.job] = task_of(fleet, demand)
     draft = assign(fleet, board, tasks)
-    unplaced += [no_room(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
+    unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     return Plan(
         based_on=snapshot.based_on,
         at_ms=snapshot.now_ms,
@@ -75,7 +76,17 @@ def _offer(fleet: Fleet, board: Board, spec: JobSpec, book: CostBook) -> Assignm
         return demand
     task = task_of(fleet, demand)
     option = best_option(fleet, task, board)
-    return no_room(fleet, task, board) if option is None else assignment(fleet, task, option, board)
+    return _refused(fleet, task, board) if option is None else assignment(fleet, task, option, board)
+
+
+def _refused(fleet: Fleet, task: Task, board: Board) -> Unplaced:
+    """Why a job that fits finds no place: its start-by, where a later start would find one, else room."""
+    if task.demand.job.spec.start_by_ms:
+        later = task_of(fleet, replace(task.demand, start_by_ms=fleet.end_ms))
+        option = best_option(fleet, later, board)
+        if option is not None:
+            return too_late(fleet, task, option)
+    return no_room(fleet, task, board)
 
 
 def _changes(draft: Draft) -> tuple[Assignment, ...]:

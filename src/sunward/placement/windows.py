@@ -37,7 +37,7 @@ def windows_of(fleet: Fleet, demand: Demand) -> Windows:
     run_ms = demand.fit.needed_ms[:, None] + demand.loss_ms
     start = fleet.begin_ms + demand.delay_ms
     end = start + run_ms
-    possible = (end <= demand.limit_ms) & (demand.delay_ms < fleet.usable_ms)
+    possible = (end <= demand.limit_ms) & (start <= demand.start_by_ms) & (demand.delay_ms < fleet.usable_ms)
     if spec.budget_usd_micro:
         ask = fleet.ask_usd_micro[rows][:, None]
         possible &= price_usd_micro(ask, spec.gpus, run_ms) <= spec.budget_usd_micro

@@ -18,6 +18,7 @@ from sunward.service.bodies import describe
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.metrics import registry_of
+from sunward.service.notices import keep_delivering
 
 ROUTERS = (routes_jobs, routes_agents, routes_grid, routes_books, routes_admin)
 
@@ -27,13 +28,15 @@ def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], N
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        running = asyncio.create_task(control.run())
-        running.add_done_callback(lambda task: _ended(control, task, stop))
+        running = [asyncio.create_task(work) for work in (control.run(), keep_delivering(control, config))]
+        for one in running:
+            one.add_done_callback(lambda task: _ended(control, task, stop))
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            for one in running:
+                one.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     app = FastAPI(title="Sunward", version=sunward.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.control = control

@@ -21,5 +21,7 @@ class ServiceConfig:
     """Longest an agent waits for orders in one request."""
     faucet: bool = True
     """Whether tenants may credit themselves with test ATH."""
+    webhook_allow_private: bool = False
+    """Whether notices may go to addresses of this machine and its own networks, and without https."""
     drain_s: int = 2
     """How long open requests may take when the service ends."""

@@ -25,7 +25,7 @@ from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
 from sunward.errors import ConflictError, InvariantError
 from sunward.model.chain import head_bytes
-from sunward.model.commands import Command, OrdersChanged, Rejected, RequestPlan
+from sunward.model.commands import Command, JobChanged, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
     AgentLost,
     AgentSeen,
@@ -40,6 +40,7 @@ from sunward.model.events import (
 from sunward.model.identity import SiteId
 from sunward.model.site import LeaseReport, SiteOrders
 from sunward.model.wire import JournalHead, SyncRequest
+from sunward.service import endings
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.units import HOUR_MS, SECOND_MS, floor_to
@@ -117,7 +118,11 @@ class ControlPlane:
         self.leaving = False
         self._snapshot_at = 0
         self._hour_ms = -1
+        self.notices_wanted = asyncio.Event()
+        self.private_jobs: set[str] = set()
+        """Open jobs of which something is kept only until they end."""
         self.writer = self._load()
+        endings.catch_up(self)
         self.intake = Intake(store, self.writer.state, clock)
 
     @property
@@ -195,6 +200,8 @@ class ControlPlane:
             if presence is not None:
                 presence.orders_sequence = sequence
                 presence.changed.set()
+        elif isinstance(command, JobChanged):
+            endings.job_changed(self, command)
         elif isinstance(command, RequestPlan):
             self.plan_wanted.set()
         elif isinstance(command, Rejected):

@@ -17,6 +17,7 @@ from sunward.model.site import FINAL_PHASES, PHASE_ORDER, LeaseReport, PoolPower
 from sunward.model.wire import SyncRequest
 
 DETAIL_CHARS = 300
+EXIT_CODE_MAX = 255
 FENCED = "SW-140"
 PAST_BOOT = "SW-135"
 
@@ -94,4 +95,5 @@ def _checked_report(state: State, report: LeaseReport, contents: Contents) -> Le
         units=min(max(report.units, 0), units),
         checkpoint_units=min(max(report.checkpoint_units, 0), units),
         detail=" ".join(report.detail.split())[:DETAIL_CHARS],
+        exit_code=None if report.exit_code is None else min(max(report.exit_code, -EXIT_CODE_MAX), EXIT_CODE_MAX),
     )

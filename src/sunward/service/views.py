@@ -61,6 +61,7 @@ def job_view(control: ControlPlane, row: JobRow, *, named: bool) -> JobView:
         updated_ms=row.updated_ms,
         assignment=assignment_of(control, row.job),
         refusal=_refusal(control, row, at),
+        exit_code=row.exit_code,
     )
 
 
@@ -109,7 +110,13 @@ def history(control: ControlPlane, job: str) -> tuple[HistoryLine, ...]:
     """Every change of a job, oldest first."""
     return tuple(
         HistoryLine(
-            at_ms=row.at_ms, state=row.state, reason=row.reason, detail=row.detail, site=row.site, units=row.units
+            at_ms=row.at_ms,
+            state=row.state,
+            reason=row.reason,
+            detail=row.detail,
+            site=row.site,
+            units=row.units,
+            exit_code=row.exit_code,
         )
         for row in control.store.queries.history(job)
     )

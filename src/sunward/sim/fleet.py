@@ -35,6 +35,12 @@ class Run:
     changed_ms: int = 0
     units: int = 0
     safe_units: int = 0
+    timed_out: bool = False
+
+    @property
+    def limit_ms(self) -> int | None:
+        """When its run time is used up, if it is limited."""
+        return self.start_ms + self.order.timeout_ms if self.order.timeout_ms else None
 
     @property
     def end_ms(self) -> int:
@@ -185,7 +191,9 @@ class SimSite:
         """The next moment at which something happens by itself."""
         moments = [run.start_ms for run in self.runs.values() if run.phase == Phase.ACCEPTED]
         moments += [run.stop_ms for run in self.runs.values() if run.stop_ms is not None and run.devices]
-        moments += [run.end_ms for run in self.runs.values() if run.phase == Phase.RUNNING]
+        running = [run for run in self.runs.values() if run.phase == Phase.RUNNING]
+        moments += [run.end_ms for run in running]
+        moments += [run.limit_ms for run in running if run.limit_ms is not None]
         moments += [ready for name, ready in self.awake_at.items() if self.devices[name].state == PowerState.WAKING]
         return min((max(moment, at_ms) for moment in moments), default=None)
 
@@ -206,6 +214,9 @@ class SimSite:
         run.units = max(run.units, run.units_at(at_ms)) if run.phase == Phase.RUNNING else run.units
         if run.phase == Phase.RUNNING and run.end_ms <= at_ms:
             self._end(run, Phase.FINISHED, at_ms)
+        elif run.phase == Phase.RUNNING and run.limit_ms is not None and run.limit_ms <= at_ms:
+            run.timed_out = True
+            self._end(run, Phase.FAILED, at_ms)
         elif run.stop_ms is not None and run.stop_ms <= at_ms:
             self._end(run, Phase.SUSPENDED, at_ms)
 
@@ -264,6 +275,7 @@ class SimSite:
             devices=run.devices,
             exit_code={Phase.FINISHED: 0, Phase.FAILED: -9}.get(run.phase),
             output=digest_bytes(lease.encode()) if run.phase == Phase.FINISHED else "",
+            timed_out=run.timed_out,
         )
 
     def power(self) -> tuple[PoolPower, ...]:

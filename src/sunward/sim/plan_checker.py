@@ -14,7 +14,7 @@ from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
 
 REASONS = frozenset(
-    {"gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "capacity"},
+    {"gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "start_by", "capacity"},
 )
 RATE_TOLERANCE = Fraction(2, units.PPM)
 """Rates are planned in whole ppm."""
@@ -95,6 +95,8 @@ def _times(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> I
         before = one.end_ms
         if one.containers != job.spec.gpus:
             yield f"{one.containers} containers for a gang of {job.spec.gpus}"
+    if 0 < job.spec.start_by_ms < segments[0].start_ms and segments[0].start_ms > snapshot.now_ms:
+        yield f"start-by {job.spec.start_by_ms} missed: starts {segments[0].start_ms}"
     if before > job.spec.deadline_ms:
         yield f"deadline {job.spec.deadline_ms} missed: ends {before}"
     if before > horizon_ms:

@@ -57,6 +57,9 @@ def _job(receipt: Receipt, spec: JobSpec, submitted_ms: int) -> Iterator[Check]:
     yield "job", "units", receipt.units, units
     kept = receipt.state == "finished" and receipt.finished_ms <= spec.deadline_ms
     promised = [] if receipt.state in UNPROMISED else [("finish_by", spec.deadline_ms, kept)]
+    if promised and spec.start_by_ms:
+        in_time = any(line.start_ms <= spec.start_by_ms and line.start_ms < line.end_ms for line in receipt.attempts)
+        promised.append(("start_by", spec.start_by_ms, in_time))
     yield "promise", "promises", [(one.kind, one.at_ms, one.kept) for one in receipt.promises], promised
     leased_ms = sum(line.end_ms - line.start_ms for line in receipt.attempts) * spec.gpus
     covered = floor(Fraction(receipt.gpu_ms * MILLION, leased_ms)) if leased_ms > 0 else MILLION

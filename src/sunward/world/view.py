@@ -162,11 +162,28 @@ def _views(world: World, now_ms: int) -> list[JobView]:
     views = []
     for row, spec in zip(rows, table.specs(rows, margin_ms=world.network.policy.finish_margin_ms), strict=True):
         view = _view(table, row, spec, now_ms)
+        if spec.start_by_ms:
+            limit_ms = _start_by(world, row, spec, running.get(row), now_ms)
+            view = replace(view, spec=replace(spec, start_by_ms=limit_ms))
         if started[row]:
             stands = row not in running or running[row].stopping
             view = replace(view, spec=_still_possible(world, view, fastest, now_ms, stands=stands))
         views.append(_running_view(view, running[row], now_ms) if row in running else view)
     return views
+
+
+def _start_by(world: World, row: int, spec: JobSpec, attempt: _Attempt | None, now_ms: int) -> int:
+    """When a job is planned to start at the latest; 0 for one that has begun, or that was given up for late.
+
+    Fetching its files takes time that no plan knows: hence the margin, as long as there is room for it.
+    """
+    ints = world.jobs.ints
+    first = ints["attempts"][row] == (0 if attempt is None else 1)
+    if not first or (attempt is not None and (attempt.elapsed_ms or now_ms > spec.start_by_ms)):
+        return 0
+    most_ms = (spec.start_by_ms - int(ints["submitted_ms"][row])) // 2
+    early_ms = spec.start_by_ms - min(world.network.policy.finish_margin_ms, most_ms)
+    return early_ms if now_ms <= early_ms else spec.start_by_ms
 
 
 def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
