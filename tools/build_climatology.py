@@ -33,7 +33,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from sunward.signals.climatology import CARBON_STEP_MG, HOURS, MONTHS, distance_km
+from sunward.signals.climatology import CARBON_STEP_MG, HOURS, MONTHS
+from sunward.signals.zones import distance_km
 from sunward.units import MG_PER_G, MICRO
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]

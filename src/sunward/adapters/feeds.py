@@ -14,8 +14,8 @@ import numpy as np
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
-from sunward.signals.climatology import near_miss
 from sunward.signals.series import UNITS, Series
+from sunward.signals.zones import near_miss
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, SECOND_MS, W_PER_KW
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality
-from sunward.signals import climatology
+from sunward.signals import zones
 from sunward.units import MICRO, PPM
 from sunward.world import catalogue
 from sunward.world.power import overhead_ratio
@@ -80,7 +80,7 @@ def join(
         "site": site,
         "owner": "" if is_first else None,
         "zone": zone,
-        "country": climatology.load().zone(zone).country if zone else None,
+        "country": zones.load().zone(zone).country if zone else None,
         "pools": [_pool(one) for one in gpus] or None,
         "cooling": cooling,
         **_overhead(overhead, cooling),

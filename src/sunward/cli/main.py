@@ -23,13 +23,13 @@ from sunward.cli.commands.submit import submit
 from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
 from sunward.cli.text import LANGUAGES, N_, _, choose, language_of, speaks_english
+from sunward.client.credentials import HOME
 from sunward.errors import InputError, InvariantError, SourceError, SunwardError
 from sunward.model.codec import encode
 
 EXIT_INPUT = 2
 EXIT_SOURCE = 3
 EXIT_INTERRUPTED = 130
-HOME = "~/.sunward"
 OWN_CODES = "SW-6"
 """Codes raised by the command line itself, whose messages are already in the chosen language."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from gettext import gettext as _
 from pathlib import Path
@@ -69,3 +70,9 @@ def access(home: Path, url: str = "", token: str = "", role: str = "tenant") -> 
         raise SourceError(_("no service is known: {file} is missing").format(file=home / CREDENTIALS), code="SW-640")
     own = kept is not None and kept.url.rstrip("/") == asked.rstrip("/")
     return Access(url=asked, token=token or (kept.token(role) if own and kept else ""))
+
+
+def here(url: str = "", token: str = "", home: Path | str = "") -> Access:
+    """`access` for a program: what it does not give comes from SUNWARD_URL, SUNWARD_TOKEN and SUNWARD_HOME."""
+    folder = Path(home or os.environ.get("SUNWARD_HOME") or HOME).expanduser()
+    return access(folder, url or os.environ.get("SUNWARD_URL", ""), token or os.environ.get("SUNWARD_TOKEN", ""))

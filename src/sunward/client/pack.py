@@ -61,6 +61,16 @@ def pack(folder: Path, target: IO[bytes], *, limit_bytes: int = PACK_LIMIT_BYTES
     return count
 
 
+def pack_file(folder: Path, archive: Path) -> int:
+    """Write a folder's files as an archive; its size in bytes.
+
+    Raises: InputError as `pack`.
+    """
+    with archive.open("wb") as target:
+        pack(folder, target)
+    return archive.stat().st_size
+
+
 def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BYTES) -> tuple[str, ...]:
     """Write an archive's files into a new or empty folder; their names.
 

@@ -25,7 +25,7 @@ from sunward.model.wire import JobContent
 from sunward.placement.planner import quote, quotes
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
-from sunward.signals import climatology
+from sunward.signals import zones
 from sunward.units import MICRO, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
@@ -72,7 +72,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         tenant=tenant,
         commitment="",
         bundle=_bundle(control, tenant, request.bundle),
-        origin_zone=ZoneId(climatology.load().zone(request.origin_zone).zone),
+        origin_zone=ZoneId(zones.load().zone(request.origin_zone).zone),
         work_class=request.work_class,
         gpus=request.gpus,
         gpu_memory_gib=request.gpu_memory_gib,
@@ -142,11 +142,11 @@ def _check_texts(request: JobRequest) -> None:
 
 
 def _countries(asked: tuple[str, ...]) -> tuple[str, ...]:
-    known = {zone.country for zone in climatology.load().zones}
+    known = {zone.country for zone in zones.load().zones}
     wanted = sorted({country.strip().upper() for country in asked})
     for country in wanted:
         if country not in known:
-            hint = climatology.near_miss(country, known)
+            hint = zones.near_miss(country, known)
             raise InputError(f"no grid zone known in country {country[:40]!r}{hint}", code=BAD_TEXT)
     return tuple(wanted)
 

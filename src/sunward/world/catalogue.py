@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sunward.errors import InputError, InvariantError
 from sunward.model.datum import Quality
 from sunward.model.hardware import WorkClass
-from sunward.signals.climatology import near_miss
+from sunward.signals.zones import near_miss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sunward.errors import InputError
 from sunward.model.datum import Quality
-from sunward.signals.climatology import HOURS, distance_km, interpolate, load
+from sunward.signals.climatology import HOURS, interpolate, load
+from sunward.signals.zones import distance_km
 from sunward.units import DAY_MS, HOUR_MS, MG_PER_G
 
 YEAR_HOURS = 365 * HOURS

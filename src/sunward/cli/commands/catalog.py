@@ -12,8 +12,8 @@ from sunward.cli import show
 from sunward.cli.reasons import QUALITIES, word
 from sunward.cli.shell import Shell, command, pass_shell
 from sunward.cli.text import N_, _
-from sunward.signals import climatology
-from sunward.signals.climatology import Zone
+from sunward.signals import zones
+from sunward.signals.zones import Zone
 from sunward.units import MICRO
 from sunward.world import catalogue
 from sunward.world.catalogue import Cooling, GpuModel
@@ -66,7 +66,7 @@ def _gpu_row(each: GpuModel) -> show.Row:
 
 
 def _zones() -> tuple[tuple[str, ...], list[show.Row], list[Any]]:
-    found = climatology.load().zones
+    found = zones.load().zones
     columns = (_("ZONE"), _("NAME"), _("COUNTRY"), "g/kWh", "USD/kWh", _("LOW-CARBON"), _("QUALITY"))
     return columns, [_zone_row(each) for each in found], list(found)
 
@@ -109,7 +109,7 @@ def _figure(value: object) -> str:
 LISTERS: dict[str, Lister] = {"gpus": _gpus, "zones": _zones, "cooling": _coolings}
 FINDERS: dict[str, Callable[[str], Any]] = {
     "gpus": lambda name: catalogue.load().gpu(name),
-    "zones": lambda name: climatology.load().zone(name),
+    "zones": lambda name: zones.load().zone(name),
     "cooling": lambda name: catalogue.load().cooling(name),
 }
 TITLES = {"gpus": N_("GPU models"), "zones": N_("Grid zones, typical year"), "cooling": N_("Kinds of cooling")}

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import click
 
 from sunward.cli import show
-from sunward.cli.place import origin_zone
 from sunward.cli.reasons import QUALITIES, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import N_, _
+from sunward.client.place import origin_zone
 from sunward.errors import SourceError
 from sunward.model.datum import Quality
 from sunward.model.records import GridView, Quantiles

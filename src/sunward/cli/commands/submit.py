@@ -15,12 +15,12 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.jobs import follow_job
-from sunward.cli.place import origin_zone
 from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
 from sunward.cli.shell import Command, Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.client import ApiClient
-from sunward.client.pack import pack
+from sunward.client.pack import pack_file
+from sunward.client.place import origin_zone
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
 from sunward.model.plan import Assignment, Unplaced
@@ -141,10 +141,10 @@ def packed(folder: Path | None) -> Iterator[Path | None]:
     if folder is None:
         yield None
         return
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        pack(folder, file)
-        file.flush()
-        yield Path(file.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "folder.tar"
+        pack_file(folder, archive)
+        yield archive
 
 
 def requested(asked: dict[str, Any], archive: Path | None, digest: str = "") -> JobRequest:

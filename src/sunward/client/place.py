@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from gettext import gettext as _
 from pathlib import Path
 
-from sunward.cli.text import _
 from sunward.errors import InputError
-from sunward.signals import climatology
+from sunward.signals import zones
 
 LOCALTIME = Path("/etc/localtime")
 DATABASE = "zoneinfo/"
@@ -21,10 +21,10 @@ def origin_zone(environ: Mapping[str, str], localtime: Path = LOCALTIME) -> str:
     if environ.get("SUNWARD_ZONE"):
         return environ["SUNWARD_ZONE"]
     name = environ.get("TZ", "").removeprefix(":") or _linked(localtime)
-    zones = [zone.zone for zone in climatology.load().zones if zone.tz == name and not zone.aggregate]
-    if len(zones) == 1:
-        return zones[0]
-    some = _(", such as {zones}").format(zones=", ".join(zones[:5])) if zones else ""
+    here = [zone.zone for zone in zones.load().zones if zone.tz == name and not zone.aggregate]
+    if len(here) == 1:
+        return here[0]
+    some = _(", such as {zones}").format(zones=", ".join(here[:5])) if here else ""
     line = _("your grid zone is not known; give --zone or set SUNWARD_ZONE (`sunward catalog zones` lists them{some})")
     raise InputError(line.format(some=some), code="SW-603")
 
