@@ -74,6 +74,8 @@ JOB_REASONS = {
     "resumed": N_("it goes on from its checkpoint"),
     "suspended": N_("it saved a checkpoint and stopped"),
     "withdrawn": N_("the offer was withdrawn before it started"),
+    "draining": N_("the site drains; it goes on elsewhere"),
+    "closed": N_("the site closed for the hour; it goes on elsewhere or later"),
     "lost": N_("the site was lost; the attempt is fenced and another follows"),
     "finished": N_("all its work is done"),
     "failed": N_("the job's own command failed"),
@@ -219,6 +221,9 @@ FROM_BELOW = (
     N_("a pausable job must say how many units of work it has (--units)"),
     N_("the deadline has passed; name a later one"),
     N_("site {site} is not enrolled"),
+    N_("site {site} has left; join again with a new token"),
+    N_("site {site} still holds {leases}; drain it and wait for them"),
+    N_("readings of {leases} at site {site} are not all sealed; let its agent deliver them first"),
     N_(
         "the provider can read this job's code and data; "
         "the figures are what is expected, and what is metered is paid, at most the escrow"

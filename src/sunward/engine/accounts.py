@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from sunward.engine.state import State
@@ -18,7 +19,7 @@ from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micr
 from sunward.world import catalogue
 from sunward.world.power import rates
 from sunward.world.snapshot import WORK_CLASSES
-from sunward.world.state import QUALITIES, World
+from sunward.world.state import QUALITIES, Site, World
 from sunward.world.view import container_w
 
 
@@ -43,27 +44,26 @@ def job_account(state: State, job: str) -> JobAccount:
     world = state.world
     spec = world.jobs.spec(world.jobs.row_of[job])
     leases = _leases_of(world, job)
-    gpu_ms: dict[str, int] = {}
+    gpu_ms: Counter[tuple[str, int]] = Counter()
     hours = []
     for lease in leases:
-        site = world.leases.objects["site"][world.leases.row_of[lease]]
+        row = world.leases.row_of[lease]
+        key = world.leases.objects["site"][row], int(world.leases.ints["ask_usd_micro"][row])
         for hour in _lease_hours(world, lease):
             hours.append(hour)
-            gpu_ms[site] = gpu_ms.get(site, 0) + hour.gpu_ms
-    prices: dict[str, int] = {}
-    for site, used_ms in sorted(gpu_ms.items()):
-        declared = world.sites[site].spec
-        price = price_usd_micro(used_ms, declared.ask_usd_micro_per_gpu_h)
-        prices[declared.owner] = prices.get(declared.owner, 0) + price
+            gpu_ms[key] += hour.gpu_ms
+    prices: Counter[str] = Counter()
+    for (site, ask_usd_micro), used_ms in sorted(gpu_ms.items()):
+        prices[world.sites[site].spec.owner] += price_usd_micro(used_ms, ask_usd_micro)
     seals = {seal for lease in leases for seal in world.leases.objects["seals"][world.leases.row_of[lease]]}
     return JobAccount(
         spec=spec,
         hours=tuple(hours),
         run_now=_run_now(world, spec, leases),
-        prices_usd_micro=prices,
+        prices_usd_micro=dict(prices),
         leased_ms=sum(_leased_ms(world, lease) for lease in leases),
         seals=tuple(sorted(seals)),
-        sites=tuple(sorted(gpu_ms)),
+        sites=tuple(sorted({site for site, _ in gpu_ms})),
         quality=_worst_quality(world, leases) if hours else Quality.MODELLED,
     )
 
@@ -122,7 +122,7 @@ def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
     marks = [int(world.leases.ints["from_units"][world.leases.row_of[lease]]) for lease in leases]
     marks.append(int(world.jobs.ints["units_done"][row]))
     submitted_ms = int(world.jobs.ints["submitted_ms"][row])
-    sites = [site for site in world.sites.values() if site.enrolled_ms <= submitted_ms] or world.sites.values()
+    sites = [site for site in world.sites.values() if _was_there(site, submitted_ms)] or world.sites.values()
     pieces = []
     for lease, before, after in zip(leases, marks, marks[1:], strict=False):
         if after > before:
@@ -136,6 +136,10 @@ def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
         ),
         pieces=tuple(pieces),
     )
+
+
+def _was_there(site: Site, at_ms: int) -> bool:
+    return site.enrolled_ms <= at_ms and not 0 < site.left_ms <= at_ms
 
 
 def _piece(spec: JobSpec, gpu_model: str, share: float) -> Piece:

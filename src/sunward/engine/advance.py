@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import epochs, jobs, leases, plans, sites
+from sunward.engine import epochs, jobs, leases, membership, plans, sites
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import InvariantError
@@ -27,9 +27,12 @@ from sunward.model.events import (
     RateObserved,
     ReadingsSealed,
     SignalObserved,
+    SiteDrained,
     SiteEnrolled,
+    SiteLeft,
     TimerFired,
 )
+from sunward.model.identity import SiteId
 
 
 def advance(state: State, event: Event) -> tuple[Command, ...]:
@@ -68,6 +71,8 @@ def _timer(turn: Turn, payload: TimerFired) -> None:
             turn.look_later([ref])
         elif kind == "pool":
             plans.look_at_power(turn, ref)
+        elif kind == "site":
+            sites.look_at_hours(turn, SiteId(ref))
         elif kind == "slot":
             turn.request_plan("slot")
             if len(turn.world.jobs) > len(turn.state.closing):
@@ -86,10 +91,16 @@ def _check_site(state: State, payload: Any) -> None:  # noqa: ANN401
     leases.check_site_known(state, payload.site)
 
 
+def _check_member(state: State, payload: Any) -> None:  # noqa: ANN401
+    membership.check_member(state, payload.site)
+
+
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     NetworkStarted: sites.network_started,
     ClockMapped: sites.clock_mapped,
     SiteEnrolled: sites.site_enrolled,
+    SiteDrained: membership.site_drained,
+    SiteLeft: membership.site_left,
     AgentSeen: leases.agent_seen,
     AgentLost: leases.agent_lost,
     PowerReported: sites.power_reported,
@@ -110,7 +121,9 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     NetworkStarted: sites.check_started,
     RateObserved: sites.check_rate,
     SiteEnrolled: sites.check_enrolled,
-    AgentSeen: _check_site,
+    SiteDrained: membership.check_drained,
+    SiteLeft: membership.check_left,
+    AgentSeen: _check_member,
     AgentLost: _check_site,
     PowerReported: _check_site,
     LeasesReported: leases.check_reported,

@@ -79,11 +79,12 @@ def ready(state: State, job: str, account: JobAccount) -> bool:
     world = state.world
     row = world.jobs.row_of[job]
     waited_ms = world.at_ms - int(world.jobs.ints["finished_ms"][row])
-    covered = all(_covered(world, f"{job}.{n}") for n in range(1, int(world.jobs.ints["attempts"][row]) + 1))
-    return (covered or waited_ms > PATIENCE_MS) and not missing_signals(world, account)
+    complete = all(covered(world, f"{job}.{n}") for n in range(1, int(world.jobs.ints["attempts"][row]) + 1))
+    return (complete or waited_ms > PATIENCE_MS) and not missing_signals(world, account)
 
 
-def _covered(world: World, lease: str) -> bool:
+def covered(world: World, lease: str) -> bool:
+    """Whether all readings of an ended lease are sealed."""
     row = world.leases.row_of[lease]
     if world.leases.objects["reason"][row] == "withdrawn":
         # Nobody took it. A lost one may have run even when no word of its start arrived.

@@ -37,8 +37,9 @@ FORECAST_HOURS = 168
 
 
 def zones_in_use(world: World, more: Iterable[str] = ()) -> tuple[ZoneId, ...]:
-    """Zones of all sites and of the origins of open jobs."""
-    sites = {site.spec.zone for site in world.sites.values()}
+    """Zones of all sites and of the origins of open jobs; of a site that left while a job of its time is unpaid."""
+    oldest_ms = int(world.jobs.ints["submitted_ms"][_rows(world)].min(initial=world.at_ms))
+    sites = {site.spec.zone for site in world.sites.values() if not site.left_ms or oldest_ms <= site.left_ms}
     origins = {world.jobs.words[code] for code in np.unique(world.jobs.ints["origin_zone"][_rows(world)])}
     return tuple(ZoneId(zone) for zone in sorted(sites | origins | set(more)))
 

@@ -79,6 +79,17 @@ def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
     turn.orders_changed(world.leases.objects["site"][row])
 
 
+def move_on(turn: Turn, site: SiteId, reason: str) -> None:
+    """Suspend all work at a site that can be paused, and withdraw what nobody has accepted; the rest ends there."""
+    world = turn.world
+    for lease in world.open_leases(site):
+        row = world.leases.row_of[lease]
+        state = world.leases.ints["state"][row]
+        pausable = world.jobs.ints["interruptible"][world.jobs.row_of[world.leases.objects["job"][row]]]
+        if state == LeaseState.OFFERED or (pausable and state != LeaseState.SUSPENDING):
+            begin_suspend(turn, lease, reason)
+
+
 def check_reported(state: State, payload: LeasesReported) -> None:
     """Refuse what no agent of this site can have seen.
 
@@ -218,6 +229,7 @@ def _line(turn: Turn, row: int, reason: str) -> AttemptLine:
         start_ms=started,
         end_ms=turn.at_ms,
         ended=reason,
+        offered=int(leases.ints["offered_sequence"][row]),
     )
 
 

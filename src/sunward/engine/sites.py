@@ -19,14 +19,14 @@ from sunward.model.events import (
     SignalObserved,
     SiteEnrolled,
 )
-from sunward.model.identity import pool_id
+from sunward.model.identity import SiteId, pool_id
 from sunward.model.site import SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.entries import deposit
 from sunward.signals import climatology
 from sunward.units import PPM
 from sunward.world import catalogue
-from sunward.world.capacity import HOURS_A_DAY
+from sunward.world.capacity import HOURS_A_DAY, closed_at, next_border_ms
 from sunward.world.state import QUALITIES, Site
 
 PAYOUT = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -107,7 +107,10 @@ def _check_terms(spec: SiteSpec) -> None:
 
 
 def _check_kept(state: State, spec: SiteSpec) -> None:
-    """A site stays one meter in one zone of one owner, and what jobs were promised stands until they are paid."""
+    """A site stays one meter in one zone of one owner, and what a receipt will say of it stands until that is final.
+
+    The ask may change at any time: a lease keeps the one it was offered at.
+    """
     known = state.world.sites.get(spec.site)
     if known is None:
         if not spec.site or "/" in spec.site:
@@ -118,10 +121,10 @@ def _check_kept(state: State, spec: SiteSpec) -> None:
         raise ConflictError(
             f"site {spec.site} is enrolled with another owner, zone or country; enrol under another name", code="SW-137"
         )
-    terms = (spec.ask_usd_micro_per_gpu_h, spec.water_ml_per_kwh)
-    if terms != (was.ask_usd_micro_per_gpu_h, was.water_ml_per_kwh) and spec.site in state.world.leases.objects["site"]:
+    if spec.water_ml_per_kwh != was.water_ml_per_kwh and spec.site in state.world.leases.objects["site"]:
         raise ConflictError(
-            f"site {spec.site} has jobs without a final receipt; change the ask or the water after the epoch's close",
+            f"site {spec.site} has jobs without a final receipt, which count its water; change it after the epoch's "
+            "close",
             code="SW-138",
         )
 
@@ -134,9 +137,25 @@ def site_enrolled(turn: Turn, payload: SiteEnrolled) -> None:
     else:
         _withdraw_pools(turn, known.spec, payload.spec)
         known.spec = payload.spec
+        known.left_ms = 0
         leases.unblock(turn, payload.spec.site)
         turn.orders_changed(payload.spec.site)
+    if payload.spec.closed_hours_utc:
+        look_at_hours(turn, payload.spec.site)
     turn.request_plan("site enrolled")
+
+
+def look_at_hours(turn: Turn, name: SiteId) -> None:
+    """A site opens or closes: move what can be moved when it closes, and remember when that changes next."""
+    site = turn.world.sites[name]
+    border_ms = next_border_ms(site.spec, turn.at_ms)
+    if border_ms is not None and not site.left_ms:
+        turn.state.add_due(border_ms, "site", name)
+    if closed_at(site.spec, turn.at_ms):
+        leases.move_on(turn, name, "closed")
+    else:
+        leases.unblock(turn, name)
+    turn.request_plan("hours")
 
 
 def _withdraw_pools(turn: Turn, was: SiteSpec, spec: SiteSpec) -> None:

@@ -55,6 +55,21 @@ class SiteEnrolled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteDrained:
+    """The owner wants the site empty, or wants work again; what can be paused moves, other work ends where it is."""
+
+    site: SiteId
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteLeft:
+    """A site left: it is planned on no more, and what it declared stays for the accounts."""
+
+    site: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSeen:
     """An agent is reachable; a new boot means that nothing of the old one still runs."""
 
@@ -167,6 +182,8 @@ Payload: TypeAlias = (
     NetworkStarted
     | ClockMapped
     | SiteEnrolled
+    | SiteDrained
+    | SiteLeft
     | AgentSeen
     | AgentLost
     | PowerReported
@@ -187,6 +204,8 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "network_started": (NetworkStarted, 1),
     "clock_mapped": (ClockMapped, 1),
     "site_enrolled": (SiteEnrolled, 1),
+    "site_drained": (SiteDrained, 1),
+    "site_left": (SiteLeft, 1),
     "agent_seen": (AgentSeen, 1),
     "agent_lost": (AgentLost, 1),
     "power_reported": (PowerReported, 1),

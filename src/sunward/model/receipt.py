@@ -64,6 +64,8 @@ class AttemptLine:
     start_ms: int
     end_ms: int
     ended: str
+    offered: int = 0
+    """Sequence of the journal record that offered it: it is paid at the ask declared by then. 0 = an older receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

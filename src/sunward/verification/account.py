@@ -34,7 +34,7 @@ def check_account(bundle: Bundle, receipt: Receipt, evidence: Evidence, metered:
     expected = [
         *checks,
         *_job(receipt, evidence.spec, evidence.submitted_ms),
-        *_money(receipt, evidence.spec, evidence.rules, evidence, bundle.offset_share_bps),
+        *_money(receipt, evidence.spec, evidence.rules, evidence, bundle.offset_share_bps, metered),
         *_indicators(receipt, evidence.spec),
     ]
     for key, what, found, right in expected:
@@ -67,16 +67,11 @@ def _job(receipt: Receipt, spec: JobSpec, submitted_ms: int) -> Iterator[Check]:
 
 
 def _money(
-    receipt: Receipt, spec: JobSpec, rules: NetworkStarted, evidence: Evidence, share_bps: int
+    receipt: Receipt, spec: JobSpec, rules: NetworkStarted, evidence: Evidence, share_bps: int, metered: Metered
 ) -> Iterator[Check]:
-    used_ms: Counter[str] = Counter()
-    for line in receipt.lines:
-        used_ms[line.site] += line.gpu_ms
-    price = 0
-    for site, time_ms in used_ms.items():
-        declared = evidence.declared(site)
-        ask = declared.ask_usd_micro_per_gpu_h if declared else 0
-        price += floor(Fraction(time_ms * ask, MS_IN_HOUR))
+    price = sum(
+        floor(Fraction(time_ms * ask, MS_IN_HOUR)) for (_, ask), time_ms in _used(receipt, evidence, metered).items()
+    )
     yield "price", "price_usd_micro", receipt.price_usd_micro, price
     due = min(price, spec.budget_usd_micro or price)
     paid = min(due * evidence.wei_per_usd_micro, spec.escrow_wei)
@@ -87,6 +82,28 @@ def _money(
     yield "payment", "provider_wei", receipt.provider_wei, provider
     yield "payment", "network_wei", receipt.network_wei, paid - offset - provider
     yield "payment", "refund_wei", receipt.refund_wei, spec.escrow_wei - paid
+
+
+def _used(receipt: Receipt, evidence: Evidence, metered: Metered) -> Counter[tuple[str, int]]:
+    """Container time by site and ask: an attempt is paid at the ask that was declared when it was offered.
+
+    The lines do not tell attempts apart, so where a site's attempts differ in their ask the batches do.
+    """
+    asks: dict[str, set[int]] = {}
+    ask_of: dict[str, tuple[str, int]] = {}
+    for line in receipt.attempts:
+        declared = evidence.declared(line.site, line.offered + 1 if line.offered else None)
+        ask = declared.ask_usd_micro_per_gpu_h if declared else 0
+        asks.setdefault(line.site, set()).add(ask)
+        ask_of[f"{receipt.job}.{line.attempt}"] = (line.site, ask)
+    used_ms: Counter[tuple[str, int]] = Counter()
+    for hour in receipt.lines:
+        if len(asks.get(hour.site, ())) == 1:
+            used_ms[hour.site, min(asks[hour.site])] += hour.gpu_ms
+    for (_, lease, _), figures in metered.sealed.items():
+        if len(asks.get(ask_of.get(lease, ("", 0))[0], ())) > 1:
+            used_ms[ask_of[lease]] += figures["gpu_ms"]
+    return used_ms
 
 
 def _indicators(receipt: Receipt, spec: JobSpec) -> Iterator[Check]:

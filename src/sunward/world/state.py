@@ -28,6 +28,8 @@ LEASE_INTS = (
     "attempt",
     "gpus",
     "offered_ms",
+    "offered_sequence",
+    "ask_usd_micro",
     "started_ms",
     "ended_ms",
     "units",
@@ -133,6 +135,8 @@ class World:
         ints["attempt"][row] = attempt
         ints["gpus"][row] = gpus
         ints["offered_ms"][row] = self.at_ms
+        ints["offered_sequence"][row] = self.sequence
+        ints["ask_usd_micro"][row] = self.sites[site].spec.ask_usd_micro_per_gpu_h
         ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool)
         objects["job"][row] = job
         objects["site"][row] = site

@@ -8,14 +8,15 @@ import pytest
 
 from sunward.engine.inputs import Feeds, signal_events, zones_in_use
 from sunward.errors import ConflictError, InputError
+from sunward.model.commands import IssueReceipt
 from sunward.model.datum import Quality, SeriesKind
-from sunward.model.events import AgentSeen, Deposited, NetworkStarted, RateObserved, SiteEnrolled
+from sunward.model.events import AgentSeen, Deposited, EpochRequested, NetworkStarted, RateObserved, SiteEnrolled
 from sunward.model.identity import SiteId, TenantId, ZoneId
 from sunward.model.plan import PolicyInputs
-from sunward.model.site import Phase, PoolSpec
+from sunward.model.site import Phase, PoolSpec, Sleep
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import HOUR_MS
-from tests.support.network import HYDRO, Network, assignment, segment
+from tests.support.network import HYDRO, Network, assignment, of_kind, segment
 from tests.support.scenarios import SITES, START_MS, TENANT, job
 
 SPEC = SITES[0]
@@ -48,16 +49,55 @@ def test_a_site_stays_where_and_whose_it_is(changes):
     assert isinstance(Network().refusal(SiteEnrolled(spec=replace(SPEC, **changes))), ConflictError)
 
 
-def test_the_ask_stands_until_the_jobs_it_was_asked_of_are_paid():
-    dearer = SiteEnrolled(spec=replace(SPEC, ask_usd_micro_per_gpu_h=10**9))
+def test_a_lease_is_paid_at_the_ask_it_was_offered_at():
+    network = Network()
+    network.submit(job("j-1", interruptible=True))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 1), segment(HYDRO, 2, 3)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.tell(SiteEnrolled(spec=replace(SPEC, ask_usd_micro_per_gpu_h=4_000_000)))
+    network.wait(1)
+    network.report("j-1.1", Phase.SUSPENDED, units=500, checkpoint=500)
+    network.wait(1)
+    network.report("j-1.2", Phase.RUNNING, units=500)
+    network.report("j-1.2", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000, "j-1.2": 1_000})
+    (receipt,) = [one.receipt for one in of_kind(network.tell(EpochRequested()), IssueReceipt)]
+    assert receipt.price_usd_micro == 2_400_000 + 4_000_000
+    assert [line.offered > 0 for line in receipt.attempts] == [True, True]
+
+
+def test_what_a_receipt_says_of_a_site_stands_until_it_is_final():
+    wetter = SiteEnrolled(spec=replace(SPEC, water_ml_per_kwh=1))
     network = Network()
     network.submit(job("j-1"))
     network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
     network.report("j-1.1", Phase.RUNNING)
-    assert network.refusal(dearer).code == "SW-138"
-    idle = Network()
-    idle.tell(dearer)
-    assert idle.state.world.sites["no-hydro"].spec.ask_usd_micro_per_gpu_h == 10**9
+    assert network.refusal(wetter).code == "SW-138"
+    Network().tell(wetter)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"closed_hours_utc": (24,)},
+        {"closed_hours_utc": (-1,)},
+        {"closed_hours_utc": (3, 2)},
+        {"closed_hours_utc": (3, 3)},
+        {"closed_hours_utc": tuple(range(24))},
+        {"wake_s": -1},
+        {"asleep_w": -1},
+        {"payout": "0x12"},
+        {"payout": "x" * 42},
+        {"gpu_year": 1999},
+    ],
+)
+def test_terms_that_cannot_be_are_refused(changes):
+    assert Network().refusal(SiteEnrolled(spec=replace(SPEC, **changes))).code == "SW-190"
+
+
+def test_terms_that_can_be_are_taken():
+    terms = {"closed_hours_utc": (0, 23), "payout": "0x" + "aB" * 20, "gpu_year": 2022, "sleep": Sleep.OFF}
+    Network().tell(SiteEnrolled(spec=replace(SPEC, **terms)))
 
 
 def test_a_network_begins_once():
