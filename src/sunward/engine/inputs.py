@@ -13,21 +13,26 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sunward.engine.jobs import SUBMITTED
 from sunward.engine.state import State
 from sunward.errors import InputError, SourceError
 from sunward.metering.seal import Hashed, SiteFacts, seal
 from sunward.model.codec import digest
+from sunward.model.commands import RequestPlan
 from sunward.model.datum import SeriesKind
 from sunward.model.events import ForecastIssued, Payload, PlanProposed, ReadingsSealed, SignalObserved
 from sunward.model.identity import ZoneId
+from sunward.model.plan import Plan
 from sunward.model.reading import ReadingBatch
 from sunward.model.signal import Observation
+from sunward.placement.immediate import place
 from sunward.placement.planner import plan
 from sunward.ports import Forecaster, SignalSource
 from sunward.units import HOUR_MS, floor_to
 from sunward.world.signalbook import KEPT_MS
 from sunward.world.snapshot import Snapshot
 from sunward.world.state import World
+from sunward.world.tick import take_new, take_tick
 
 T = TypeVar("T")
 
@@ -121,9 +126,26 @@ def _observation(source: SignalSource, zone: ZoneId, kind: SeriesKind, start_ms:
     )
 
 
+def is_for_all(request: RequestPlan) -> bool:
+    """Whether a request concerns more than new jobs, for which an immediate plan is enough."""
+    return request.reason != SUBMITTED
+
+
 def plan_event(snapshot: Snapshot) -> PlanProposed:
-    """Solve on a snapshot; runs outside `advance`, and may run in another thread."""
+    """Solve on a snapshot (`take_tick`); runs outside `advance`, and may run in another thread."""
     return PlanProposed(plan=plan(snapshot))
+
+
+def place_event(snapshot: Snapshot) -> PlanProposed:
+    """Place the new jobs of a snapshot (`take_new`), likewise."""
+    return PlanProposed(plan=place(snapshot))
+
+
+def solve_again(world: World, recorded: Plan) -> PlanProposed:
+    """What the planner of a recorded plan makes of the world it was based on."""
+    if recorded.adds:
+        return place_event(take_new(world, recorded.at_ms))
+    return plan_event(take_tick(world, recorded.at_ms))
 
 
 def seal_event(

@@ -17,6 +17,8 @@ from sunward.settlement.ledger import tenant_account
 from sunward.signals import climatology
 from sunward.units import DAY_MS, ceil_to
 
+SUBMITTED = "submitted"
+"""The reason of a request for a plan that concerns new jobs alone."""
 OPEN_MS_MAX = 30 * DAY_MS
 """Farthest deadline: the kept signals (`signalbook.KEPT_MS`) must still hold a job's first hour at its receipt."""
 MOST = {
@@ -87,13 +89,14 @@ def submit(turn: Turn, payload: JobsSubmitted) -> None:
     jobs = turn.world.jobs
     jobs.insert(payload.jobs, turn.at_ms)
     for spec in payload.jobs:
+        turn.world.fresh.add(spec.job)
         turn.post([escrow(turn.origin(), spec.tenant, spec.job, spec.escrow_wei)])
         turn.state.add_due(spec.deadline_ms, "job", spec.job)
         if spec.start_by_ms:
             turn.state.add_due(spec.start_by_ms, "job", spec.job)
         turn.emit(JobChanged(job=spec.job, tenant=spec.tenant, state="submitted", reason="submitted", at_ms=turn.at_ms))
     arm_slot(turn)
-    turn.request_plan("submitted")
+    turn.request_plan(SUBMITTED)
 
 
 def arm_slot(turn: Turn) -> None:

@@ -10,8 +10,10 @@ from sunward.execution.machines import WAITING
 from sunward.execution.power import next_change_ms
 from sunward.model.commands import Rejected
 from sunward.model.events import PlanProposed
+from sunward.model.identity import PoolId
 from sunward.model.job import JobState
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Unplaced
+from sunward.placement.sleep import steps
 from sunward.units import floor_to
 from sunward.world.capacity import capacity
 from sunward.world.occupancy import Slots, add, occupied, slot_range
@@ -23,6 +25,9 @@ def commit(turn: Turn, payload: PlanProposed) -> None:
     for refusal in plan.unplaced:
         # First, because what they leave is what others were given.
         _leave(turn, refusal)
+        if plan.adds and not refusal.permanent:
+            # There may be room once others have moved.
+            turn.request_plan("unplaced")
     conflicts = _conflicts(turn, plan)
     for assignment in plan.assignments:
         if assignment.job in conflicts:
@@ -30,7 +35,10 @@ def commit(turn: Turn, payload: PlanProposed) -> None:
             turn.request_plan("rejected")
         else:
             _accept(turn, assignment)
-    _set_awake(turn, plan)
+    if plan.adds:
+        _add_awake(turn, plan)
+    else:
+        _set_awake(turn, plan)
     turn.look_later([assignment.job for assignment in plan.assignments if assignment.job not in conflicts])
 
 
@@ -93,6 +101,7 @@ def _accept(turn: Turn, assignment: Assignment) -> None:
     jobs = turn.world.jobs
     row = jobs.row_of[assignment.job]
     turn.world.give(assignment.job, assignment.segments)
+    turn.world.fresh.discard(assignment.job)
     jobs.objects["assignment"][row] = assignment
     jobs.objects["refusal"][row] = None
     for segment in assignment.segments:
@@ -115,6 +124,7 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
     if row is None or jobs.ints["revision"][row] != refusal.revision or jobs.objects["lease"][row]:
         return
     jobs.objects["refusal"][row] = refusal
+    turn.world.fresh.discard(refusal.job)
     if jobs.state(row) not in WAITING:
         return
     if refusal.permanent and not jobs.ints["attempts"][row]:
@@ -126,18 +136,46 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
 
 
 def _set_awake(turn: Turn, plan: Plan) -> None:
+    """Take the plan's targets, and beside them what was asked for jobs that it has not seen."""
     world = turn.world
+    world.added_awake = [(sequence, added) for sequence, added in world.added_awake if sequence > plan.based_on]
     targets: dict[str, list[AwakeTarget]] = {pool: [] for pool in world.awake}
     for target in plan.awake:
         targets.setdefault(target.pool, []).append(target)
     before = world.awake
     world.awake = {pool: tuple(targets[pool]) for pool in sorted(targets) if targets[pool]}
+    for _, added in world.added_awake:
+        _raise_awake(turn, added)
     for pool in sorted(targets):
         if world.awake.get(pool) == before.get(pool):
             # The next change of these targets is remembered already.
             turn.orders_changed(pool.partition("/")[0])
         else:
             look_at_power(turn, pool)
+
+
+def _add_awake(turn: Turn, plan: Plan) -> None:
+    turn.world.added_awake.append((turn.world.sequence, plan.awake))
+    for pool in _raise_awake(turn, plan.awake):
+        look_at_power(turn, pool)
+
+
+def _raise_awake(turn: Turn, added: tuple[AwakeTarget, ...]) -> list[str]:
+    """Have so many more containers awake, at most all; the pools that changes."""
+    world = turn.world
+    by_pool: dict[str, list[AwakeTarget]] = {}
+    for target in added:
+        by_pool.setdefault(target.pool, []).append(target)
+    for pool, targets in by_pool.items():
+        spec = world.pool(pool)
+        both = [*world.awake.get(pool, ()), *targets]
+        world.awake[pool] = tuple(
+            AwakeTarget(pool=PoolId(pool), start_ms=start, end_ms=end, count=min(count, spec.count if spec else 0))
+            for start, end, count in steps([(one.start_ms, one.end_ms, one.count) for one in both])
+            if end > turn.at_ms
+        )
+    world.awake = {pool: world.awake[pool] for pool in sorted(world.awake)}
+    return sorted(by_pool)
 
 
 def look_at_power(turn: Turn, pool: str) -> None:

@@ -110,6 +110,7 @@ def _world_record(world: World) -> dict[str, Any]:
         "signals": world.signals.dump(),
         "awake": {pool: encode(targets) for pool, targets in sorted(world.awake.items())},
         "on_pool": {pool: sorted(leases) for pool, leases in sorted(world.on_pool.items())},
+        "added_awake": [(sequence, encode(targets)) for sequence, targets in world.added_awake],
         "late_j": world.late_j,
     }
 
@@ -143,6 +144,7 @@ def _load_world(record: dict[str, Any]) -> World:
         hours_of=record["hours_of"],
         awake={pool: decode(raw, tuple[AwakeTarget, ...]) for pool, raw in record["awake"].items()},
         on_pool={pool: set(leases) for pool, leases in record["on_pool"].items()},
+        added_awake=[(sequence, decode(raw, tuple[AwakeTarget, ...])) for sequence, raw in record["added_awake"]],
         late_j=record["late_j"],
     )
     jobs = record["jobs"]

@@ -74,6 +74,7 @@ class Turn:
         if then.final:
             jobs.ints["finished_ms"][row] = self.at_ms
             self.world.give(job, ())
+            self.world.fresh.discard(job)
             self.state.closing.append(job)
         self.emit(
             JobChanged(

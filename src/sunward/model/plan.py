@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from sunward.model.identity import JobId, PoolId
 
+IMMEDIATE = "immediate-1"
+"""Name and version of the planner that places new jobs and moves nobody."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -108,6 +111,12 @@ class Plan:
     assignments: tuple[Assignment, ...]
     unplaced: tuple[Unplaced, ...]
     awake: tuple[AwakeTarget, ...]
+    """All that is to be awake; of a plan that only adds, what its own assignments need."""
+
+    @property
+    def adds(self) -> bool:
+        """Whether it only adds to what stands: other jobs and other containers stay as they are."""
+        return self.planner == IMMEDIATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sunward.placement.demand import Demand, Option, Run, need_w
 from sunward.placement.fleet import Fleet
-from sunward.world.snapshot import BoolArray, IntArray, JobView
+from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
 
 class Board:
@@ -18,6 +18,15 @@ class Board:
         self._fleet = fleet
         self.free: IntArray = fleet.pools.available.copy()
         self.headroom_w: IntArray = fleet.headroom_w.copy()
+        if fleet.taken.any():
+            self._stand(fleet.taken)
+
+    def _stand(self, taken: IntArray) -> None:
+        """Take what jobs hold that are known by their containers alone: each counts as the hungriest class of work."""
+        self.free -= taken
+        fleet, rows = self._fleet, np.arange(len(taken))
+        most_w = np.max([need_w(fleet, rows, work_class, 1) for work_class in WORK_CLASSES], axis=0)
+        np.subtract.at(self.headroom_w, fleet.pools.site, taken * most_w[:, None])
 
     def occupy(self, job: JobView) -> None:
         """Take what a job holds that is not planned here: its segments, and its pool now while it runs on."""

@@ -50,6 +50,8 @@ class Fleet:
     """(S, H) whole facility watts left above all containers asleep, rounded down."""
     idle_awake: IntArray
     """(P,) containers awake now that no job uses."""
+    taken: IntArray
+    """(P, H) containers of jobs that are not planned here."""
     greenness_ppm: IntArray
     """(P,) verified greenness of the pool's site, 0 when unknown."""
 
@@ -80,19 +82,28 @@ def fleet_of(snapshot: Snapshot) -> Fleet:
         ask_usd_micro=np.rint(pools.ask_usd_per_h * units.MICRO).astype(np.int64),
         headroom_w=_headroom(snapshot, pools),
         idle_awake=_idle_awake(snapshot, pools, row),
+        taken=_taken(snapshot, pools),
         greenness_ppm=np.array([green.get(snapshot.sites[site], 0) for site in pools.site.tolist()], dtype=np.int64),
     )
 
 
+def _order(pools: PoolColumns) -> IntArray:
+    return np.array(sorted(range(len(pools.ids)), key=pools.ids.__getitem__), dtype=np.int64)
+
+
+def _taken(snapshot: Snapshot, pools: PoolColumns) -> IntArray:
+    if snapshot.standing is None:
+        return np.zeros((len(pools.ids), snapshot.slots), np.int64)
+    return snapshot.standing.taken[_order(snapshot.pools)]
+
+
 def _in_order(pools: PoolColumns) -> PoolColumns:
-    order = sorted(range(len(pools.ids)), key=pools.ids.__getitem__)
+    order = _order(pools)
     columns: dict[str, Any] = {}
     for column in fields(PoolColumns):
         values = getattr(pools, column.name)
         columns[column.name] = (
-            values[np.array(order, dtype=np.int64)]
-            if isinstance(values, np.ndarray)
-            else tuple(values[index] for index in order)
+            values[order] if isinstance(values, np.ndarray) else tuple(values[index] for index in order.tolist())
         )
     return PoolColumns(**columns)
 
@@ -108,6 +119,8 @@ def _headroom(snapshot: Snapshot, pools: PoolColumns) -> IntArray:
 
 def _idle_awake(snapshot: Snapshot, pools: PoolColumns, row: dict[str, int]) -> IntArray:
     idle = pools.awake.copy()
+    if snapshot.standing is not None:
+        idle -= snapshot.standing.busy[_order(snapshot.pools)]
     for job in snapshot.jobs:
         if job.pool in row:
             idle[row[job.pool]] -= job.spec.gpus

@@ -48,7 +48,7 @@ def plan(snapshot: Snapshot) -> Plan:
         planner=PLANNER,
         assignments=_changes(draft),
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=awake_targets(fleet, [*_held(settled), *_chosen(draft)]),
+        awake=awake_targets(fleet, [*_standing(snapshot), *_held(settled), *_chosen(draft)]),
     )
 
 
@@ -66,11 +66,15 @@ def quotes(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[Assignment | U
         if other.spec.job not in asked:
             board.occupy(other)
     book: CostBook = {}
-    return tuple(_offer(fleet, board, spec, book) for spec in specs)
+    return tuple(offer(fleet, board, _asked(spec), book) for spec in specs)
 
 
-def _offer(fleet: Fleet, board: Board, spec: JobSpec, book: CostBook) -> Assignment | Unplaced:
-    job = JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
+def _asked(spec: JobSpec) -> JobView:
+    return JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
+
+
+def offer(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> Assignment | Unplaced:
+    """The best a board has for one job, or why it has nothing."""
     demand = demand_of(fleet, job, book)
     if isinstance(demand, Unplaced):
         return demand
@@ -99,6 +103,10 @@ def _changes(draft: Draft) -> tuple[Assignment, ...]:
         changed.append(assignment(draft.fleet, task, option, draft.board))
         draft.board.take(task.demand, option)
     return tuple(changed)
+
+
+def _standing(snapshot: Snapshot) -> tuple[Segment, ...]:
+    return () if snapshot.standing is None else snapshot.standing.segments
 
 
 def _held(jobs: list[JobView]) -> list[Segment]:

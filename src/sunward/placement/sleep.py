@@ -52,13 +52,13 @@ def _pool_targets(fleet: Fleet, row: int, segments: list[Segment], limit_ms: int
     for level, busy in enumerate(needs):
         held = [(fleet.now_ms, fleet.now_ms), *busy] if level < awake_now else busy
         spans += [(start, end, 1) for start, end in _bridge(held, limit_ms) if start < end]
-    return _steps(spans)
+    return steps(spans)
 
 
 def _levels(needs: list[tuple[int, int, int]]) -> list[list[Span]]:
     """For the k-th container the spans in which at least k are needed."""
     levels: list[list[Span]] = []
-    for start, end, count in _steps(needs):
+    for start, end, count in steps(needs):
         levels += [[] for _ in range(count - len(levels))]
         for level in levels[:count]:
             if level and level[-1][1] == start:
@@ -78,7 +78,7 @@ def _bridge(spans: list[Span], limit_ms: int) -> list[Span]:
     return joined
 
 
-def _steps(needs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def steps(needs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Overlapping (start, end, count) summed into disjoint steps of positive count, equal neighbours joined."""
     change: dict[int, int] = {}
     for start, end, count in needs:

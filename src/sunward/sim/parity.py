@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sunward.engine.inputs import plan_event, sealed_ranges
+from sunward.engine.inputs import sealed_ranges, solve_again
 from sunward.engine.state import State
 from sunward.engine.writer import Writer
 from sunward.model.codec import encode
 from sunward.model.commands import CloseEpoch, Command, IssueReceipt, PostEntries
 from sunward.model.events import PlanProposed, ReadingsSealed
+from sunward.model.plan import Plan
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
-from sunward.world.view import take_snapshot
 
 
 @dataclass(slots=True)
@@ -50,9 +50,9 @@ def run_again(records: Sequence[Recorded], *, replan: bool = True) -> Parity:
             raise outcome.refused
         _collect(parity, outcome.commands)
         parity.events += 1
-        for sequence, at_ms, raw in wanted.pop(record.sequence, ()):
+        for sequence, plan, raw in wanted.pop(record.sequence, ()):
             parity.plans += 1
-            if encode(plan_event(take_snapshot(writer.state.world, at_ms))) != raw:
+            if encode(solve_again(writer.state.world, plan)) != raw:
                 parity.plans_differing.append(sequence)
     # A plan that names a state which never was cannot be made again.
     parity.plans_differing += sorted(sequence for items in wanted.values() for sequence, _, _ in items)
@@ -60,13 +60,13 @@ def run_again(records: Sequence[Recorded], *, replan: bool = True) -> Parity:
     return parity
 
 
-def _plans_by_base(records: Iterable[Recorded]) -> dict[int, list[tuple[int, int, bytes]]]:
+def _plans_by_base(records: Iterable[Recorded]) -> dict[int, list[tuple[int, Plan, bytes]]]:
     """Recorded plans by the sequence of the state they were solved on."""
-    wanted: dict[int, list[tuple[int, int, bytes]]] = {}
+    wanted: dict[int, list[tuple[int, Plan, bytes]]] = {}
     for record in records:
         payload = record.event.payload
         if isinstance(payload, PlanProposed):
-            item = (record.sequence, payload.plan.at_ms, record.event.body())
+            item = (record.sequence, payload.plan, record.event.body())
             wanted.setdefault(payload.plan.based_on, []).append(item)
     return wanted
 

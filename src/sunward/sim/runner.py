@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sunward.engine.inputs import Feeds, plan_event, seal_event, sealed_ranges, signal_events
+from sunward.engine.inputs import (
+    Feeds,
+    is_for_all,
+    place_event,
+    plan_event,
+    seal_event,
+    sealed_ranges,
+    signal_events,
+)
 from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
@@ -26,6 +34,7 @@ from sunward.model.events import (
     LeasesReported,
     NetworkStarted,
     Payload,
+    PlanProposed,
     PowerReported,
     RateObserved,
     SiteEnrolled,
@@ -41,7 +50,8 @@ from sunward.sim.fleet import SimSite
 from sunward.sim.memory import MemoryJournal, VirtualClock
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS, ceil_to
-from sunward.world.view import take_snapshot
+from sunward.world.snapshot import Snapshot
+from sunward.world.tick import take_new, take_tick
 
 REPORT_MS = 5 * MINUTE_MS
 PLAN_MS = 2 * SECOND_MS
@@ -106,6 +116,7 @@ class Simulation:
         self._number = 0
         self._deliveries: Counter[tuple[str, str]] = Counter()
         self._planning = False
+        self._placing = False
         self._received: dict[str, int] = {}
         self._accepted: list[Hashed] = []
         self._sealed: dict[str, ReadingBatch] = {}
@@ -170,9 +181,18 @@ class Simulation:
         if isinstance(command, OrdersChanged):
             site = command.site
             self.at(self.now_ms + SECOND_MS, lambda: self._sync(site))
-        elif isinstance(command, RequestPlan) and not self._planning:
+        elif isinstance(command, RequestPlan):
+            self._request(command)
+
+    def _request(self, request: RequestPlan) -> None:
+        """New jobs are placed before anything else is planned."""
+        fresh = bool(self.writer.state.world.fresh)
+        if fresh and not self._placing:
+            self._placing = True
+            self.at(self.now_ms + SECOND_MS, self._place)
+        if is_for_all(request) and not self._planning:
             self._planning = True
-            self.at(self.now_ms + SECOND_MS, self._plan)
+            self.at(self.now_ms + SECOND_MS + (2 * PLAN_MS if fresh else 0), self._plan)
 
     def _schedule_all(self) -> None:
         self._take_signals()
@@ -199,12 +219,19 @@ class Simulation:
         if events:
             self.commit(events)
 
+    def _place(self) -> None:
+        self._placing = False
+        if self.writer.state.world.fresh:
+            snapshot = take_new(self.writer.state.world, self.now_ms)
+            self._propose(snapshot, place_event(snapshot))
+
     def _plan(self) -> None:
         self._planning = False
-        snapshot = take_snapshot(self.writer.state.world, self.now_ms)
-        if not snapshot.jobs and not self.writer.state.world.awake:
-            return
-        proposed = plan_event(snapshot)
+        snapshot = take_tick(self.writer.state.world, self.now_ms)
+        if snapshot.jobs or self.writer.state.world.awake:
+            self._propose(snapshot, plan_event(snapshot))
+
+    def _propose(self, snapshot: Snapshot, proposed: PlanProposed) -> None:
         self.tally.plans += 1
         self.tally.plan_violations += check_plan(snapshot, proposed.plan)
         self.at(self.now_ms + PLAN_MS, lambda: self.commit([proposed]))
@@ -347,4 +374,5 @@ class Simulation:
         self.writer = Writer(replay(self.journal.read()), self.journal)
         self._timer_ms = -1
         self._planning = False
+        self._placing = False
         self._act(RequestPlan(reason="restart"))

@@ -131,6 +131,11 @@ class JobTable(Table):
         """Where the job stands."""
         return JobState(int(self.ints["state"][row]))
 
+    def is_fresh(self, row: int) -> bool:
+        """Whether a job waits for a planner's first answer: it was neither placed nor refused, and never ran."""
+        waits = self.ints["state"][row] == JobState.SUBMITTED and not self.ints["attempts"][row]
+        return bool(waits) and self.objects["refusal"][row] is None
+
     def tenant(self, row: int) -> str:
         """The account that pays."""
         return str(self.words[self.ints["tenant"][row]])

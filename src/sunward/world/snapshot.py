@@ -83,6 +83,18 @@ class JobView:
         return max(0.0, 1.0 - self.units_done / self.spec.units)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Standing:
+    """What open jobs hold that are not among those to plan: counted by pool, so that nobody looks at each of them."""
+
+    taken: IntArray
+    """(P, H) containers."""
+    busy: IntArray
+    """(P,) containers held by leases now."""
+    segments: tuple[Segment, ...] = ()
+    """The same stretches one by one, where the plan says what all pools are to have awake."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """World, signals and open jobs at one moment; equal snapshots give equal plans."""
@@ -106,4 +118,6 @@ class Snapshot:
     """(S, H) facility watts; inf = none."""
     pools: PoolColumns
     jobs: tuple[JobView, ...]
-    """Every open job, in order of job id."""
+    """The jobs to plan: in a full snapshot every open one, in order of job id."""
+    standing: Standing | None = None
+    """What all other jobs hold; None = there are no others."""

@@ -96,6 +96,10 @@ class World:
     """Containers of each pool that jobs were given; not those of jobs that run and cannot be paused."""
     visiting: dict[str, set[int]] = field(default_factory=dict)
     """By pool, rows of jobs that were given containers there and run on another pool; this pool has them booked."""
+    fresh: set[str] = field(default_factory=set)
+    """Submitted jobs that no planner has answered for yet."""
+    added_awake: list[tuple[int, tuple[AwakeTarget, ...]]] = field(default_factory=list)
+    """What plans that only add have asked to be awake, by their sequence, until a full plan has seen it."""
     late_j: int = 0
     """Energy sealed for leases whose receipt was final already; told, never spread over others."""
 
@@ -212,6 +216,7 @@ class World:
                 self.open_rows[pool].add(row, self.jobs.row_of[self.leases.objects["job"][row]])
         for row in self.jobs.row_of.values():
             self._count(row, 1)
+        self.fresh = {job for job, row in self.jobs.row_of.items() if self.jobs.is_fresh(row)}
 
     def add_energy(self, seals: LeaseSeals, sequence: int) -> None:
         """Add sealed totals to their leases; what belongs to no known lease is kept as late energy."""

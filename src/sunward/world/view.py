@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -22,7 +22,7 @@ from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.progress import progress
 from sunward.world.sleeping import idling, sleeps
-from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray, JobView, PoolColumns, Snapshot
+from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray, JobView, PoolColumns, Snapshot, Standing
 from sunward.world.state import Site, World
 
 LATE_FACTOR = 2
@@ -41,7 +41,12 @@ def container_w(gpu_model: str) -> tuple[tuple[float, ...], float, float]:
 
 
 def take_snapshot(world: World, now_ms: int) -> Snapshot:
-    """Everything a plan may depend on, copied."""
+    """Everything a plan may depend on, copied, with every open job."""
+    return frame(world, now_ms, views(world, now_ms, open_jobs(world)))
+
+
+def frame(world: World, now_ms: int, jobs: Sequence[JobView], standing: Standing | None = None) -> Snapshot:
+    """A snapshot with some jobs to plan and what all others hold."""
     policy = world.network.policy
     start_ms = floor_to(now_ms, policy.slot_ms)
     pools = world.pools()
@@ -63,7 +68,8 @@ def take_snapshot(world: World, now_ms: int) -> Snapshot:
         sites=sites,
         site_ceiling_w=np.repeat(np.array(ceilings, np.float64)[:, None], policy.slots, axis=1),
         pools=_pool_columns(world, now_ms, pools, sites, zones, known),
-        jobs=tuple(_views(world, now_ms)),
+        jobs=tuple(jobs),
+        standing=standing,
     )
 
 
@@ -149,17 +155,22 @@ def _awake(site: Site, pool: PoolSpec) -> int:
     return max(report.busy, awake - withheld(site, pool))
 
 
-def _views(world: World, now_ms: int) -> list[JobView]:
-    """All open jobs in order of id; what is the same for all, and what numbers can tell of all, is worked out once."""
+def open_jobs(world: World) -> list[int]:
+    """Rows of the jobs that a plan may concern, in order of job id."""
     table = world.jobs
     ending = (table.ints["state"] >= JobState.FINISHED).tolist()
     cancelled = table.ints["cancelled"].tolist()
-    started = (table.ints["attempts"] > 0).tolist()
     leases = table.objects["lease"]
     ordered = [table.row_of[job] for job in table]
-    rows = [row for row in ordered if not ending[row] and (leases[row] or not cancelled[row])]
-    running, fastest = _running(world, now_ms), _fastest(world)
-    views = []
+    return [row for row in ordered if not ending[row] and (leases[row] or not cancelled[row])]
+
+
+def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
+    """Some open jobs; what is the same for all, and what numbers can tell of all, is worked out once."""
+    table = world.jobs
+    started = table.ints["attempts"] > 0
+    running, fastest = attempts(world, now_ms), _fastest(world)
+    seen = []
     for row, spec in zip(rows, table.specs(rows, margin_ms=world.network.policy.finish_margin_ms), strict=True):
         view = _view(table, row, spec, now_ms)
         if spec.start_by_ms:
@@ -168,8 +179,8 @@ def _views(world: World, now_ms: int) -> list[JobView]:
         if started[row]:
             stands = row not in running or running[row].stopping
             view = replace(view, spec=_still_possible(world, view, fastest, now_ms, stands=stands))
-        views.append(_running_view(view, running[row], now_ms) if row in running else view)
-    return views
+        seen.append(_running_view(view, running[row], now_ms) if row in running else view)
+    return seen
 
 
 def _start_by(world: World, row: int, spec: JobSpec, attempt: _Attempt | None, now_ms: int) -> int:
@@ -228,7 +239,7 @@ def _still_possible(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
+class Attempt:
     """What is running of one job."""
 
     pool: PoolId
@@ -238,17 +249,25 @@ class _Attempt:
     moves: bool
     power_cap_w: int
 
+    def held(self, now_ms: int, gpus: int, given: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        """What its job holds: what it was given while a plan may still move it, else its container to the end."""
+        if self.moves and given:
+            return given
+        return (
+            Segment(pool=self.pool, start_ms=now_ms, end_ms=self.end_ms, containers=gpus, power_cap_w=self.power_cap_w),
+        )
 
-def _running(world: World, now_ms: int) -> dict[int, _Attempt]:
+
+def attempts(world: World, now_ms: int) -> dict[int, Attempt]:
     """Open attempts by row of their job."""
-    attempts: dict[int, _Attempt] = {}
+    found: dict[int, Attempt] = {}
     for pool, open_rows in world.open_rows.items():
         lease_rows, job_rows = open_rows.columns()
         state = progress(world, lease_rows, job_rows, now_ms)
         caps = world.leases.ints["power_cap_w"][lease_rows]
         columns = (job_rows, state.elapsed_ms, state.end_ms, state.stopping, state.moves, caps)
         for row, elapsed_ms, end_ms, stopping, moves, cap_w in zip(*(one.tolist() for one in columns), strict=True):
-            attempts[row] = _Attempt(
+            found[row] = Attempt(
                 pool=PoolId(pool),
                 elapsed_ms=elapsed_ms,
                 end_ms=end_ms,
@@ -256,22 +275,15 @@ def _running(world: World, now_ms: int) -> dict[int, _Attempt]:
                 moves=moves,
                 power_cap_w=cap_w,
             )
-    return attempts
+    return found
 
 
-def _running_view(view: JobView, attempt: _Attempt, now_ms: int) -> JobView:
+def _running_view(view: JobView, attempt: Attempt, now_ms: int) -> JobView:
     """A job with a lease: it holds its containers until its estimated end, whatever was planned."""
-    holds = Segment(
-        pool=attempt.pool,
-        start_ms=now_ms,
-        end_ms=attempt.end_ms,
-        containers=view.spec.gpus,
-        power_cap_w=attempt.power_cap_w,
-    )
     return replace(
         view,
         elapsed_ms=attempt.elapsed_ms,
         pool="" if attempt.stopping else attempt.pool,
         fixed=not attempt.moves,
-        segments=view.segments if attempt.moves and view.segments else (holds,),
+        segments=attempt.held(now_ms, view.spec.gpus, view.segments),
     )

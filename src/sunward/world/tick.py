@@ -1,0 +1,109 @@
+"""What a planner is given of a large world: some jobs to plan, and what all the others hold, counted by pool.
+
+A full plan considers a bounded number of jobs, so that its time is bounded too; the clock hands the turn round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sunward.model.plan import Segment
+from sunward.units import MINUTE_MS
+from sunward.world.occupancy import occupied
+from sunward.world.snapshot import Snapshot, Standing
+from sunward.world.state import World
+from sunward.world.view import attempts, frame, open_jobs, views
+
+NEW_JOBS_MAX = 64
+"""Most new jobs that one immediate plan places; the next one follows at once."""
+TICK_JOBS_MAX = 256
+"""Most jobs that one full plan considers; all others stand as they are."""
+
+
+def take_openings(world: World, now_ms: int) -> Snapshot:
+    """No job to plan: what everybody's present segments leave, for a quote."""
+    return frame(world, now_ms, (), _standing(world, now_ms, ()))
+
+
+def take_new(world: World, now_ms: int) -> Snapshot:
+    """The jobs that no planner has answered for, the first come first, beside what all others hold."""
+    submitted = world.jobs.ints["submitted_ms"]
+    rows = sorted((int(submitted[world.jobs.row_of[job]]), job) for job in world.fresh)
+    first = [world.jobs.row_of[job] for _, job in rows[:NEW_JOBS_MAX]]
+    return frame(world, now_ms, views(world, now_ms, first), _standing(world, now_ms, ()))
+
+
+def take_tick(world: World, now_ms: int) -> Snapshot:
+    """The open jobs that are not new, as many as one full plan considers, beside what the rest hold."""
+    rows = [row for row in open_jobs(world) if world.jobs.ids[row] not in world.fresh]
+    if len(rows) <= TICK_JOBS_MAX:
+        return frame(world, now_ms, views(world, now_ms, rows))
+    considered = set(_considered(world, now_ms, rows))
+    chosen = [row for row in rows if row in considered]
+    names = [job for row in chosen if (job := world.jobs.ids[row]) is not None]
+    rest = [row for row in rows if row not in considered]
+    return frame(world, now_ms, views(world, now_ms, chosen), _standing(world, now_ms, names, rest))
+
+
+def _considered(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[int]:
+    """Jobs without a place ahead take up to half, the others the rest; in both the turn goes round by minutes."""
+    ints = world.jobs.ints
+    needy: list[int] = []
+    settled: list[int] = []
+    away = _away(world)
+    for row in rows:
+        held = world.jobs.objects["lease"][row]
+        if held and not ints["interruptible"][row]:
+            continue
+        lost = any(segment.pool in away for segment in world.jobs.objects["segments"][row]) if away else False
+        placed = held or ints["given_last_end_ms"][row] > now_ms
+        (settled if placed and not lost else needy).append(row)
+    half = TICK_JOBS_MAX // 2
+    turn = now_ms // MINUTE_MS
+    taken = _round(needy, max(half, TICK_JOBS_MAX - len(settled)), turn)
+    yield from taken
+    yield from _round(settled, TICK_JOBS_MAX - len(taken), turn)
+
+
+def _round(rows: Sequence[int], count: int, turn: int) -> list[int]:
+    """So many rows from where the turn stands, the first after the last."""
+    if len(rows) <= count:
+        return list(rows)
+    first = turn * count % len(rows)
+    return [*rows[first : first + count], *rows[: max(0, first + count - len(rows))]]
+
+
+def _away(world: World) -> set[str]:
+    """Pools that nothing can be planned on now."""
+    return {pool.pool for spec, pool in world.pools() if not world.sites[spec.site].up}
+
+
+def _standing(world: World, now_ms: int, without: Sequence[str], rows: Sequence[int] | None = None) -> Standing:
+    """What every open job but those named holds; one by one where `rows` are given."""
+    pools = [pool.pool for _, pool in world.pools()]
+    slots = world.network.policy.slots
+    taken = occupied(world, now_ms, slots, without, pools)
+    leased = {world.jobs.row_of[job] for job in without if world.jobs.objects["lease"][world.jobs.row_of[job]]}
+    busy = np.array([world.busy(pool) - _held_by(world, pool, leased) for pool in pools], np.int64)
+    return Standing(
+        taken=np.array([taken[pool] for pool in pools], np.int64).reshape(len(pools), slots),
+        busy=busy,
+        segments=tuple(_segments(world, now_ms, rows)) if rows else (),
+    )
+
+
+def _held_by(world: World, pool: str, rows: set[int]) -> int:
+    """Containers of a pool that some jobs hold now."""
+    if not rows or pool not in world.open_rows:
+        return 0
+    job_rows = world.open_rows[pool].columns()[1]
+    return int(world.jobs.ints["gpus"][[row for row in job_rows.tolist() if row in rows]].sum())
+
+
+def _segments(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[Segment]:
+    jobs, running = world.jobs, attempts(world, now_ms)
+    for row in rows:
+        given = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
+        yield from running[row].held(now_ms, int(jobs.ints["gpus"][row]), given) if row in running else given
