@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +11,12 @@ from sunward.engine.snapshots import dump, load
 from sunward.model.events import JobsSubmitted, LeasesReported, Payload, PlanProposed
 from sunward.model.identity import SiteId
 from sunward.model.site import LeaseReport, Phase
+from sunward.placement.board import Board
+from sunward.placement.fleet import fleet_of
 from sunward.world.occupancy import Slots, add, occupied
+from sunward.world.snapshot import IntArray
 from sunward.world.state import World
+from sunward.world.tick import take_openings
 from sunward.world.view import take_snapshot
 from tests.property.test_ledger_events import JOBS, payloads, plans
 from tests.support.network import COAL, HYDRO, SLOT_MS, SOLAR, Network, assignment, segment
@@ -62,6 +66,30 @@ def kept(world: World, now_ms: int, without: frozenset[str]) -> Counts:
     return {pool: column.tolist() for pool, column in held.items()}
 
 
+@dataclass(frozen=True)
+class Free:
+    """Containers of each pool slot by slot; less or equal where no slot has more."""
+
+    slots: IntArray
+
+    def __le__(self, other: Free) -> bool:
+        return bool((self.slots <= other.slots).all())
+
+
+def openings(world: World, now_ms: int) -> Free:
+    """As a quote and an immediate plan see it."""
+    return Free(Board(fleet_of(take_openings(world, now_ms))).free)
+
+
+def laid_out(world: World, now_ms: int) -> Free:
+    """As a full plan sees it that leaves every job where it is."""
+    snapshot = take_snapshot(world, now_ms)
+    board = Board(fleet_of(snapshot))
+    for view in snapshot.jobs:
+        board.occupy(view)
+    return Free(board.free)
+
+
 def fitted(network: Network, payload: Payload) -> list[Payload]:
     """Plans and reports as the state would take them, so that most of them change something."""
     world = network.state.world
@@ -97,6 +125,7 @@ def test_kept_in_step_is_counted_from_scratch(steps, left_out, begun):
         world = network.state.world
         without = frozenset(name for name in left_out if name in world.jobs)
         assert kept(world, network.at_ms, without) == counted(world, network.at_ms, without)
+        assert openings(world, network.at_ms) <= laid_out(world, network.at_ms)
     again = load(dump(network.state)).world
     without = frozenset(name for name in left_out if name in again.jobs)
     assert kept(again, network.at_ms, without) == counted(network.state.world, network.at_ms, without)

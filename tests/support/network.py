@@ -156,7 +156,12 @@ class Network:
         return self.tell(JobsSubmitted(jobs=jobs))
 
     def plan(
-        self, *assignments: Assignment, leave: tuple[Unplaced, ...] = (), awake: tuple[AwakeTarget, ...] = ()
+        self,
+        *assignments: Assignment,
+        leave: tuple[Unplaced, ...] = (),
+        awake: tuple[AwakeTarget, ...] = (),
+        planner: str = "hand",
+        based_on: int = -1,
     ) -> list[Command]:
         """Commit a hand-made plan; revisions given as 0 are read from the state."""
         read = tuple(
@@ -164,11 +169,11 @@ class Network:
         )
         left = tuple(replace(one, revision=self.number("revision", one.job)) for one in leave)
         plan = Plan(
-            based_on=self.state.world.sequence,
+            based_on=self.state.world.sequence if based_on < 0 else based_on,
             at_ms=self.at_ms,
             slot_ms=SLOT_MS,
             slots=96,
-            planner="hand",
+            planner=planner,
             assignments=read,
             unplaced=left,
             awake=awake,

@@ -103,6 +103,11 @@ class Contents:
             raise NotFoundError(f"no tenant {tenant}")
         return str(name)
 
+    def is_tenant(self, tenant: str) -> bool:
+        """Whether a tenant is registered here."""
+        with self.database.reading() as connection:
+            return connection.scalar(select(_tenants.c.tenant).where(_tenants.c.tenant == tenant)) is not None
+
     def tenants(self) -> tuple[tuple[str, str], ...]:
         """Every tenant with its name."""
         with self.database.reading() as connection:

@@ -18,7 +18,7 @@ from sunward.adapters.clock import SystemClock
 from sunward.adapters.objects import FsObjectStore
 from sunward.adapters.sql import SqlStore
 from sunward.engine import snapshots
-from sunward.engine.inputs import Feeds, plan_event, signal_events
+from sunward.engine.inputs import Feeds, is_for_all, place_event, plan_event, signal_events
 from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
@@ -41,10 +41,13 @@ from sunward.model.identity import SiteId
 from sunward.model.site import LeaseReport, SiteOrders
 from sunward.model.wire import JournalHead, SyncRequest
 from sunward.service import endings
+from sunward.service.desk import Desk
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
+from sunward.service.latency import Waits
 from sunward.units import HOUR_MS, SECOND_MS, floor_to
-from sunward.world.view import take_snapshot
+from sunward.world.snapshot import Snapshot
+from sunward.world.tick import take_new, take_openings, take_tick
 
 log = logging.getLogger("sunward.control")
 
@@ -54,7 +57,12 @@ TICK_S = 0.02
 """Longest machine time between two looks at what is due, while grid time is accelerated."""
 IDLE_TICK_S = 1.0
 PLAN_REST_S = 0.05
-"""Machine time between two plans, so that a plan refused at commit never spins."""
+"""Least machine time between two full plans, so that a plan refused at commit never spins."""
+PLAN_SHARE = 0.25
+"""Most of one core that full plans take while the network is busy: the rest between two of them is as long as needed.
+"""
+GATHER_S = 0.003
+"""Submissions that come within this time share one transaction."""
 
 
 @dataclass(slots=True)
@@ -104,6 +112,14 @@ class ControlPlane:
         """Identifiers are minted from it: the same on every start, known to nobody else."""
         self.presence: dict[str, Presence] = {}
         self.plan_wanted = asyncio.Event()
+        self.place_wanted = asyncio.Event()
+        self.placements = 0
+        self.waits = Waits()
+        self.desk = Desk(self._openings)
+        self._placing = asyncio.Lock()
+        self._gathered: list[tuple[Payload, asyncio.Future[Outcome]]] = []
+        self._signals_for: tuple[int, frozenset[str]] = (-1, frozenset())
+        """The hour whose signals were taken, and of which zones."""
         self.events = 0
         self.rejections = 0
         self.feed_failures = 0
@@ -155,6 +171,7 @@ class ControlPlane:
         sequence = writer.state.world.sequence
         self.presence = {site: Presence(now, orders_sequence=sequence) for site in writer.state.world.sites}
         self.plan_wanted.set()
+        self.place_wanted.set()
         return writer
 
     def commit(self, payloads: Sequence[Payload], sealed: SealedBatches = ()) -> list[Outcome]:
@@ -186,6 +203,34 @@ class ControlPlane:
             raise outcome.refused
         return outcome
 
+    async def commit_together(self, payload: Payload) -> Outcome:
+        """Record one payload in one transaction with all that come at about the same time.
+
+        Raises: InputError when it is refused; InvariantError as `commit` does.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Outcome] = loop.create_future()
+        self._gathered.append((payload, done))
+        if len(self._gathered) == 1:
+            loop.call_later(GATHER_S, self._commit_gathered)
+        outcome = await done
+        if outcome.refused is not None:
+            raise outcome.refused
+        return outcome
+
+    def _commit_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        try:
+            outcomes = self.commit([payload for payload, _ in gathered])
+        except InvariantError as reason:
+            for _, done in gathered:
+                if not done.done():
+                    done.set_exception(reason)
+            return
+        for (_, done), outcome in zip(gathered, outcomes, strict=True):
+            if not done.done():
+                done.set_result(outcome)
+
     def fail(self, reason: BaseException) -> None:
         """End the service: `run` raises the first reason given."""
         if self.failure is None:
@@ -201,9 +246,12 @@ class ControlPlane:
                 presence.orders_sequence = sequence
                 presence.changed.set()
         elif isinstance(command, JobChanged):
+            self.waits.see(command)
             endings.job_changed(self, command)
         elif isinstance(command, RequestPlan):
-            self.plan_wanted.set()
+            self.place_wanted.set()
+            if is_for_all(command):
+                self.plan_wanted.set()
         elif isinstance(command, Rejected):
             self.rejections += 1
             log.info("assignment of %s rejected at commit: %s", command.job, command.reason)
@@ -215,8 +263,16 @@ class ControlPlane:
 
     def ensure_signals(self, more: Sequence[str] = ()) -> None:
         """Have observations and forecasts of every zone in use; a failing series keeps the old ones, visibly."""
+        now_ms = self.clock.grid_ms()
+        hour, zones = self._signals_for
+        used = {*more, *(site.spec.zone for site in self.state.world.sites.values())}
+        if hour == now_ms // HOUR_MS and used <= zones:
+            return
         failures: list[str] = []
-        events = signal_events(self.state.world, self.feeds, self.clock.grid_ms(), more, failures)
+        events = signal_events(self.state.world, self.feeds, now_ms, more, failures)
+        if not failures:
+            known = zones if hour == now_ms // HOUR_MS else frozenset()
+            self._signals_for = (now_ms // HOUR_MS, known | used)
         self.feed_failures += len(failures)
         for failure in sorted(set(failures) - self._failures_told):
             log.warning("signals: %s; planning goes on with what is known", failure)
@@ -290,7 +346,13 @@ class ControlPlane:
         self.ensure_signals()
         tasks = [
             asyncio.create_task(work())
-            for work in (self._keep_time, self._keep_planning, self._keep_sealing, self.failed.wait)
+            for work in (
+                self._keep_time,
+                self._keep_placing,
+                self._keep_planning,
+                self._keep_sealing,
+                self.failed.wait,
+            )
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -336,20 +398,45 @@ class ControlPlane:
             self._snapshot_at = sequence
             self.store.save_snapshot(sequence, snapshots.dump(self.state))
 
+    def _openings(self) -> Snapshot:
+        """What everybody's present segments leave now."""
+        self.ensure_signals()
+        return take_openings(self.state.world, self.clock.grid_ms())
+
+    async def _keep_placing(self) -> None:
+        """Place new jobs as they come; whatever comes meanwhile is the next batch."""
+        while True:
+            await self.place_wanted.wait()
+            self.place_wanted.clear()
+            await self.place_new()
+
+    async def place_new(self) -> None:
+        """Give every new job its first answer: a place beside all others, or why there is none."""
+        async with self._placing:
+            while self.state.world.fresh and self.state.world.sites:
+                self.ensure_signals()
+                snapshot = take_new(self.state.world, self.clock.grid_ms())
+                proposed = await asyncio.to_thread(place_event, snapshot)
+                self.commit([proposed])
+                self.placements += 1
+
     async def _keep_planning(self) -> None:
-        """Solve whenever asked, one plan at a time; the API never waits for it."""
+        """Solve whenever asked, one plan at a time and no more than its share; the API never waits for it."""
         while True:
             await self.plan_wanted.wait()
+            started_s = time.perf_counter()
             await self.plan_once()
-            await asyncio.sleep(PLAN_REST_S)
+            spent_s = time.perf_counter() - started_s
+            await asyncio.sleep(max(PLAN_REST_S, spent_s * (1 / PLAN_SHARE - 1)))
 
     async def plan_once(self) -> None:
-        """Solve on the world as it is now, beside the loop, and commit what comes out."""
+        """Solve on the world as it is now, beside the loop, and commit what comes out; new jobs come first."""
+        await self.place_new()
         self.ensure_signals()
         self.plan_wanted.clear()
         if not self.state.world.sites:
             return
-        snapshot = take_snapshot(self.state.world, self.clock.grid_ms())
+        snapshot = take_tick(self.state.world, self.clock.grid_ms())
         if not snapshot.jobs and not self.state.world.awake:
             return
         started_s = time.perf_counter()

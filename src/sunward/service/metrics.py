@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
 from sunward.model.job import JobState
 from sunward.service.control import ControlPlane
@@ -38,6 +44,13 @@ class Collector:
             count_value=control.plans,
             sum_value=control.plan_s,
         )
+        yield HistogramMetricFamily(
+            "sunward_submit_to_placed_seconds",
+            "Machine time from the record of a job to the record of its place.",
+            buckets=list(control.waits.buckets()),
+            sum_value=control.waits.sum_s,
+        )
+        yield _counter("immediate_plans", "Plans that placed new jobs alone.", control.placements)
         yield _counter("events", "Events recorded since the start.", control.events)
         yield _counter("rejected_assignments", "Assignments refused at commit.", control.rejections)
         yield _counter("feed_failures", "Failures of signal sources.", control.feed_failures)

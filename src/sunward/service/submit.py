@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import secrets
@@ -22,14 +21,12 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
-from sunward.placement.planner import quote, quotes
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import zones
 from sunward.units import MICRO, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
-from sunward.world.view import take_snapshot
 
 MARGIN_BPS = 2_500
 """Escrow on top of the quoted price: jobs run longer than estimated, and unspent escrow returns."""
@@ -106,7 +103,7 @@ def carbon_price(policy: str) -> int:
 
 def known_providers(control: ControlPlane, tenant: str) -> tuple[str, ...]:
     """Sites of the tenant itself, and, for a tenant registered here, those that take known tenants."""
-    registered = any(name == tenant for name, _ in control.store.contents.tenants())
+    registered = control.store.contents.is_tenant(tenant)
     sites = control.state.world.sites.values()
     return tuple(
         sorted(
@@ -163,14 +160,8 @@ async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unp
 
     Raises: InputError when there is nothing to price it by.
     """
-    snapshot = _present(control)
-    found = await asyncio.to_thread(quote, snapshot, spec)
+    snapshot, (found,) = await control.desk.offers([spec])
     return found, *_cost(control, snapshot, spec, found)
-
-
-def _present(control: ControlPlane) -> Snapshot:
-    control.ensure_signals()
-    return take_snapshot(control.state.world, control.clock.grid_ms())
 
 
 def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: Assignment | Unplaced) -> tuple[int, int]:
@@ -221,9 +212,8 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
 async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -> Quote:
     """What a job would cost and cause if submitted now, and with later deadlines; nothing is recorded of it."""
     spec = job_spec(control, tenant, JobId("quote"), request)
-    snapshot = _present(control)
-    later = _later(spec, snapshot)
-    found, *waiting = await asyncio.to_thread(quotes, snapshot, (spec, *later.values()))
+    later = _later(spec, control.clock.grid_ms())
+    snapshot, (found, *waiting) = await control.desk.offers([spec, *later.values()])
     price, escrow_wei = _cost(control, snapshot, spec, found)
     placed = found if isinstance(found, Assignment) else None
     return Quote(
@@ -242,12 +232,12 @@ async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -
     )
 
 
-def _later(spec: JobSpec, snapshot: Snapshot) -> dict[int, JobSpec]:
+def _later(spec: JobSpec, now_ms: int) -> dict[int, JobSpec]:
     """The job with longer deadlines, by their seconds from now, as far as a job may stay open."""
-    asked_ms = spec.deadline_ms - snapshot.now_ms
+    asked_ms = spec.deadline_ms - now_ms
     longer = (asked_ms * percent // PERCENT // SECOND_MS for percent in LATER_PERCENT)
     return {
-        seconds: replace(spec, deadline_ms=snapshot.now_ms + seconds * SECOND_MS)
+        seconds: replace(spec, deadline_ms=now_ms + seconds * SECOND_MS)
         for seconds in longer
         if seconds <= LIMITS["deadline_s"][1]
     }
@@ -282,7 +272,13 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     # Checked before the private part is stored, so that a refusal leaves nothing behind.
     check(control.state, Event(control.state.world.at_ms, payload))
     control.store.contents.put(job, stored)
-    control.commit_one(payload)
+    try:
+        await control.commit_together(payload)
+    except InputError:
+        if not _recorded(control, job):
+            # What came in the same moment left it no money.
+            control.store.contents.erase(job)
+            raise
     return acknowledged(control, job)
 
 

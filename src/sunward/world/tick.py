@@ -11,6 +11,7 @@ import numpy as np
 
 from sunward.model.plan import Segment
 from sunward.units import MINUTE_MS
+from sunward.world.capacity import takes_work, withheld
 from sunward.world.occupancy import occupied
 from sunward.world.snapshot import Snapshot, Standing
 from sunward.world.state import World
@@ -76,8 +77,12 @@ def _round(rows: Sequence[int], count: int, turn: int) -> list[int]:
 
 
 def _away(world: World) -> set[str]:
-    """Pools that nothing can be planned on now."""
-    return {pool.pool for spec, pool in world.pools() if not world.sites[spec.site].up}
+    """Pools that offer less now than they have: what was planned there may have to go elsewhere."""
+    return {
+        pool.pool
+        for spec, pool in world.pools()
+        if not takes_work(site := world.sites[spec.site], world.at_ms) or withheld(site, pool)
+    }
 
 
 def _standing(world: World, now_ms: int, without: Sequence[str], rows: Sequence[int] | None = None) -> Standing:
@@ -87,8 +92,11 @@ def _standing(world: World, now_ms: int, without: Sequence[str], rows: Sequence[
     taken = occupied(world, now_ms, slots, without, pools)
     leased = {world.jobs.row_of[job] for job in without if world.jobs.objects["lease"][world.jobs.row_of[job]]}
     busy = np.array([world.busy(pool) - _held_by(world, pool, leased) for pool in pools], np.int64)
+    column = np.array([taken[pool] for pool in pools], np.int64).reshape(len(pools), slots)
+    # What runs holds its container now, also when it was given a later one.
+    column[:, 0] = np.maximum(column[:, 0], busy)
     return Standing(
-        taken=np.array([taken[pool] for pool in pools], np.int64).reshape(len(pools), slots),
+        taken=column,
         busy=busy,
         segments=tuple(_segments(world, now_ms, rows)) if rows else (),
     )

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from sunward.engine.snapshots import dump, load
 from sunward.model.commands import JobChanged, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import AgentLost, CancelRequested
 from sunward.model.identity import JobId, SiteId
 from sunward.model.job import JobState
-from sunward.model.plan import AwakeTarget
+from sunward.model.plan import IMMEDIATE, AwakeTarget
 from sunward.model.site import Phase
 from sunward.units import HOUR_MS
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, of_kind, segment, unplaced
@@ -141,3 +142,37 @@ def test_awake_counts_follow_the_plan_and_its_timers(network):
 def test_what_leases_hold_is_awake_whatever_was_planned(network):
     network.plan(assignment("j-1", segment(HYDRO, 0, 2, 2)))
     assert [one.count for one in network.orders("no-hydro").awake] == [2]
+
+
+def target(from_h: float, to_h: float, count: int) -> AwakeTarget:
+    held = segment(HYDRO, from_h, to_h)
+    return AwakeTarget(pool=HYDRO, start_ms=held.start_ms, end_ms=held.end_ms, count=count)
+
+
+def test_a_plan_that_adds_leaves_the_rest_awake_and_adds_what_it_needs(network):
+    coal = AwakeTarget(pool=COAL, start_ms=START_MS, end_ms=START_MS + HOUR_MS, count=1)
+    network.plan(assignment("j-1", segment(HYDRO, 1, 3, 2)), awake=(target(1, 3, 2), coal))
+    network.plan(assignment("j-2", segment(HYDRO, 2, 4, 2)), awake=(target(2, 4, 3),), planner=IMMEDIATE)
+    assert network.state.world.awake == {
+        HYDRO: (target(1, 2, 2), target(2, 3, 4), target(3, 4, 3)),
+        COAL: (coal,),
+    }, "at most as many as there are"
+
+
+def test_a_full_plan_keeps_what_was_added_since_it_was_made(network):
+    before = network.state.world.sequence
+    network.plan(assignment("j-1", segment(HYDRO, 1, 3, 2)), awake=(target(1, 3, 2),), planner=IMMEDIATE)
+    network.plan(awake=(target(0, 2, 1),), based_on=before)
+    added = (target(0, 1, 1), target(1, 2, 3), target(2, 3, 2))
+    assert network.state.world.awake == {HYDRO: added}
+    assert load(dump(network.state)).world.added_awake == network.state.world.added_awake != []
+    network.plan(awake=(target(1, 3, 2),))
+    assert network.state.world.awake == {HYDRO: (target(1, 3, 2),)}
+    assert network.state.world.added_awake == []
+
+
+def test_a_new_job_without_room_asks_for_a_full_plan(network):
+    assert RequestPlan(reason="unplaced") in network.plan(leave=(unplaced("j-1"),), planner=IMMEDIATE)
+    assert of_kind(network.plan(leave=(unplaced("j-2"),)), RequestPlan) == []
+    refused = network.plan(leave=(unplaced("j-3", permanent=True),), planner=IMMEDIATE)
+    assert of_kind(refused, RequestPlan) == []
