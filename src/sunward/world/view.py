@@ -183,7 +183,7 @@ def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
     return seen
 
 
-def _start_by(world: World, row: int, spec: JobSpec, attempt: _Attempt | None, now_ms: int) -> int:
+def _start_by(world: World, row: int, spec: JobSpec, attempt: Attempt | None, now_ms: int) -> int:
     """When a job is planned to start at the latest; 0 for one that has begun, or that was given up for late.
 
     Fetching its files takes time that no plan knows: hence the margin, as long as there is room for it.
