@@ -44,6 +44,8 @@ MICRO = 1_000_000
 PPM = 1_000_000
 BPS = 10_000
 WEI_PER_ATH = 10**18
+BYTES_PER_KIB = 2**10
+BYTES_PER_GIB = 2**30
 
 
 def joules(power_w: float, duration_ms: float) -> float:

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sunward.adapters import launcher
-from sunward.adapters.sandbox import DESCRIPTION, INSIDE, WRITABLE, Sandbox
+from sunward.adapters.cage import DESCRIPTION, INSIDE, WRITABLE, Cage
+from sunward.adapters.warden import Limits, Warden
 from sunward.errors import InputError, SourceError
 from sunward.ports import Launch, Run
 
-PROCESS_LIMIT = 4_096
-"""Processes and threads of one user: RLIMIT_NPROC."""
+PROCESS_LIMIT = 65_536
+"""Processes and threads of one user, the agent's own included: RLIMIT_NPROC, which stops a burst between two looks."""
 FILE_LIMIT_BYTES = 64 * 1024**3
 """Largest file a job may write: RLIMIT_FSIZE."""
 PROGRESS_BYTES = 32
@@ -45,21 +46,25 @@ class _Attempt:
     """SIGTERM reaches the job, not the programs before it."""
     suspending: bool = False
     terminated: bool = False
+    messenger: subprocess.Popen[bytes] | None = None
+    """The program that brings SIGTERM into the cage."""
     kill_at_s: float = 0.0
     exit_code: int | None = None
     detail: str = ""
 
 
 class EmbeddedExecutor:
-    """Attempts as process groups, under bubblewrap where `sandbox` is given.
+    """Attempts as process groups, isolated where a `cage` is given.
 
     Use it from one thread that lives as long as the agent: the kernel ends a job when that thread ends.
     """
 
-    def __init__(self, root: Path, sandbox: Sandbox | None) -> None:
+    def __init__(self, root: Path, cage: Cage | None, limits: Limits | None = None) -> None:
         self._root = root.resolve()
-        self._sandbox = sandbox
-        self.sandboxed = sandbox is not None
+        self._cage = cage
+        self.sandboxed = cage is not None
+        self._limits = limits or Limits()
+        self._warden = Warden()
         self._attempts: dict[str, _Attempt] = {}
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         end_strays(self._root)
@@ -82,6 +87,8 @@ class EmbeddedExecutor:
         self._describe(launch, folder)
         process = self._spawn(launch, folder)
         self._attempts[launch.order.lease] = _Attempt(launch, process, launch.order.checkpoint_units)
+        limits = self._limits.times(max(1, len(launch.devices)))
+        self._warden.watch(launch.order.lease, process.pid, folder, limits)
 
     def suspend(self, lease: str, grace_s: float) -> None:
         """Ask to checkpoint and stop: SIGTERM, grace on the machine clock, SIGKILL. Returns at once."""
@@ -114,7 +121,7 @@ class EmbeddedExecutor:
             del self._attempts[lease]
 
     def _describe(self, launch: Launch, folder: Path) -> None:
-        inside = INSIDE if self._sandbox else folder
+        inside = INSIDE if self._cage else folder
         record = {"command": list(launch.content.command), "env": _environment(launch, inside)}
         path = folder / DESCRIPTION
         path.unlink(missing_ok=True)
@@ -143,10 +150,10 @@ class EmbeddedExecutor:
         guard = [*interpreter, launcher.__file__, "guard", str(os.getpid())]
         guard += [str(PROCESS_LIMIT), str(FILE_LIMIT_BYTES)]
         inside, script = folder, launcher.__file__
-        if self._sandbox:
+        if self._cage:
             inside, script = INSIDE, str(INSIDE / Path(script).name)
         job = [*interpreter, script, "job", str(inside / DESCRIPTION), str(inside / "progress" / STARTED)]
-        return [*guard, *(self._sandbox.wrap(folder, devices, job) if self._sandbox else job)]
+        return [*guard, *(self._cage.wrap(folder, devices, job) if self._cage else job)]
 
     def _watch(self, attempt: _Attempt) -> None:
         if attempt.exit_code is not None:
@@ -158,7 +165,14 @@ class EmbeddedExecutor:
             # The group ends before its leader is reaped, while its number cannot belong to anyone else.
             _signal_group(process.pid, signal.SIGKILL)
             code = process.wait()
+            self._warden.release(attempt.launch.order.lease)
+            if attempt.messenger is not None:
+                attempt.messenger.kill()
+                attempt.messenger.wait()
             attempt.exit_code = code if code >= 0 else SIGNAL_EXIT_BASE - code
+        elif excess := self._warden.verdict(attempt.launch.order.lease):
+            attempt.detail = excess
+            _signal_group(process.pid, signal.SIGKILL)
         elif attempt.suspending:
             self._press(attempt)
         units = read_units(progress / UNITS)
@@ -170,10 +184,19 @@ class EmbeddedExecutor:
     def _press(self, attempt: _Attempt) -> None:
         if attempt.started and not attempt.terminated:
             attempt.terminated = True
-            _signal_group(attempt.process.pid, signal.SIGTERM)
+            self._terminate(attempt)
         if time.monotonic() >= attempt.kill_at_s:
             attempt.detail = "killed: it did not stop within the grace"
             _signal_group(attempt.process.pid, signal.SIGKILL)
+
+    def _terminate(self, attempt: _Attempt) -> None:
+        command = self._cage.terminate(attempt.launch.folder) if self._cage else []
+        if not command:
+            _signal_group(attempt.process.pid, signal.SIGTERM)
+            return
+        # Not waited for: the loop that asks must not stand still, and the end of the grace decides anyway.
+        quiet = subprocess.DEVNULL
+        attempt.messenger = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
 
 
 def read_units(path: Path) -> int | None:

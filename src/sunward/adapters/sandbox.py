@@ -14,25 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sunward.adapters import launcher
+from sunward.adapters.cage import (
+    DESCRIPTION,
+    INSIDE,
+    SCRATCH_BYTES,
+    SYSTEM_FILES,
+    SYSTEM_FOLDERS,
+    WRITABLE,
+    interpreter_folders,
+)
 
-INSIDE = Path("/job")
-"""Where a job sees its attempt's folders."""
-WRITABLE = ("work", "checkpoint", "output", "progress")
-"""Bound one by one: a mount point cannot be replaced by a link that leads the agent out of the folder."""
-DESCRIPTION = "launch.json"
-SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 SHARED_GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 UNPRIVILEGED_ID = "1000"
 PROBE_TIMEOUT_S = 10
-
-
-def interpreter_folders() -> tuple[str, ...]:
-    """The prefixes of this Python, its virtual environment included, that are not part of the system's folders."""
-    named = [Path(prefix) for prefix in (sys.base_prefix, sys.exec_prefix, sys.prefix)]
-    # A prefix may be a link: the interpreter is found under its name, and its libraries under its target.
-    prefixes = dict.fromkeys(path for prefix in named for path in (prefix, prefix.resolve()))
-    return tuple(str(path) for path in prefixes if not any(path.is_relative_to(system) for system in SYSTEM_FOLDERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +36,8 @@ class Sandbox:
     program: str
     device_nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Device files of each device id, e.g. `/dev/nvidia0`; none for a modelled device."""
+    name: str = "bubblewrap"
+    strangers: bool = False
 
     def wrap(self, folder: Path, devices: Sequence[str], command: Sequence[str]) -> list[str]:
         """The argument list that runs `command` with `folder`'s parts as the only writable places."""
@@ -52,6 +48,11 @@ class Sandbox:
         arguments += ["--ro-bind", launcher.__file__, str(INSIDE / Path(launcher.__file__).name)]
         arguments += self._gpu_nodes(devices)
         return [*arguments, "--chdir", str(INSIDE / "work"), "--", *command]
+
+    def terminate(self, folder: Path) -> list[str]:
+        """Nothing to run: a signal to the process group reaches the job."""
+        del folder
+        return []
 
     def _gpu_nodes(self, devices: Sequence[str]) -> list[str]:
         own = [node for device in devices for node in self.device_nodes.get(device, ())]
@@ -103,6 +104,8 @@ def _isolation() -> list[str]:
         "/proc",
         "--dev",
         "/dev",
+        "--size",
+        str(SCRATCH_BYTES),
         "--tmpfs",
         "/tmp",  # noqa: S108
     ]

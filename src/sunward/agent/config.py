@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sunward.adapters.cage import Cage
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
@@ -20,6 +21,7 @@ from sunward.world.catalogue import load
 
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
+ISOLATIONS = ("auto", "bubblewrap", "gvisor")
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -61,6 +63,14 @@ class AgentConfig:
     """Modelled site meter: facility over IT energy times a million; 0 = the site has none."""
     trusted: bool = False
     """Run the owner's own jobs without a sandbox where none is available."""
+    isolation: str = "auto"
+    """What jobs run under: `bubblewrap`, `gvisor`, or `auto`: gVisor when anyone is admitted, else bubblewrap."""
+    job_memory_gib: float = 0.0
+    """Most memory of a job for each of its GPUs; 0 = an equal share of nine tenths of the machine's."""
+    job_disk_gib: float = 100.0
+    """Most disk of a job for each of its GPUs; 0 = no limit."""
+    job_processes: int = 4_096
+    """Most processes and threads of a job for each of its GPUs."""
     wake_s: int = WAKE_S
     """Grid time from asleep to ready."""
     sleep: Sleep | None = None
@@ -112,12 +122,12 @@ def load_config(folder: Path, overrides: Mapping[str, object] | None = None) -> 
     return config
 
 
-def site_spec(config: AgentConfig, site: str, public_key: str, *, sandboxed: bool) -> SiteSpec:
+def site_spec(config: AgentConfig, site: str, public_key: str, cage: Cage | None) -> SiteSpec:
     """What this site declares when it enrols.
 
     Raises: InputError for unknown hardware, or when jobs of others would run without a sandbox.
     """
-    check_admission(config, sandboxed=sandboxed)
+    check_admission(config, cage)
     cooling = load().cooling(config.cooling)
     water_ml = round(cooling.water_l_per_kwh * ML_PER_L) if config.water_ml_per_kwh < 0 else config.water_ml_per_kwh
     return SiteSpec(
@@ -167,14 +177,14 @@ def pool_specs(config: AgentConfig, site: str) -> tuple[PoolSpec, ...]:
     return tuple(specs)
 
 
-def check_admission(config: AgentConfig, *, sandboxed: bool) -> None:
+def check_admission(config: AgentConfig, cage: Cage | None) -> None:
     """Refuse to promise more isolation than there is.
 
     Raises: InputError.
     """
-    if config.admission is Admission.ANYONE:
-        raise InputError("admission `anyone` needs gVisor or a VM, which this agent lacks; use `known`", code="SW-513")
-    if not sandboxed and config.admission is not Admission.OWN:
+    if config.admission is Admission.ANYONE and not (cage and cage.strangers):
+        raise InputError("admission `anyone` needs gVisor: set isolation to `gvisor`, or admit `known`", code="SW-513")
+    if cage is None and config.admission is not Admission.OWN:
         raise InputError("without a sandbox only own jobs may run; set admission to `own`", code="SW-513")
 
 
@@ -195,6 +205,9 @@ def _check(config: AgentConfig, where: str) -> None:
         "country: two capital letters (ISO 3166-1)": not COUNTRY.fullmatch(config.country),
         f"overhead_ppm: at least {PPM}": config.overhead_ppm < PPM,
         f"meter: one of {', '.join(METERS)}": config.meter not in METERS,
+        f"isolation: one of {', '.join(ISOLATIONS)}": config.isolation not in ISOLATIONS,
+        "job_memory_gib, job_disk_gib: not negative": min(config.job_memory_gib, config.job_disk_gib) < 0,
+        "job_processes: at least 1": config.job_processes < 1,
         f"site_meter_ppm: 0, or at least {PPM}": config.site_meter_ppm != 0 and config.site_meter_ppm < PPM,
         "ask_usd_micro_per_gpu_h: not negative": config.ask_usd_micro_per_gpu_h < 0,
         "pools: at least one, with a count or devices that agree": not config.pools

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import queue
 import random
 import signal
@@ -21,13 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from sunward.adapters import sandbox
+from sunward.adapters import gvisor, sandbox
+from sunward.adapters.cage import Cage
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.embedded import EmbeddedExecutor
 from sunward.adapters.meters import ModelledMeter
 from sunward.adapters.nvml import NvmlMeter, nvml_devices
 from sunward.adapters.power_embedded import ModelledPowerSwitch
-from sunward.adapters.sandbox import Sandbox
+from sunward.adapters.warden import Limits
 from sunward.agent.client import Backoff, ControlPlane
 from sunward.agent.config import AgentConfig, check_admission, pool_specs, proved_sleep, site_spec
 from sunward.agent.courier import Courier
@@ -37,12 +39,15 @@ from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.metering import DeviceMeter, Recorder
 from sunward.agent.outbox import Outbox
 from sunward.errors import InputError, SourceError, SunwardError
+from sunward.model.hardware import Admission
 from sunward.model.site import LeaseReport, PoolPower, PoolSpec
 from sunward.model.wire import SyncReply, SyncRequest
-from sunward.units import SECOND_MS
+from sunward.units import BYTES_PER_GIB, SECOND_MS
 from sunward.world.sleeping import ASLEEP
 
 LOCK_FILE = "lock"
+MEMORY_FRAC = 0.9
+"""Of the machine's memory, for jobs; the rest is the owner's and the agent's."""
 CARRIERS = 4
 """Threads that carry files."""
 SEND_BATCHES = 240
@@ -60,7 +65,7 @@ def join(config: AgentConfig, token: str) -> Membership:
     Raises: InputError when the configuration or the token is refused, SourceError when nobody answers.
     """
     isolation = _isolation(config)
-    spec = site_spec(config, config.site, "", sandboxed=isinstance(isolation, Sandbox))
+    spec = site_spec(config, config.site, "", None if isinstance(isolation, str) else isolation)
     # What is declared was checked first: a mistake leaves no folder and no key behind.
     config.home.mkdir(parents=True, exist_ok=True)
     spec = replace(spec, public_key=public_key(load_key(config.home)))
@@ -164,12 +169,12 @@ class Agent:
 
     def _make_keeper(self) -> LeaseKeeper:
         isolation = _isolation(self._config)
-        caged = isolation if isinstance(isolation, Sandbox) else None
-        check_admission(self._config, sandboxed=caged is not None)
+        cage = None if isinstance(isolation, str) else isolation
+        check_admission(self._config, cage)
         if isinstance(isolation, str):
             say("no_sandbox", reason=isolation, consequence="only the owner's own jobs run here")
         root = self._config.home / "attempts"
-        executor = EmbeddedExecutor(root, caged)
+        executor = EmbeddedExecutor(root, cage, _limits(self._config))
         pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s)
         return LeaseKeeper(root, executor, Courier(self._plane), self._book, self._submit, pace)
 
@@ -323,16 +328,29 @@ def _take_folder(home: Path) -> TextIO:
     return lock
 
 
-def _isolation(config: AgentConfig) -> Sandbox | str:
-    """The sandbox, or why there is none where the owner's own jobs may run without.
+def _isolation(config: AgentConfig) -> Cage | str:
+    """What jobs run under, or why there is none where the owner's own jobs may run without.
 
     Raises: InputError when there is none and the owner did not allow that.
     """
     nodes = {device.uuid: (device.node,) for device in nvml_devices()} if config.meter == "nvml" else {}
-    found = sandbox.find(nodes)
+    strict = config.isolation == "gvisor" or (config.isolation == "auto" and config.admission is Admission.ANYONE)
+    found = gvisor.find(nodes) if strict else sandbox.find(nodes)
     if isinstance(found, str) and not config.trusted:
         raise InputError(f"{found}; install it, or run only your own jobs with --trusted", code="SW-515")
     return found
+
+
+def _limits(config: AgentConfig) -> Limits:
+    """What a job may take of this machine for each of its GPUs."""
+    containers = sum(pool.count or len(pool.devices) for pool in config.pools)
+    machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    share_bytes = round(MEMORY_FRAC * machine_bytes / containers)
+    return Limits(
+        memory_bytes=round(config.job_memory_gib * BYTES_PER_GIB) or share_bytes,
+        processes=config.job_processes,
+        disk_bytes=round(config.job_disk_gib * BYTES_PER_GIB),
+    )
 
 
 def _meter(config: AgentConfig, pools: tuple[PoolSpec, ...], start_j: dict[str, int], now_ms: int) -> DeviceMeter:

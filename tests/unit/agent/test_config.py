@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sunward.adapters.gvisor import GVisor
+from sunward.adapters.sandbox import Sandbox
 from sunward.agent.config import load_config, site_spec
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
 from sunward.errors import InputError, NotFoundError
@@ -33,7 +35,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_configuration_becomes_what_the_site_declares(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, GOOD), {"grace_s": 2.5, "poll_s": None})
     assert (config.home, config.grace_s, config.poll_s) == (tmp_path, 2.5, 5.0)
-    spec = site_spec(config, config.site, "ab" * 32, sandboxed=False)
+    spec = site_spec(config, config.site, "ab" * 32, None)
     (pool,) = spec.pools
     assert (pool.pool, pool.gpu_model, pool.count) == (f"no-hydro/{pool.gpu_model}", "H100-SXM", 2)
     assert pool.devices == ("H100-SXM-0", "H100-SXM-1")
@@ -52,7 +54,7 @@ def test_overrides_suffice_without_a_file(tmp_path: Path) -> None:
         "ask_usd_micro_per_gpu_h": 0,
         "pools": [{"gpu_model": "L40S", "devices": ["GPU-1", "GPU-2"]}],
     }
-    spec = site_spec(load_config(tmp_path, settings), "given", "ab" * 32, sandboxed=True)
+    spec = site_spec(load_config(tmp_path, settings), "given", "ab" * 32, CAGES["bubblewrap"])
     assert (spec.site, spec.pools[0].devices, spec.water_ml_per_kwh) == ("given", ("GPU-1", "GPU-2"), 1_800)
 
 
@@ -82,34 +84,39 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, before: str, after: 
     assert "\n" not in caught.value.message
 
 
+CAGES = {"none": None, "bubblewrap": Sandbox("bwrap"), "gVisor": GVisor("runsc", "ptrace")}
+
+
 @pytest.mark.parametrize(
-    ("admission", "sandboxed", "allowed"),
+    ("admission", "cage", "allowed"),
     [
-        ("own", False, True),
-        ("own", True, True),
-        ("known", True, True),
-        ("known", False, False),
-        ("anyone", True, False),
+        ("own", "none", True),
+        ("own", "bubblewrap", True),
+        ("known", "bubblewrap", True),
+        ("known", "none", False),
+        ("anyone", "none", False),
+        ("anyone", "bubblewrap", False),
+        ("anyone", "gVisor", True),
     ],
 )
 def test_no_more_isolation_is_promised_than_there_is(
     tmp_path: Path,
     admission: str,
-    sandboxed: bool,  # noqa: FBT001
+    cage: str,
     allowed: bool,  # noqa: FBT001
 ) -> None:
     config = load_config(written(tmp_path, GOOD), {"admission": admission})
     if allowed:
-        assert site_spec(config, "s", "ab" * 32, sandboxed=sandboxed).admission == admission
+        assert site_spec(config, "s", "ab" * 32, CAGES[cage]).admission == admission
     else:
-        with pytest.raises(InputError, match="admission"):
-            site_spec(config, "s", "ab" * 32, sandboxed=sandboxed)
+        with pytest.raises(InputError, match="admi"):
+            site_spec(config, "s", "ab" * 32, CAGES[cage])
 
 
 def test_a_gpu_model_or_device_named_twice_is_refused(tmp_path: Path) -> None:
     double = GOOD + '[[pools]]\ngpu_model = "H100-SXM"\ncount = 1\n'
     with pytest.raises(InputError, match="once"):
-        site_spec(load_config(written(tmp_path, double)), "s", "ab" * 32, sandboxed=True)
+        site_spec(load_config(written(tmp_path, double)), "s", "ab" * 32, CAGES["bubblewrap"])
 
 
 def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
