@@ -1,9 +1,8 @@
 """Folders to archives and back.
 
 Packing is deterministic: the same files give the same bytes, so the same digest. What `.gitignore` and
-`.sunwardignore` at the top of the folder name stays behind. Understood of the gitignore language: comments, `!`
-to take back, a trailing `/` for folders, `*`, `?`, `[...]`, `**`, and patterns with an inner or leading `/`, which
-count from the top. Ignore files in subfolders are not read.
+`.sunwardignore` name stays behind, in the language of git and with its order: a file further down beats one further
+up, and of two in one folder `.sunwardignore` beats `.gitignore`.
 
 Unpacking trusts nothing: an archive that holds anything but plain files and folders below its own top is
 refused whole, before a byte is written.
@@ -15,16 +14,20 @@ import os
 import re
 import stat
 import tarfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from gettext import gettext as _
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
 from sunward.errors import InputError
 
 IGNORE_FILES = (".gitignore", ".sunwardignore")
-ALWAYS_IGNORED = (".git/",)
 PACK_LIMIT_BYTES = 256 << 20
 UNPACK_LIMIT_BYTES = 64 << 30
 UNPACK_LIMIT_FILES = 1_000_000
@@ -33,12 +36,15 @@ PLAIN = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of an ignore file."""
+class Rules:
+    """The ignore files of one folder."""
 
-    pattern: re.Pattern[str]
-    folders_only: bool
-    takes_back: bool
+    top: str
+    """The folder, as names in the archive begin there."""
+    patterns: GitIgnoreSpec
+
+
+ALWAYS = Rules("", GitIgnoreSpec.from_lines([".git/"]))
 
 
 def pack(folder: Path, target: IO[bytes], *, limit_bytes: int = PACK_LIMIT_BYTES) -> int:
@@ -51,7 +57,7 @@ def pack(folder: Path, target: IO[bytes], *, limit_bytes: int = PACK_LIMIT_BYTES
     count = 0
     total = 0
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, file in _files(folder, _rules(folder)):
+        for name, file in _files(folder, (ALWAYS,)):
             total += file.stat().st_size
             if total > limit_bytes:
                 raise _too_large(folder, limit_bytes)
@@ -90,12 +96,13 @@ def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BY
         raise InputError(_("the archive is damaged: {reason}").format(reason=reason), code="SW-616") from None
 
 
-def _files(folder: Path, rules: Sequence[Rule], inside: str = "") -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, above: Sequence[Rules], inside: str = "") -> Iterator[tuple[str, Path]]:
     """Files to pack below a folder, in order of name."""
+    rules = (*above, *_rules(folder, inside))
     for entry in sorted(os.scandir(folder), key=lambda found: found.name):
         name = f"{inside}{entry.name}"
         is_folder = entry.is_dir(follow_symlinks=False)
-        if _ignored(name, rules, is_folder=is_folder):
+        if _ignored(f"{name}/" if is_folder else name, rules):
             continue
         if is_folder:
             yield from _files(Path(entry.path), rules, f"{name}/")
@@ -106,6 +113,36 @@ def _files(folder: Path, rules: Sequence[Rule], inside: str = "") -> Iterator[tu
             raise InputError(line.format(file=entry.path), code="SW-614")
 
 
+def _rules(folder: Path, inside: str) -> Iterator[Rules]:
+    """The ignore files of one folder, the one that decides last."""
+    for name in IGNORE_FILES:
+        file = folder / name
+        if not file.is_file():
+            continue
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        yield Rules(inside, GitIgnoreSpec([_pattern(file, line) for line in lines]))
+
+
+def _pattern(file: Path, line: str) -> GitIgnoreSpecPattern:
+    try:
+        with warnings.catch_warnings():
+            # Python may one day read `[[` as a set within a set; git never does.
+            warnings.simplefilter("ignore", FutureWarning)
+            return GitIgnoreSpecPattern(line)
+    except (GitIgnorePatternError, re.error):
+        text = _("not a pattern: '{line}' in {file}").format(line=line, file=file)
+        raise InputError(text, code="SW-614") from None
+
+
+def _ignored(name: str, rules: Sequence[Rules]) -> bool:
+    """The last pattern that fits decides; a folder left out takes all below it along."""
+    for each in reversed(rules):
+        verdict = each.patterns.check_file(name.removeprefix(each.top)).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
 def _entry(name: str, file: Path) -> tarfile.TarInfo:
     """A header that holds nothing of the machine or the moment."""
     status = file.stat()
@@ -113,49 +150,6 @@ def _entry(name: str, file: Path) -> tarfile.TarInfo:
     entry.size = status.st_size
     entry.mode = EXECUTABLE if status.st_mode & stat.S_IXUSR else PLAIN
     return entry
-
-
-def _rules(folder: Path) -> tuple[Rule, ...]:
-    lines = list(ALWAYS_IGNORED)
-    for name in IGNORE_FILES:
-        file = folder / name
-        if file.is_file():
-            lines.extend(file.read_text(encoding="utf-8", errors="replace").splitlines())
-    return tuple(_rule(text.strip()) for text in lines if text.strip() and not text.startswith("#"))
-
-
-def _rule(text: str) -> Rule:
-    takes_back = text.startswith("!")
-    body = text.removeprefix("!")
-    folders_only = body.endswith("/")
-    body = body.rstrip("/")
-    anchored = "/" in body
-    expression = _expression(body.lstrip("/"))
-    try:
-        pattern = re.compile(expression if anchored else f"(?:.*/)?{expression}")
-    except re.error:
-        raise InputError(_("not a pattern: '{line}' in an ignore file").format(line=text), code="SW-614") from None
-    return Rule(pattern, folders_only, takes_back)
-
-
-def _expression(pattern: str) -> str:
-    """A glob as a regular expression; `*` and `?` stop at `/`, `**` does not."""
-    tokens = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?|\[!?[^\]/]+\])", pattern)
-    return "".join(tokens.get(part) or _literal(part) for part in parts)
-
-
-def _literal(part: str) -> str:
-    if part.startswith("[") and part.endswith("]"):
-        inside = re.escape(part[1:-1]).replace(r"\-", "-")
-        return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
-    return re.escape(part)
-
-
-def _ignored(name: str, rules: Sequence[Rule], *, is_folder: bool) -> bool:
-    """The last rule that fits decides; a folder left out takes all below it along."""
-    fitting = [rule for rule in rules if (is_folder or not rule.folders_only) and rule.pattern.fullmatch(name)]
-    return bool(fitting) and not fitting[-1].takes_back
 
 
 def _check(members: Sequence[tarfile.TarInfo], limit_bytes: int) -> None:

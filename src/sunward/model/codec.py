@@ -6,11 +6,14 @@ Equal records give equal bytes, so a digest of the bytes is a digest of the reco
 from __future__ import annotations
 
 import hashlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from sunward.errors import InputError
+
+__all__ = ["Meta", "convert", "decode", "digest", "digest_bytes", "encode", "json_schema"]
 
 T = TypeVar("T")
 
@@ -35,6 +38,22 @@ def decode(raw: bytes | str, kind: type[T]) -> T:
         return decoder.decode(raw)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, UnicodeDecodeError) as reason:
         raise InputError(f"not a valid {kind.__name__}: {reason}", code="SW-101") from None
+
+
+def convert(values: object, kind: type[T]) -> T:
+    """A record from plain values, where text may stand for a number or a truth value.
+
+    Raises: InputError with the text of the misfit and the path to it.
+    """
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as reason:
+        raise InputError(str(reason), code="SW-101") from None
+
+
+def json_schema(kind: type) -> dict[str, Any]:
+    """The JSON schema of a record type."""
+    return msgspec.json.schema(kind)
 
 
 def digest(record: object) -> str:

@@ -135,3 +135,12 @@ def test_a_large_or_damaged_archive_and_a_folder_in_use_are_refused(tmp_path):
         unpack(io.BytesIO(archive(("a", b"1"))), tmp_path / "busy")
     assert caught.value.code == "SW-617"
     assert (tmp_path / "busy" / "mine").read_text() == "mine"
+
+
+def test_ignore_files_further_down_decide_and_sunwardignore_beats_gitignore(tmp_path):
+    fill(tmp_path, "a.log", "b.log", "sub/a.log", "sub/keep.log", "sub/deep/a.log", "sub/deep/out/x", "other/keep.log")
+    (tmp_path / ".gitignore").write_text("*.log\n.gitignore\n.sunwardignore\n")
+    (tmp_path / ".sunwardignore").write_text("!b.log\n")
+    (tmp_path / "sub" / ".gitignore").write_text("!keep.log\n/deep/out\n")
+    (tmp_path / "sub" / "deep" / ".sunwardignore").write_text("!a.log\n")
+    assert names(packed(tmp_path)[0]) == ["b.log", "sub/deep/a.log", "sub/keep.log"]
