@@ -22,6 +22,11 @@ ROUTES = {
     ("GET", "/v1/objects/{digest}"): {TENANT, AGENT},
     ("GET", "/v1/grid"): EVERYONE,
     ("GET", "/v1/sites"): EVERYONE,
+    ("GET", "/v1/sites/{site}"): EVERYONE,
+    ("POST", "/v1/sites/{site}/drain"): {PROVIDER, OPERATOR, AGENT},
+    ("POST", "/v1/sites/{site}/leave"): {PROVIDER, OPERATOR, AGENT},
+    ("POST", "/v1/sites/{site}/ask"): {PROVIDER, OPERATOR, AGENT},
+    ("POST", "/v1/agents/declare"): {AGENT},
     ("GET", "/v1/plan"): EVERYONE,
     ("GET", "/v1/clock"): EVERYONE,
     ("POST", "/v1/enrolments"): {OPERATOR, PROVIDER},
@@ -45,7 +50,7 @@ ROUTES = {
 }
 OPEN = {("POST", "/v1/agents/enroll"), ("GET", "/healthz"), ("GET", "/metrics")}
 """Routes that take no bearer token: enrolment brings its own."""
-NOWHERE = {"job": "j-none", "digest": "0" * 64, "hash_": "0" * 64, "lease": "j-none.1"}
+NOWHERE = {"job": "j-none", "site": "nowhere", "digest": "0" * 64, "hash_": "0" * 64, "lease": "j-none.1"}
 
 
 def test_the_matrix_names_every_route(service: Service) -> None:

@@ -32,6 +32,11 @@ def job_path(job: str, part: str = "") -> str:
     return "/v1/jobs/" + quote(job, safe="") + (f"/{part}" if part else "")
 
 
+def site_path(site: str, part: str = "") -> str:
+    """The address of a site, or of what is asked of it."""
+    return "/v1/sites/" + quote(site, safe="") + (f"/{part}" if part else "")
+
+
 def read(reply: httpx.Response, kind: type[T]) -> T:
     """The record in an answer.
 

@@ -27,7 +27,7 @@ from sunward.signals import climatology
 from sunward.units import PPM
 from sunward.world import catalogue
 from sunward.world.capacity import HOURS_A_DAY, closed_at, next_border_ms
-from sunward.world.state import QUALITIES, Site
+from sunward.world.state import QUALITIES, Site, World
 
 PAYOUT = re.compile(r"0x[0-9a-fA-F]{40}")
 YEARS = (2006, 2100)
@@ -238,5 +238,20 @@ def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
         if row is not None:
             known = int(world.leases.ints["quality"][row])
             world.leases.ints["quality"][row] = max(known, worst.get(world.leases.objects["site"][row], known))
+    leased_j = _leased_j(world, payload)
     for seal in payload.sites:
-        world.seal_site(seal)
+        world.seal_site(seal, leased_j.get(seal.site, 0))
+
+
+def _leased_j(world: World, payload: ReadingsSealed) -> dict[str, int]:
+    """Facility energy of leases by site."""
+    rows, site_of = world.leases.row_of, world.leases.objects["site"]
+    columns = payload.leases
+    found: dict[str, int] = {}
+    for lease, gpu_j, host_j, overhead_j in zip(
+        columns.lease, columns.gpu_j, columns.host_j, columns.overhead_j, strict=True
+    ):
+        if lease in rows:
+            site = site_of[rows[lease]]
+            found[site] = found.get(site, 0) + gpu_j + host_j + overhead_j
+    return found

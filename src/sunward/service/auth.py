@@ -106,7 +106,8 @@ async def agent_site(control: Plane, caller: Annotated[Caller, Depends(allow(AGE
 
     Raises: RequestError (403) for a token that is bound to no enrolled site.
     """
-    if caller.site is None or caller.site not in control.state.world.sites:
+    known = control.state.world.sites.get(caller.site) if caller.site else None
+    if caller.site is None or known is None or known.left_ms:
         raise RequestError("this token is bound to no enrolled site; join again", status=403, code=NO_RIGHT)
     return caller.site
 

@@ -60,7 +60,7 @@ def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollReques
     if known is not None and known.spec.owner != owner:
         raise ConflictError(f"site {spec.site} belongs to another owner; choose another name", code=TAKEN)
     spec = replace(spec, owner=TenantId(owner))
-    if known is None or known.spec != spec:
+    if known is None or known.spec != spec or known.left_ms:
         control.commit_one(SiteEnrolled(spec=spec))
     scope = f"{AGENT_PREFIX}{spec.site}"
     for token in access.tokens(owner):

@@ -28,9 +28,9 @@ async def get_grid(
 
 @router.get("/v1/sites", response_model=list[SiteView])
 async def get_sites(control: Plane, _caller: Anyone) -> Response:
-    """All sites."""
+    """All sites of the network now."""
     sites = control.state.world.sites
-    return answer([views.site_view(control, sites[name]) for name in sorted(sites)])
+    return answer([views.site_view(control, sites[name]) for name in sorted(sites) if not sites[name].left_ms])
 
 
 @router.get("/v1/plan", response_model=PlanView)

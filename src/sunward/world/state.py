@@ -16,6 +16,7 @@ from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
+from sunward.units import DAY_MS, floor_to
 from sunward.world.bookings import OpenRows, Steps
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
@@ -60,6 +61,10 @@ class Site:
     """Facility energy of this epoch that served no job."""
     gap_ms: int = 0
     faults: int = 0
+    day_ms: int = 0
+    """UTC day of the last seal, and the facility energy sealed in it."""
+    day_leased_j: int = 0
+    day_idle_j: int = 0
     draining: bool = False
     """No new work is offered to it."""
     left_ms: int = 0
@@ -243,12 +248,17 @@ class World:
             # A lease and hour may stand in several rows of one seal: `add.at` adds each of them.
             np.add.at(table.ints[name], rows, np.asarray(getattr(seals, name), np.int64)[taken])
 
-    def seal_site(self, seal: SiteSeal) -> None:
-        """Record where a site's chain of batches stands and what was idle."""
+    def seal_site(self, seal: SiteSeal, leased_j: int) -> None:
+        """Record where a site's chain of batches stands, what was idle and what its leases used."""
         site = self.sites[seal.site]
+        idle_j = seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j
+        if site.day_ms != floor_to(self.at_ms, DAY_MS):
+            site.day_ms, site.day_leased_j, site.day_idle_j = floor_to(self.at_ms, DAY_MS), 0, 0
+        site.day_leased_j += leased_j
+        site.day_idle_j += idle_j
         site.covered_to_ms = max(site.covered_to_ms, seal.covered_to_ms)
         site.last_counter = seal.last_counter
-        site.idle_j += seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j
+        site.idle_j += idle_j
         site.gap_ms += seal.gap_ms
         site.faults += len(seal.faults)
 

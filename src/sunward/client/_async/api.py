@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 import httpx
 
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
-from sunward.client.answers import LogPart, job_path, log_part, read
+from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
@@ -31,6 +31,7 @@ from sunward.model.records import (
     Stored,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
+from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 
 PAGE = 500
@@ -136,6 +137,22 @@ class AsyncApiClient:
     async def sites(self) -> tuple[SiteView, ...]:
         """All sites."""
         return read(await self._http.get("/v1/sites"), tuple[SiteView, ...])
+
+    async def site(self, site: str) -> SiteStatus:
+        """One site; with its leases and earnings for its owner."""
+        return read(await self._http.get(site_path(site)), SiteStatus)
+
+    async def drain(self, site: str, *, draining: bool = True) -> SiteStatus:
+        """Offer a site no more work and move what can be moved; or offer it work again."""
+        return read(await self._http.post(site_path(site, "drain"), DrainRequest(draining=draining)), SiteStatus)
+
+    async def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
+        """Change a site's ask or payout."""
+        return read(await self._http.post(site_path(site, "ask"), wanted), SiteStatus)
+
+    async def leave(self, site: str) -> Left:
+        """Take a site out of the network; ConflictError while anything binds it."""
+        return read(await self._http.post(site_path(site, "leave"), {}), Left)
 
     async def enrol(self, note: str) -> Enrolment:
         """A one-time token for a new site."""

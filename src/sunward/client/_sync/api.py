@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 import httpx
 
 from sunward.client._sync.http import TIMEOUT_S, Http
-from sunward.client.answers import LogPart, job_path, log_part, read
+from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
@@ -32,6 +32,7 @@ from sunward.model.records import (
     Stored,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
+from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 
 PAGE = 500
@@ -137,6 +138,22 @@ class ApiClient:
     def sites(self) -> tuple[SiteView, ...]:
         """All sites."""
         return read(self._http.get("/v1/sites"), tuple[SiteView, ...])
+
+    def site(self, site: str) -> SiteStatus:
+        """One site; with its leases and earnings for its owner."""
+        return read(self._http.get(site_path(site)), SiteStatus)
+
+    def drain(self, site: str, *, draining: bool = True) -> SiteStatus:
+        """Offer a site no more work and move what can be moved; or offer it work again."""
+        return read(self._http.post(site_path(site, "drain"), DrainRequest(draining=draining)), SiteStatus)
+
+    def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
+        """Change a site's ask or payout."""
+        return read(self._http.post(site_path(site, "ask"), wanted), SiteStatus)
+
+    def leave(self, site: str) -> Left:
+        """Take a site out of the network; ConflictError while anything binds it."""
+        return read(self._http.post(site_path(site, "leave"), {}), Left)
 
     def enrol(self, note: str) -> Enrolment:
         """A one-time token for a new site."""

@@ -1,0 +1,148 @@
+"""One site: how it stands, and what its owner asks of it. Every act leaves a line in the audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from sunward.engine.membership import check_member
+from sunward.errors import InputError, NotFoundError
+from sunward.model.events import SiteDrained, SiteEnrolled, SiteLeft
+from sunward.model.site import SiteSpec
+from sunward.model.site_views import AskRequest, Declaration, DrainRequest, Left, SiteStatus
+from sunward.service.auth import AGENT, AGENT_PREFIX, OPERATOR, PROVIDER, AgentSite, Anyone, Caller, Plane, allow
+from sunward.service.bodies import Name, answer, once, record_of, takes
+from sunward.service.control import ControlPlane
+from sunward.service.enrol import check_spec
+from sunward.service.site_views import owed_usd_micro, site_status
+from sunward.world.state import Site
+
+router = APIRouter(tags=["sites"])
+
+Keeper = Annotated[Caller, Depends(allow(PROVIDER, OPERATOR, AGENT))]
+"""Who may act on a site: its owner, its own agent, the operator."""
+
+
+def owns(caller: Caller, site: Site) -> bool:
+    """Whether a site is the caller's to read and to change."""
+    if caller.has(OPERATOR):
+        return True
+    return caller.site == site.spec.site or (caller.has(PROVIDER) and caller.subject == site.spec.owner)
+
+
+def _site(control: ControlPlane, name: str) -> Site:
+    site = control.state.world.sites.get(name)
+    if site is None:
+        raise NotFoundError(f"no site {name}", code="SW-134")
+    return site
+
+
+def _own(control: ControlPlane, caller: Caller, name: str) -> Site:
+    """A site of the caller; another provider's is not there.
+
+    Raises: NotFoundError.
+    """
+    site = _site(control, name)
+    if not owns(caller, site):
+        raise NotFoundError(f"no site {name}", code="SW-134")
+    return site
+
+
+def _note(control: ControlPlane, caller: Caller, act: str, site: str) -> None:
+    control.store.access.record_act(control.clock.machine_ms(), caller.subject, act, site)
+
+
+@router.get("/v1/sites/{site}", response_model=SiteStatus)
+async def get_site(control: Plane, caller: Anyone, site: Name) -> Response:
+    """How a site stands; its leases and what it earned only for its owner and the operator."""
+    found = _site(control, site)
+    return answer(site_status(control, found, own=owns(caller, found)))
+
+
+@router.post("/v1/sites/{site}/drain", response_model=SiteStatus, openapi_extra=takes(DrainRequest))
+async def post_drain(
+    control: Plane,
+    caller: Keeper,
+    request: Request,
+    site: Name,
+    wanted: Annotated[DrainRequest, Depends(record_of(DrainRequest))],
+) -> Response:
+    """Take no new work, move what can be paused, let the rest end; or take work again."""
+
+    async def act(_key: str) -> Response:
+        found = _own(control, caller, site)
+        if found.draining != wanted.draining or found.left_ms:
+            control.commit_one(SiteDrained(site=found.spec.site, draining=wanted.draining))
+            _note(control, caller, "drain" if wanted.draining else "undrain", site)
+        return answer(site_status(control, found, own=True))
+
+    return await once(control, caller.subject, request, act)
+
+
+@router.post("/v1/sites/{site}/leave", response_model=Left)
+async def post_leave(control: Plane, caller: Keeper, request: Request, site: Name) -> Response:
+    """Leave the network: 409 while a lease runs or a reading is missing. The site's agent is heard no more."""
+
+    async def act(_key: str) -> Response:
+        found = _own(control, caller, site)
+        control.seal_now()
+        control.commit_one(SiteLeft(site=found.spec.site))
+        _end_tokens(control, found)
+        _note(control, caller, "leave", site)
+        owed = owed_usd_micro(control, site)
+        head = control.signed_head()
+        return answer(Left(site=site, owed_usd_micro=owed, settles_ms=control.state.epoch_end_ms, journal=head))
+
+    return await once(control, caller.subject, request, act)
+
+
+def _end_tokens(control: ControlPlane, site: Site) -> None:
+    scope = f"{AGENT_PREFIX}{site.spec.site}"
+    for token in control.store.access.tokens(site.spec.owner):
+        if token.scopes == (scope,):
+            control.store.access.revoke_token(token.hash)
+
+
+@router.post("/v1/sites/{site}/ask", response_model=SiteStatus, openapi_extra=takes(AskRequest))
+async def post_ask(
+    control: Plane,
+    caller: Keeper,
+    request: Request,
+    site: Name,
+    wanted: Annotated[AskRequest, Depends(record_of(AskRequest))],
+) -> Response:
+    """Change ask or payout; leases offered before keep the ask they were offered at."""
+
+    async def act(_key: str) -> Response:
+        found = _own(control, caller, site)
+        terms = {"ask_usd_micro_per_gpu_h": wanted.ask_usd_micro_per_gpu_h, "payout": wanted.payout}
+        named = {name: value for name, value in terms.items() if value is not None}
+        if not named:
+            raise InputError("name the ask or the payout to change", code="SW-193")
+        _declare(control, found, replace(found.spec, **named))  # type: ignore[arg-type]
+        _note(control, caller, "ask", site)
+        return answer(site_status(control, found, own=True))
+
+    return await once(control, caller.subject, request, act)
+
+
+@router.post("/v1/agents/declare", response_model=SiteStatus, openapi_extra=takes(Declaration))
+async def post_declare(
+    control: Plane, site: AgentSite, wanted: Annotated[Declaration, Depends(record_of(Declaration))]
+) -> Response:
+    """Declare the agent's own site anew: what the machine is and does. Ask and payout stay what the owner last said."""
+    found = _site(control, site)
+    was = found.spec
+    kept = {name: getattr(was, name) for name in ("site", "owner", "public_key", "ask_usd_micro_per_gpu_h", "payout")}
+    _declare(control, found, replace(wanted.spec, **kept))
+    return answer(site_status(control, found, own=True))
+
+
+def _declare(control: ControlPlane, site: Site, spec: SiteSpec) -> None:
+    """Record a declaration that differs. A site that left joins again with a token, not so."""
+    check_member(control.state, site.spec.site)
+    if spec != site.spec:
+        check_spec(spec)
+        control.commit_one(SiteEnrolled(spec=spec))
