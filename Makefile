@@ -83,7 +83,7 @@ soak: setup-dev ## the long seeded runs
 
 lock: setup-dev ## renew the lock files from pyproject.toml
 	@$(UV) --version >/dev/null 2>&1 || { echo 'make lock needs uv: $(BIN)/pip install uv' >&2; exit 2; }
-	echo '$(BACKEND)' | $(UV) pip compile $(LOCK) pyproject.toml - -o requirements.lock
+	echo '$(BACKEND)' | $(UV) pip compile $(LOCK) --extra all pyproject.toml - -o requirements.lock
 	echo '$(BACKEND)' | $(UV) pip compile $(LOCK) --extra dev -c requirements.lock pyproject.toml - -o requirements-dev.lock
 
 locale: setup-dev ## collect the messages and compile the translations

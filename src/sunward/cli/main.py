@@ -49,6 +49,26 @@ commands has their summaries from here.
 """
 
 
+EXTRAS = {"join": "agent", "demo": "all"}
+"""What `pip install 'sunward[…]'` must name for a command, where that is not `service`."""
+POSIX = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
+"""Modules of Python that are on Linux and macOS only."""
+
+
+def unavailable(reason: ModuleNotFoundError, command: str = "") -> InputError:
+    """That a command needs what the light client leaves out, or another system.
+
+    Raises: the reason itself, when a module of Sunward is missing: that is our own fault.
+    """
+    name = (reason.name or "").partition(".")[0]
+    if name in POSIX:
+        return InputError(_("this runs on Linux and macOS only; the service may run elsewhere"), code="SW-653")
+    if name in {"", "sunward"}:
+        raise reason
+    line = _("this needs {module}, which the light client leaves out: pip install 'sunward[{extra}]'")
+    return InputError(line.format(module=name, extra=EXTRAS.get(command, "service")), code="SW-652")
+
+
 class Root(Group):
     """The top of the tree: speaks the chosen language and turns errors into one line and an exit code."""
 
@@ -60,7 +80,10 @@ class Root(Group):
         """A command by name; one of `SERVERS` is loaded now."""
         if cmd_name not in SERVERS:
             return super().get_command(ctx, cmd_name)
-        loaded: click.Command = getattr(import_module(SERVERS[cmd_name][0]), cmd_name)
+        try:
+            loaded: click.Command = getattr(import_module(SERVERS[cmd_name][0]), cmd_name)
+        except ModuleNotFoundError as reason:
+            raise unavailable(reason, cmd_name) from None
         return loaded
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -88,6 +111,8 @@ class Root(Group):
             code = EXIT_INTERRUPTED
         except (click.ClickException, InputError, SourceError, OSError) as error:
             code = report(error, as_json="--json" in options_of(words))
+        except ModuleNotFoundError as reason:
+            code = report(unavailable(reason), as_json="--json" in options_of(words))
         sys.exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,8 +17,10 @@ from sunward.client.place import origin_zone
 from sunward.errors import SourceError
 from sunward.model.datum import Quality
 from sunward.model.records import GridView, Quantiles
-from sunward.signals import climatology
 from sunward.units import DAY_MS, HOUR_MS, MG_PER_G, MICRO, SECOND_MS, floor_to
+
+if TYPE_CHECKING:
+    from sunward.signals.climatology import Band
 
 MODELLED = N_("modelled typical year")
 HEIGHT = 8
@@ -63,6 +66,8 @@ def typical(zone: str, start_ms: int, hours: int) -> GridView:
 
     Raises: InputError for an unknown zone.
     """
+    from sunward.signals import climatology  # noqa: PLC0415 - needs numpy, which the light client does without
+
     known = climatology.load()
     carbon = known.carbon_mgco2e_per_kwh(zone, start_ms, hours)
     price = known.price_usd_micro_per_kwh(zone, start_ms, hours)
@@ -131,7 +136,7 @@ def _means(values: Sequence[float], per_column: int) -> list[float]:
     return [sum(group) / len(group) for group in groups]
 
 
-def _quantiles(band: climatology.Band) -> Quantiles:
+def _quantiles(band: Band) -> Quantiles:
     return Quantiles(p10=tuple(band.p10.tolist()), p50=tuple(band.p50.tolist()), p90=tuple(band.p90.tolist()))
 
 
