@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from sunward.report import figures
+from sunward.report.markup import Cell, bullets, number, pairs, section, table, text, wide
 from sunward.report.page import CheckRow, EpochRow, JobRow, ReceiptRow, ReportData, SiteRow
 from sunward.report.style import CSS
 from sunward.report.timeline import Translate, legend, timeline
 from sunward.units import MG_PER_G
-
-Cell = tuple[str, str]
-"""Style of a cell and its text, already escaped."""
 
 
 def render_report(data: ReportData, translate: Translate) -> str:
@@ -50,88 +48,88 @@ def render_report(data: ReportData, translate: Translate) -> str:
 def _truth(data: ReportData, translate: Translate) -> str:
     real, modelled = escape(translate("What is real")), escape(translate("What is modelled"))
     return (
-        f'<div class="truth"><div><h2>{real}</h2>{_list(data.real)}</div>'
-        f"<div><h2>{modelled}</h2>{_list(data.modelled)}</div></div>"
+        f'<div class="truth"><div><h2>{real}</h2>{bullets(data.real)}</div>'
+        f"<div><h2>{modelled}</h2>{bullets(data.modelled)}</div></div>"
     )
 
 
 def _sites(sites: Sequence[SiteRow], translate: Translate) -> str:
     heads = (
-        _text(translate("Site")),
-        _text(translate("Zone")),
-        _text(translate("GPUs")),
-        _number(translate("gCO2e/kWh, mean")),
-        _number(translate("Overhead")),
-        _text(translate("State")),
-        _text(translate("Source of the intensity")),
+        text(translate("Site")),
+        text(translate("Zone")),
+        text(translate("GPUs")),
+        number(translate("gCO2e/kWh, mean")),
+        number(translate("Overhead")),
+        text(translate("State")),
+        text(translate("Source of the intensity")),
     )
     rows = [
         (
-            _text(site.site),
-            _text(site.zone),
-            _text(site.gpus),
-            _number(_mean_g(site.carbon_mg_per_kwh)),
-            _number(figures.ratio(site.overhead_ppm)),
-            _text(site.state),
-            _wide(f"{site.carbon_source} ({translate(site.carbon_quality)})"),
+            text(site.site),
+            text(site.zone),
+            text(site.gpus),
+            number(_mean_g(site.carbon_mg_per_kwh)),
+            number(figures.ratio(site.overhead_ppm)),
+            text(site.state),
+            wide(f"{site.carbon_source} ({translate(site.carbon_quality)})"),
         )
         for site in sites
     ]
-    return _section(translate("Sites"), "", _table(heads, rows))
+    return section(translate("Sites"), "", table(heads, rows))
 
 
 def _timeline(data: ReportData, translate: Translate) -> str:
     note = translate("Times are UTC. Strips show the average, life-cycle carbon intensity of each site's grid.")
     picture = f'<div class="scroll">{timeline(data, translate)}{legend(data, translate)}</div>'
-    return _section(translate("What ran where and when"), note, picture)
+    return section(translate("What ran where and when"), note, picture)
 
 
 def _decisions(jobs: Sequence[JobRow], translate: Translate) -> str:
     heads = (
-        _text(translate("Job")),
-        _text(translate("Asked")),
-        _text(translate("Decided")),
-        _text(translate("Why")),
+        text(translate("Job")),
+        text(translate("Asked")),
+        text(translate("Decided")),
+        text(translate("Why")),
     )
-    rows = [(_text(job.label), _text(job.asked), _text(job.decided), _wide(job.why)) for job in jobs]
-    return _section(translate("Decisions"), "", _table(heads, rows))
+    rows = [(text(job.label), text(job.asked), text(job.decided), wide(job.why)) for job in jobs]
+    return section(translate("Decisions"), "", table(heads, rows))
 
 
 def _receipts(receipts: Sequence[ReceiptRow], translate: Translate) -> str:
     heads = (
-        _text(translate("Job")),
-        _text(translate("Where")),
-        _number(translate("kWh")),
-        _number(translate("gCO2e")),
-        _number(translate("gCO2e, run now*")),
-        _number(translate("Change")),
-        _number(translate("Embodied gCO2e")),
-        _text(translate("Promises kept")),
-        _number(translate("Price, USD")),
-        _text(translate("Status")),
+        text(translate("Job")),
+        text(translate("Where")),
+        number(translate("kWh")),
+        number(translate("gCO2e")),
+        number(translate("gCO2e, run now*")),
+        number(translate("Change")),
+        number(translate("Embodied gCO2e")),
+        text(translate("Promises kept")),
+        number(translate("Price, USD")),
+        text(translate("Status")),
     )
     note = translate(
         "kWh at the facility; gCO2e location-based, life-cycle. Embodied carbon stands apart and is in neither figure."
     )
     rules = ", ".join(sorted({row.counterfactual for row in receipts}))
     star = f"<p>* {escape(translate('Counterfactual:'))} <code>{escape(rules)}</code></p>" if rules else ""
-    body = _table(heads, [_receipt(row, translate) for row in receipts])
-    return _section(translate("Receipts"), note, body + star)
+    body = table(heads, [_receipt(row, translate) for row in receipts])
+    return section(translate("Receipts"), note, body + star)
 
 
 def _receipt(row: ReceiptRow, translate: Translate) -> tuple[Cell, ...]:
     style = "n less" if row.change_ppm < 0 else "n more" if row.change_ppm > 0 else "n"
     return (
-        _text(row.label),
-        _text(row.where),
-        _number(figures.kwh(row.facility_j)),
-        _number(figures.grams(row.location_mg)),
-        _number(figures.grams(row.counterfactual_mg)),
+        text(row.label),
+        text(row.where),
+        number(figures.kwh(row.facility_j)),
+        number(figures.grams(row.location_mg)),
+        number(figures.grams(row.counterfactual_mg)),
         (style, escape(figures.change(row.change_ppm))),
-        _number(figures.grams(row.embodied_mg)),
+        number(figures.grams(row.embodied_mg)),
         ("ok" if row.promises_kept == row.promises else "no", f"{row.promises_kept}/{row.promises}"),
-        _number(figures.usd(row.price_usd_micro)),
-        _text(translate("final") if row.final else translate("provisional")),
+        number(figures.usd(row.price_usd_micro)),
+        text(translate("final") if row.final else translate("provisional")),
     )
 
 
@@ -150,27 +148,27 @@ def _epoch(row: EpochRow, translate: Translate) -> str:
     )
     root = f"<dt>{escape(translate('Root of the receipts'))}</dt><dd><code>{escape(row.receipts_root)}</code></dd>"
     note = translate("The two bases are two answers to one question; they are never added.")
-    return _section(f"{translate('Epoch')} {row.epoch}", note, f"<dl>{_pairs(facts)}{root}</dl>")
+    return section(f"{translate('Epoch')} {row.epoch}", note, f"<dl>{pairs(facts)}{root}</dl>")
 
 
 def _ledger(data: ReportData, translate: Translate) -> str:
-    heads = (_text(translate("Account")), _number("ATH"))
-    rows = [(_text(row.account), _number(figures.ath(row.amount_wei))) for row in data.accounts]
+    heads = (text(translate("Account")), number("ATH"))
+    rows = [(text(row.account), number(figures.ath(row.amount_wei))) for row in data.accounts]
     balance = sum(row.amount_wei for row in data.accounts)
-    foot = (_text(translate("Balance")), _number(str(balance) if balance == 0 else figures.ath(balance)))
+    foot = (text(translate("Balance")), number(str(balance) if balance == 0 else figures.ath(balance)))
     note = translate("Test ATH without value. Every entry has two sides, so all accounts together are zero.")
-    return _section(translate("Ledger"), note, _table(heads, rows, foot))
+    return section(translate("Ledger"), note, table(heads, rows, foot))
 
 
 def _checks(data: ReportData, translate: Translate) -> str:
-    heads = (_text(translate("Check")), _text(translate("Result")), _text(translate("Detail")))
-    rows = [(_text(row.check), _result(row, translate), _wide(row.detail)) for row in data.checks]
+    heads = (text(translate("Check")), text(translate("Result")), text(translate("Detail")))
+    rows = [(text(row.check), _result(row, translate), wide(row.detail)) for row in data.checks]
     head = (
         (translate("Journal"), f"{data.journal_sequence} {translate('events')}"),
         (translate("Head"), data.journal_hash),
     )
-    body = f"<dl>{_pairs(head)}</dl>{_table(heads, rows)}"
-    return _section(translate("Verification"), "", body)
+    body = f"<dl>{pairs(head)}</dl>{table(heads, rows)}"
+    return section(translate("Verification"), "", body)
 
 
 def _result(row: CheckRow, translate: Translate) -> Cell:
@@ -180,49 +178,7 @@ def _result(row: CheckRow, translate: Translate) -> Cell:
 def _footer(data: ReportData, translate: Translate) -> str:
     if not data.not_proved:
         return "<footer></footer>"
-    return f"<footer><strong>{escape(translate('Not proved'))}</strong>{_list(data.not_proved)}</footer>"
-
-
-def _section(title: str, note: str, body: str) -> str:
-    paragraph = f"<p>{escape(note)}</p>" if note else ""
-    return f"<section><h2>{escape(title)}</h2>{paragraph}{body}</section>"
-
-
-def _table(heads: Sequence[Cell], rows: Iterable[Sequence[Cell]], foot: Sequence[Cell] = ()) -> str:
-    head = "".join(f'<th scope="col"{_style(style)}>{text}</th>' for style, text in heads)
-    body = "".join(f"<tr>{_row(cells)}</tr>" for cells in rows)
-    last = f"<tfoot><tr>{_row(foot)}</tr></tfoot>" if foot else ""
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{last}</table></div>'
-
-
-def _row(cells: Sequence[Cell]) -> str:
-    (style, first), *others = cells
-    head = f'<th scope="row"{_style(style)}>{first}</th>'
-    return head + "".join(f"<td{_style(style)}>{text}</td>" for style, text in others)
-
-
-def _style(style: str) -> str:
-    return f' class="{style}"' if style else ""
-
-
-def _text(text: str) -> Cell:
-    return "", escape(text)
-
-
-def _number(text: str) -> Cell:
-    return "n", escape(text)
-
-
-def _wide(text: str) -> Cell:
-    return "w", escape(text)
-
-
-def _list(items: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
+    return f"<footer><strong>{escape(translate('Not proved'))}</strong>{bullets(data.not_proved)}</footer>"
 
 
 def _mean_g(series_mg: Sequence[int]) -> str:
