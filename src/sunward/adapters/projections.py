@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Insert, Table, tuple_
 from sunward.adapters import tables
 from sunward.adapters.database import insert_on
 from sunward.errors import InvariantError
+from sunward.model.calendar import month_of
 from sunward.model.codec import digest_bytes, encode
 from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostEntries
 from sunward.model.receipt import Receipt
@@ -31,6 +32,7 @@ class Rows:
     history: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
     receipts: list[Row] = field(default_factory=list)
+    months: list[Row] = field(default_factory=list)
     epochs: list[Row] = field(default_factory=list)
 
 
@@ -54,6 +56,7 @@ def _add(rows: Rows, identity: Row, command: Command, sign: Sign) -> None:
             _add_entries(rows, identity, command)
         case IssueReceipt():
             rows.receipts.append(identity | _receipt(command.receipt, sign))
+            rows.months.append(identity | month_row(command.receipt, command.paid_usd_micro))
         case CloseEpoch():
             statement = command.statement
             rows.epochs.append(identity | {"epoch": statement.epoch, "body": encode(statement).decode()})
@@ -120,6 +123,11 @@ def _receipt(receipt: Receipt, sign: Sign) -> Row:
     }
 
 
+def month_row(receipt: Receipt, paid_usd_micro: int) -> Row:
+    """Where a receipt stands in its tenant's months, but for its identity."""
+    return {"tenant": receipt.tenant, "month": month_of(receipt.finished_ms), "paid_usd_micro": paid_usd_micro}
+
+
 def write_rows(connection: Connection, rows: Rows) -> None:
     """Write rows that are not there yet.
 
@@ -130,6 +138,7 @@ def write_rows(connection: Connection, rows: Rows) -> None:
         (tables.job_history, rows.history),
         (tables.ledger_entries, rows.entries),
         (tables.receipts, rows.receipts),
+        (tables.month_receipts, rows.months),
         (tables.epochs, rows.epochs),
     ):
         if new:

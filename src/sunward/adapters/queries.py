@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -23,6 +23,7 @@ STREAM_ROWS = 4_096
 _jobs = tables.jobs.c
 _history = tables.job_history.c
 _ledger = tables.ledger_entries.c
+_months = tables.month_receipts.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,17 @@ class SignedReceipt:
     """The journal record that made it final."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthRow:
+    """A final receipt of a job that ended in a month, and what the job paid."""
+
+    place: str
+    """The cursor that continues after it."""
+    digest: str
+    body: bytes
+    paid_usd_micro: int
+
+
 @dataclass(frozen=True, slots=True)
 class Queries:
     """Reads of one store."""
@@ -150,6 +162,34 @@ class Queries:
         query = _receipts().where(tables.receipts.c.epoch == epoch).order_by(tables.receipts.c.job)
         return tuple(_signed(row) for row in self._all(query))
 
+    def month_receipts(self, tenant: str, month: str, after: str = "", limit: int = 100) -> Page[MonthRow]:
+        """Receipts of a tenant's jobs that ended in a month, in the order in which they became final.
+
+        New ones always come last, so no page misses or repeats one.
+        Raises: InputError for a cursor that no page gave.
+        """
+        key = (_months.sequence, _months.command)
+        query = month_query(tenant, month).order_by(*key).limit(limit + 1)
+        if after:
+            query = query.where(tuple_(*key) > tuple_(*_numbers(after, 2)))
+        rows = self._all(query)
+        found = tuple(
+            MonthRow(
+                place=f"{row.sequence}.{row.command}",
+                digest=row.digest,
+                body=row.body.encode(),
+                paid_usd_micro=row.paid_usd_micro,
+            )
+            for row in rows[:limit]
+        )
+        return Page(found, _cursor(rows, limit, "sequence", "command"))
+
+    def month_paid(self, tenant: str, month: str) -> int:
+        """What a tenant's jobs that ended in a month paid so far, micro-USD."""
+        where = (_months.tenant == tenant, _months.month == month)
+        with self.database.reading() as connection:
+            return int(connection.scalar(select(func.coalesce(func.sum(_months.paid_usd_micro), 0)).where(*where)))
+
     def epochs(self) -> tuple[EpochStatement, ...]:
         """The statements of all closed epochs, oldest first."""
         rows = self._all(select(tables.epochs.c.body).order_by(tables.epochs.c.epoch))
@@ -174,6 +214,10 @@ class Queries:
         cursor = _cursor(rows, limit, "sequence", "command", "line")
         return Page(tuple(_entry_row(row) for row in rows[:limit]), cursor)
 
+    def is_posted(self, ref: str) -> bool:
+        """Whether any entry is about this deposit, job or epoch."""
+        return bool(self._all(select(_ledger.sequence).where(_ledger.ref == ref).limit(1)))
+
     def trial_balance(self) -> dict[str, int]:
         """Balance of every account in wei; they sum to zero.
 
@@ -189,6 +233,20 @@ class Queries:
     def _all(self, query: Select[Any]) -> list[Any]:
         with self.database.reading() as connection:
             return list(connection.execute(query).all())
+
+
+def month_query(tenant: str, month: str) -> Select[Any]:
+    """Receipts of one month, by the months' own key and then each by its own."""
+    receipts = tables.receipts.c
+    return (
+        select(_months.sequence, _months.command, receipts.digest, receipts.body, _months.paid_usd_micro)
+        .join_from(
+            tables.month_receipts,
+            tables.receipts,
+            (receipts.sequence == _months.sequence) & (receipts.command == _months.command),
+        )
+        .where(_months.tenant == tenant, _months.month == month)
+    )
 
 
 def _numbers(cursor: str, count: int) -> tuple[int, ...]:

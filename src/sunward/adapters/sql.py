@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.access_sql import Access
+from sunward.adapters.budgets_sql import Budgets
 from sunward.adapters.contents_sql import Contents
 from sunward.adapters.database import Database, open_database
 from sunward.adapters.ingest_sql import Ingest, mark_sealed
@@ -45,6 +46,7 @@ class SqlStore:
         self._database = database
         self._sign = sign
         self.access = Access(database)
+        self.budgets = Budgets(database)
         self.contents = Contents(database)
         self.ingest = Ingest(database)
         self.privates = Privates(database)

@@ -147,6 +147,18 @@ receipts = Table(
     Column("signature", WORD, nullable=False),
 )
 
+month_receipts = Table(
+    "month_receipts",
+    metadata,
+    Column("tenant", WORD, primary_key=True),
+    Column("month", WORD, primary_key=True),
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("command", Integer, primary_key=True, autoincrement=False),
+    Column("paid_usd_micro", BIG, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Final receipts by the month in which their job ended, so that a month costs what it holds, not what is stored."""
+
 epochs = Table(
     "epochs",
     metadata,
@@ -186,6 +198,16 @@ logs = Table(
 # Private content: erasable, because the journal holds only its commitment.
 
 tenants = Table("tenants", metadata, Column("tenant", WORD, primary_key=True), Column("name", WORD, nullable=False))
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant", WORD, primary_key=True),
+    Column("limit_usd_micro", BIG, nullable=False),
+    Column("alert_percent", Integer, nullable=False),
+    Column("webhook", WORD, nullable=False),
+    Column("alerted_month", WORD, nullable=False),
+)
 
 job_contents = Table(
     "job_contents",

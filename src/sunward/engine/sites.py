@@ -225,7 +225,7 @@ def check_deposit(state: State, payload: Deposited) -> None:
 
 def deposited(turn: Turn, payload: Deposited) -> None:
     """Credit test ATH."""
-    turn.post([deposit(turn.origin(), payload.tenant, payload.amount_wei)])
+    turn.post([deposit(turn.origin(), payload.tenant, payload.amount_wei, payload.deposit)])
 
 
 def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:

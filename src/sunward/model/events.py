@@ -122,6 +122,8 @@ class Deposited:
 
     tenant: TenantId
     amount_wei: int
+    deposit: str = ""
+    """Name under which it was asked for, so that asking again credits nothing; empty for one nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,42 @@ class DepositMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRequest:
+    """A monthly limit wanted."""
+
+    monthly_usd: float
+    alert_percent: int = 80
+    """Share of the limit at which a notice goes to `webhook`; 0 = none."""
+    webhook: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView:
+    """A tenant's monthly limit, and where the present month of grid time stands."""
+
+    limit_usd_micro: int | None
+    """None where there is no limit."""
+    alert_percent: int
+    webhook: str
+    month: str
+    spent_usd_micro: int
+    """Paid by jobs that ended in this month."""
+    open_usd_micro: int
+    """In the escrow of jobs that are not settled, at the present rate, rounded up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whoami:
+    """Whose token it is, and what it allows."""
+
+    subject: str
+    roles: tuple[str, ...]
+    site: str
+    """The site an agent's token is bound to; else empty."""
+    expires_machine_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentRequest:
     """What the operator wants to remember of an enrolment."""
 

@@ -107,7 +107,7 @@ class MonthPage:
     totals: StatementTotals
     """Of these lines; the totals of the month are the sums over its pages."""
     pending: tuple[str, ...]
-    """Jobs that ended in the month and whose readings or signals are not all in: on the last page."""
+    """Jobs that ended in the month and whose readings or signals are not all in: they have no line yet."""
     next: str | None
 
 

@@ -100,7 +100,7 @@ def whole_month(pages: Sequence[MonthPage]) -> MonthStatement:
         at_ms=last.at_ms,
         lines=ordered,
         totals=totals_of(ordered),
-        pending=tuple(job for job in last.pending if job not in lines),
+        pending=tuple(sorted({job for page in pages for job in page.pending} - set(lines))),
     )
 
 

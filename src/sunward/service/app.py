@@ -13,14 +13,23 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import sunward
-from sunward.service import problems, routes_admin, routes_agents, routes_books, routes_grid, routes_jobs, routes_sites
+from sunward.service import (
+    problems,
+    routes_account,
+    routes_admin,
+    routes_agents,
+    routes_books,
+    routes_grid,
+    routes_jobs,
+    routes_sites,
+)
 from sunward.service.bodies import describe
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
 
-ROUTERS = (routes_jobs, routes_agents, routes_grid, routes_sites, routes_books, routes_admin)
+ROUTERS = (routes_jobs, routes_agents, routes_grid, routes_sites, routes_books, routes_account, routes_admin)
 
 
 def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], None] | None = None) -> FastAPI:

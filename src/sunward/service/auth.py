@@ -33,6 +33,7 @@ class Caller:
     roles: frozenset[str]
     site: SiteId | None
     """The site an agent's token is bound to."""
+    expires_machine_ms: int
 
     def has(self, *roles: str) -> bool:
         """Whether the token allows any of these roles."""
@@ -74,7 +75,10 @@ async def identify(
     sites = [scope.removeprefix(AGENT_PREFIX) for scope in token.scopes if scope.startswith(AGENT_PREFIX)]
     roles = {AGENT if scope.startswith(AGENT_PREFIX) else scope for scope in token.scopes}
     return Caller(
-        subject=TenantId(token.subject), roles=frozenset(roles), site=SiteId(sites[0]) if len(sites) == 1 else None
+        subject=TenantId(token.subject),
+        roles=frozenset(roles),
+        site=SiteId(sites[0]) if len(sites) == 1 else None,
+        expires_machine_ms=token.expires_machine_ms,
     )
 
 

@@ -127,6 +127,8 @@ class ControlPlane:
         """What the log has said of failing series, so that it says it once until it changes."""
         self.plans = 0
         self.plan_s = 0.0
+        self.month_paid: dict[str, tuple[str, int, int]] = {}
+        """By tenant: a month, the epoch it was read in, and what the month's final receipts cost, micro-USD."""
         self.sealed_j = 0
         """Energy sealed since the start, served and idle."""
         self.failure: BaseException | None = None

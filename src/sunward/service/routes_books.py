@@ -1,39 +1,32 @@
-"""The books: epochs, ledger, journal, accounts."""
+"""The books: epochs, ledger, journal."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from sunward.adapters.queries import EntryRow
 from sunward.errors import InputError
-from sunward.model.events import Deposited, EpochRequested
+from sunward.model.events import EpochRequested
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
-    AccountView,
-    DepositMade,
-    DepositRequest,
     EntryLine,
     EntryPage,
     EpochClosed,
     JournalPage,
 )
 from sunward.model.wire import JournalHead
-from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Config, Operator, Plane, Tenant
-from sunward.service.bodies import Cursor, answer, once, record_of, takes
+from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Operator, Plane
+from sunward.service.bodies import Cursor, answer, once
 from sunward.service.bundle import recorded_event
-from sunward.service.problems import RequestError
 from sunward.settlement.ledger import provider_account, tenant_account
-from sunward.units import MICRO
 
 router = APIRouter(tags=["books"])
 
 PAGE_MAX = 1_000
-DEPOSIT_USD_MAX = 1_000_000
 TOTAL = "total"
 Account = Annotated[str, Query(pattern=r"^[A-Za-z0-9:._-]{0,100}$")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
@@ -113,35 +106,3 @@ async def get_journal(
 async def get_head(control: Plane, _caller: Anyone) -> Response:
     """Where the journal stands, signed."""
     return answer(control.signed_head())
-
-
-@router.get("/v1/account", response_model=AccountView)
-async def get_account(control: Plane, caller: Tenant) -> Response:
-    """What the tenant holds outside escrow."""
-    return answer(AccountView(tenant=caller.subject, balance_wei=_balance(control, caller)))
-
-
-@router.post("/v1/account/deposits", response_model=DepositMade, openapi_extra=takes(DepositRequest))
-async def post_deposit(
-    control: Plane,
-    config: Config,
-    caller: Tenant,
-    request: Request,
-    wanted: Annotated[DepositRequest, Depends(record_of(DepositRequest))],
-) -> Response:
-    """Credit test ATH: the local faucet."""
-    if not config.faucet:
-        raise RequestError("this service gives no test money", status=403, code="SW-164")
-    if not 0 < wanted.amount_usd <= DEPOSIT_USD_MAX:
-        raise InputError(f"amount_usd must be more than 0 and at most {DEPOSIT_USD_MAX}", code="SW-124")
-
-    async def act(_key: str) -> Response:
-        wei = math.floor(wanted.amount_usd * MICRO) * control.state.world.wei_per_usd_micro
-        control.commit_one(Deposited(tenant=caller.subject, amount_wei=wei))
-        return answer(DepositMade(balance_wei=_balance(control, caller), journal=control.signed_head()))
-
-    return await once(control, caller.subject, request, act)
-
-
-def _balance(control: Plane, caller: Caller) -> int:
-    return control.state.ledger.balance(tenant_account(caller.subject))

@@ -50,7 +50,7 @@ def job_view(control: ControlPlane, row: JobRow, *, named: bool) -> JobView:
     running = at is not None and bool(jobs.objects["lease"][at])
     return JobView(
         job=row.job,
-        name=_name(control, row.job) if named else "",
+        name=job_name(control, row.job) if named else "",
         state=row.state,
         reason=row.reason,
         site=row.site or _planned_site(control, at),
@@ -75,7 +75,8 @@ def _of(control: ControlPlane, row: JobRow) -> tuple[JobSpec, int]:
     raise InvariantError(f"journal record {row.first_sequence} does not hold job {row.job}")
 
 
-def _name(control: ControlPlane, job: str) -> str:
+def job_name(control: ControlPlane, job: str) -> str:
+    """What the tenant calls its job; empty once that is erased."""
     try:
         return control.store.contents.get(job).content.name
     except NotFoundError:
@@ -150,23 +151,28 @@ def receipt_view(control: ControlPlane, row: JobRow) -> ReceiptView:
     try:
         signed = control.store.queries.receipt(row.job)
     except NotFoundError:
-        return ReceiptView(receipt=_provisional(control, row), signature="", final=False)
+        if row.state not in FINAL_STATES:
+            raise ConflictError(f"job {row.job} is {row.state}; a receipt follows its end", code=NOT_ENDED) from None
+        return ReceiptView(receipt=provisional(control, row.job)[0], signature="", final=False)
     return ReceiptView(receipt=decode(signed.body, Receipt), signature=signed.signature, final=True)
 
 
-def _provisional(control: ControlPlane, row: JobRow) -> Receipt:
+def provisional(control: ControlPlane, job: str) -> tuple[Receipt, int]:
+    """The receipt of an ended job if the epoch closed now, and what it would pay in micro-USD.
+
+    Raises: ConflictError while readings or signals are missing.
+    """
     state = control.state
-    if row.state not in FINAL_STATES:
-        raise ConflictError(f"job {row.job} is {row.state}; a receipt follows its end", code=NOT_ENDED)
-    account = job_account(state, row.job)
+    account = job_account(state, job)
     missing = missing_signals(state.world, account)
     if missing:
         zone, hour_ms = missing[0]
         raise ConflictError(f"no carbon intensity of zone {zone} for the hour from {hour_ms} ms yet", code=NOT_READY)
-    if not ready(state, row.job, account):
-        raise ConflictError(f"readings of job {row.job} are not all sealed yet; try again soon", code=NOT_READY)
+    if not ready(state, job, account):
+        raise ConflictError(f"readings of job {job} are not all sealed yet; try again soon", code=NOT_READY)
     origin = Origin(sequence=state.world.sequence, first=0, epoch=state.epoch, at_ms=state.world.at_ms)
-    return receipt_of(state, account, settlement_of(state, account, origin))
+    settlement = settlement_of(state, account, origin)
+    return receipt_of(state, account, settlement), settlement.paid_usd_micro
 
 
 def site_view(control: ControlPlane, site: Site) -> SiteView:

@@ -51,13 +51,13 @@ class Settlement:
     entries: tuple[Entry, ...]
 
 
-def deposit(origin: Origin, tenant: str, amount_wei: int) -> Entry:
-    """Test ATH from the local faucet.
+def deposit(origin: Origin, tenant: str, amount_wei: int, name: str = "") -> Entry:
+    """Test ATH from the local faucet; the entry refers to the deposit by its name, else to the tenant.
 
     Raises: InvariantError when the amount is not positive.
     """
     _require_positive(amount_wei, "deposit")
-    return _entry(origin, 0, "deposit", tenant, ((FAUCET, -amount_wei), (tenant_account(tenant), amount_wei)))
+    return _entry(origin, 0, "deposit", name or tenant, ((FAUCET, -amount_wei), (tenant_account(tenant), amount_wei)))
 
 
 def escrow(origin: Origin, tenant: str, job: str, amount_wei: int) -> Entry:
