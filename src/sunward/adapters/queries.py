@@ -188,7 +188,7 @@ class Queries:
         """What a tenant's jobs that ended in a month paid so far, micro-USD."""
         where = (_months.tenant == tenant, _months.month == month)
         with self.database.reading() as connection:
-            return int(connection.scalar(select(func.coalesce(func.sum(_months.paid_usd_micro), 0)).where(*where)))
+            return int(connection.scalar(select(func.sum(_months.paid_usd_micro)).where(*where)) or 0)
 
     def epochs(self) -> tuple[EpochStatement, ...]:
         """The statements of all closed epochs, oldest first."""

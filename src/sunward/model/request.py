@@ -81,6 +81,8 @@ class Quote:
     """What the tenant must know before agreeing."""
     waiting: tuple[WaitingOption, ...] = ()
     """The deadline asked for, made longer step by step; those that leave no place are left out."""
+    over_budget: str = ""
+    """Why the tenant's monthly budget would refuse the job; empty when it would not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

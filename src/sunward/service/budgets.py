@@ -5,6 +5,9 @@ The service refuses before anything is recorded, so neither the engine nor the j
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from sunward.adapters.budgets_sql import Budget
@@ -81,11 +84,23 @@ def refusal(control: ControlPlane, tenant: str, escrow_wei: int) -> str:
     )
 
 
-def require(control: ControlPlane, tenant: str, escrow_wei: int) -> None:
-    """Refuse a job that could exceed the tenant's budget. Raises: InputError."""
+@contextmanager
+def reserved(control: ControlPlane, tenant: str, job: str, escrow_wei: int) -> Iterator[None]:
+    """Count a job against the budget while it waits to be recorded, so that none slips in beside it.
+
+    Raises: InputError for a job that could exceed the tenant's budget.
+    """
     reason = refusal(control, tenant, escrow_wei)
     if reason:
         raise InputError(reason, code=OVER_BUDGET)
+    coming = control.coming.setdefault(tenant, {})
+    coming[job] = escrow_wei
+    try:
+        yield
+    finally:
+        del coming[job]
+        if not coming:
+            del control.coming[tenant]
 
 
 def alert(control: ControlPlane, tenant: str) -> None:
@@ -121,14 +136,13 @@ def _spent(control: ControlPlane, tenant: str, month: str) -> int:
 
 
 def _open(control: ControlPlane, tenant: str) -> int:
-    """In the escrow of the tenant's jobs that are not settled yet, micro-USD."""
+    """In the escrow of the tenant's jobs that are not settled yet, or are about to be recorded, micro-USD."""
     jobs = control.state.world.jobs
-    code = jobs.code_of.get(tenant)
-    if code is None:
-        return 0
+    code = jobs.code_of.get(tenant, -1)
     rows = np.flatnonzero(jobs.ints["tenant"][: len(jobs.ids)] == code).tolist()
     held = (control.state.ledger.balance(escrow_account(job)) for row in rows if (job := jobs.ids[row]) is not None)
-    return _usd_micro(control, sum(held))
+    coming = (wei for job, wei in control.coming.get(tenant, {}).items() if job not in jobs)
+    return _usd_micro(control, sum(held) + sum(coming))
 
 
 def _usd_micro(control: ControlPlane, amount_wei: int) -> int:

@@ -129,6 +129,8 @@ class ControlPlane:
         self.plan_s = 0.0
         self.month_paid: dict[str, tuple[str, int, int]] = {}
         """By tenant: a month, the epoch it was read in, and what the month's final receipts cost, micro-USD."""
+        self.coming: dict[str, dict[str, int]] = {}
+        """By tenant: escrow in wei of jobs that were checked against its budget and are about to be recorded."""
         self.sealed_j = 0
         """Energy sealed since the start, served and idle."""
         self.failure: BaseException | None = None

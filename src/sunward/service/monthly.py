@@ -88,16 +88,12 @@ def _final_lines(control: ControlPlane, rows: tuple[MonthRow, ...], *, named: bo
     ]
 
 
-def _open_lines(
-    control: ControlPlane, tenant: str, month: str, after: str, *, named: bool
-) -> Rest:
+def _open_lines(control: ControlPlane, tenant: str, month: str, after: str, *, named: bool) -> Rest:
     """Ended jobs of a month after one of them, as their receipts would be if the epoch closed now."""
     jobs = control.state.world.jobs
     rows = ((job, jobs.row_of[job]) for job in control.state.closing if job > after)
     mine = sorted(
-        job
-        for job, row in rows
-        if jobs.tenant(row) == tenant and month_of(int(jobs.ints["finished_ms"][row])) == month
+        job for job, row in rows if jobs.tenant(row) == tenant and month_of(int(jobs.ints["finished_ms"][row])) == month
     )
     lines: list[StatementLine] = []
     pending: list[str] = []

@@ -21,6 +21,7 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
+from sunward.service import budgets
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import zones
@@ -224,6 +225,7 @@ async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -
         start_ms=placed.segments[0].start_ms if placed else 0,
         finish_ms=placed.segments[-1].end_ms if placed else 0,
         notice=NOTICE,
+        over_budget=budgets.refusal(control, tenant, escrow_wei),
         waiting=tuple(
             _waiting_option(control, seconds, option)
             for seconds, option in zip(later, waiting, strict=True)
@@ -271,14 +273,16 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     payload = JobsSubmitted(jobs=(replace(spec, commitment=stored.commitment, escrow_wei=escrow_wei),))
     # Checked before the private part is stored, so that a refusal leaves nothing behind.
     check(control.state, Event(control.state.world.at_ms, payload))
-    control.store.contents.put(job, stored)
-    try:
-        await control.commit_together(payload)
-    except InputError:
-        if not _recorded(control, job):
-            # What came in the same moment left it no money.
-            control.store.contents.erase(job)
-            raise
+    with budgets.reserved(control, tenant, job, escrow_wei):
+        control.store.contents.put(job, stored)
+        try:
+            await control.commit_together(payload)
+        except InputError:
+            if not _recorded(control, job):
+                # What came in the same moment left it no money.
+                control.store.contents.erase(job)
+                raise
+    budgets.alert(control, tenant)
     return acknowledged(control, job)
 
 
