@@ -217,7 +217,20 @@ def test_jobs_that_come_at_once_do_not_exceed_the_budget_together(service: Servi
         return [one.status_code for one in await asyncio.gather(*asked)]
 
     assert sorted(service.loop.run_until_complete(all_at_once())) == [201] * 5 + [400] * 4
-    assert service.ok("GET", "/v1/account/budget")["open_usd_micro"] == 5_000_000
+
+    async def the_same_twice() -> list[bytes]:
+        headers = {"authorization": f"Bearer {service.credentials['tenant_token']}", "Idempotency-Key": "k"}
+        body = encode(JOB | {"budget_usd": 5.0})
+        return [
+            one.content
+            for one in await asyncio.gather(
+                *(service.http.post("/v1/jobs", content=body, headers=headers) for _ in "ab")
+            )
+        ]
+
+    service.ok("PUT", "/v1/account/budget", json={"monthly_usd": 10.0})
+    assert len({json.loads(one)["job"] for one in service.loop.run_until_complete(the_same_twice())}) == 1
+    assert service.ok("GET", "/v1/account/budget")["open_usd_micro"] == 10_000_000
     assert service.control.coming == {}
 
 

@@ -90,16 +90,19 @@ def reserved(control: ControlPlane, tenant: str, job: str, escrow_wei: int) -> I
 
     Raises: InputError for a job that could exceed the tenant's budget.
     """
+    if job in control.coming.get(tenant, {}):
+        # The same request came twice at once: it is one job, and counted already.
+        yield
+        return
     reason = refusal(control, tenant, escrow_wei)
     if reason:
         raise InputError(reason, code=OVER_BUDGET)
-    coming = control.coming.setdefault(tenant, {})
-    coming[job] = escrow_wei
+    control.coming.setdefault(tenant, {})[job] = escrow_wei
     try:
         yield
     finally:
-        del coming[job]
-        if not coming:
+        del control.coming[tenant][job]
+        if not control.coming[tenant]:
             del control.coming[tenant]
 
 
