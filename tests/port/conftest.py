@@ -1,7 +1,9 @@
-"""What the suites of the persistence ports share."""
+"""What the suites of the ports share."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from sunward.adapters.sql import SqlStore, open_store
 from tests.support.postgres import PostgresServer, postgres
 
-__all__ = ["database_url", "postgres", "store"]
+__all__ = ["database_url", "postgres", "store", "stub"]
+STUB = Path(__file__).parents[1] / "support" / "nvml_stub" / "nvml_stub.c"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
@@ -28,3 +31,15 @@ def store(database_url: str) -> Iterator[SqlStore]:
     opened = open_store(database_url, sign=lambda body: f"signed-{len(body)}")
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stub library, compiled; modelled figures only."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler for the NVML stub (package gcc)")
+    folder = tmp_path_factory.mktemp("nvml")
+    target = folder / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", target, STUB], check=True)
+    return folder

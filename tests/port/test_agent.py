@@ -29,13 +29,13 @@ from sunward.metering.chain import Fault, check_next
 from sunward.metering.wire import batch_hash, decode_batch
 from sunward.model.codec import decode, encode
 from sunward.model.reading import ReadingBatch
-from sunward.model.site import AwakeOrder, LeaseOrder, LeaseReport, SiteOrders, SiteSpec
+from sunward.model.site import AwakeOrder, LeaseOrder, LeaseReport, PoolPower, SiteOrders, SiteSpec
 from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
 from tests.unit.agent.fakes import order
 
 pytestmark = pytest.mark.slow
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 SPEED = 1_200
 GRID_MS = 1_749_600_000_000
 POOL = "test-site/L40S"
@@ -69,6 +69,7 @@ class Control:
         self.orders: tuple[LeaseOrder, ...] = ()
         self.reports: dict[str, LeaseReport] = {}
         self.boots: list[str] = []
+        self.powers: tuple[PoolPower, ...] = ()
         self.settled: set[str] = set()
         self.objects: dict[str, bytes] = {}
         self.logs: dict[str, bytes] = {}
@@ -123,6 +124,7 @@ class Control:
         with self.lock:
             if request.boot not in self.boots:
                 self.boots.append(request.boot)
+            self.powers = request.power
             for report in request.reports:
                 self.reports[report.lease] = report
                 if report.phase in ("finished", "failed", "suspended"):
@@ -347,6 +349,50 @@ def test_a_folder_has_one_agent(control: Control, bundle: str, daemon: Callable[
     control.wait(lambda: control.reports["job-a.1"].units > units)
     assert len(control.boots) == 1
     first.end(signal.SIGTERM)
+
+
+DEAF_JOB = """
+    import os, pathlib, signal, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pathlib.Path(os.environ["SUNWARD_PROGRESS"]).write_text("1")
+    time.sleep(600)
+"""
+
+
+def test_the_owners_own_program_takes_its_gpu_from_a_job(
+    control: Control, home: Path, tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a stub of the driver: which process the owner's is, the real bindings say; the energy is modelled."""
+    seen = tmp_path / "seen"
+    seen.write_text("")
+    monkeypatch.setenv("NVML_STUB_SEEN", str(seen))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(stub))
+    # Without bubblewrap: the stub's GPUs have no device files to bind.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    control.clock = replace(control.clock, speed=1)
+    text = (home / "agent.toml").read_text().replace("count = 2", 'devices = ["GPU-stub-0", "GPU-stub-1"]')
+    (home / "agent.toml").write_text(f'meter = "nvml"\nsleep = "gpu_idle"\n{text}')
+    source = tmp_path / "deaf"
+    source.mkdir()
+    (source / "job.py").write_text(textwrap.dedent(DEAF_JOB))
+    archive.pack(source, tmp_path / "deaf.tar")
+    agent = Daemon(home)
+    try:
+        control.order(lease(control.keep((tmp_path / "deaf.tar").read_bytes()), unit_ms_grid=0, units=9))
+        control.wait(lambda: control.phase("job-a.1") == "running" and control.reports["job-a.1"].units == 1)
+        assert control.reports["job-a.1"].devices == ("GPU-stub-0",)
+        seen.write_text(f"0 {os.getpid()}\n")
+        asked_s = time.monotonic()
+        control.wait(lambda: control.phase("job-a.1") == "suspended")
+        print(f"given back after {time.monotonic() - asked_s:.1f} s, by a job that ignores SIGTERM")  # noqa: T201
+        report = control.reports["job-a.1"]
+        assert report.exit_code == 137
+        assert report.detail.startswith("the owner uses it: ")
+        control.wait(lambda: [power.withheld for power in control.powers] == [1])
+        seen.write_text("")
+        control.wait(lambda: [power.withheld for power in control.powers] == [0])
+    finally:
+        agent.end(signal.SIGTERM)
 
 
 def jobs_of(home: Path) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -23,7 +22,6 @@ from sunward.world.power import device_power_w, host_power_w
 
 T0 = 1_749_600_000_000
 GPU = "L40S"
-STUB = Path(__file__).parents[1] / "support" / "nvml_stub" / "nvml_stub.c"
 
 
 def test_energy_is_the_integral_of_the_power_of_each_state() -> None:
@@ -106,18 +104,6 @@ def test_reading_in_between_changes_nothing_and_no_counter_falls(
     expected += power * (end_ms - since)
     assert meter.read(T0 + end_ms) == watched.read(T0 + end_ms)
     assert meter.read(T0 + end_ms)["a"] == expected // (MICRO * SECOND_MS)
-
-
-@pytest.fixture(scope="session")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the stub library, compiled; modelled figures only."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler for the NVML stub (package gcc)")
-    folder = tmp_path_factory.mktemp("nvml")
-    target = folder / "libnvidia-ml.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", target, STUB], check=True)
-    return folder
 
 
 def with_driver(stub: Path, script: str, mode: str = "") -> dict[str, object]:
@@ -241,3 +227,18 @@ def test_without_a_driver_there_is_an_error_and_no_counter(monkeypatch: pytest.M
     assert not caught.value.transient
     with pytest.raises(SourceError, match="no NVIDIA driver"):
         nvml.NvmlMeter(["GPU-1"], 0)
+
+
+def test_nvml_tells_who_uses_a_gpu_and_how_hot_it_is(
+    stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    seen.write_text("0 4711\n0 17\n1 C 83\n")
+    monkeypatch.setenv("NVML_STUB_SEEN", str(seen))
+    script = """
+        import json
+        from sunward.adapters.nvml import NvmlGauges
+        gauges = NvmlGauges()
+        print(json.dumps([[gauges.processes(d), gauges.temperature_c(d)] for d in ("GPU-stub-0", "GPU-stub-1")]))
+    """
+    assert with_driver(stub, script) == [[[17, 4711], 40], [[], 83]]

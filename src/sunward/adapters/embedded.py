@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sunward.adapters import launcher
 from sunward.adapters.cage import DESCRIPTION, INSIDE, WRITABLE, Cage
-from sunward.adapters.warden import Limits, Warden
+from sunward.adapters.warden import Limits, Warden, families
 from sunward.errors import InputError, SourceError
 from sunward.ports import Launch, Run
 
@@ -119,6 +119,11 @@ class EmbeddedExecutor:
         attempt = self._attempts.get(lease)
         if attempt is not None and attempt.exit_code is not None:
             del self._attempts[lease]
+
+    def processes(self) -> set[int]:
+        """Every process of every running attempt, as the machine numbers them."""
+        leaders = [attempt.process.pid for attempt in list(self._attempts.values()) if attempt.exit_code is None]
+        return families(leaders)
 
     def _describe(self, launch: Launch, folder: Path) -> None:
         inside = INSIDE if self._cage else folder

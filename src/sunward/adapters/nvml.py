@@ -73,6 +73,30 @@ def nvml_devices() -> tuple[NvmlDevice, ...]:
         )
 
 
+class NvmlGauges:
+    """Who uses a GPU, and how hot it is."""
+
+    def processes(self, device: str) -> tuple[int, ...]:
+        """Numbers of the processes that compute or draw on it. Raises: SourceError."""
+        with _driver("list the processes of a GPU"):
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByUUID(device)
+            found = [*pynvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+            found += pynvml.nvmlDeviceGetGraphicsRunningProcesses(handle)
+        return tuple(sorted({int(process.pid) for process in found}))
+
+    def temperature_c(self, device: str) -> int:
+        """Of the chip. Raises: SourceError."""
+        with _driver("read a temperature"):
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByUUID(device)
+            try:
+                return int(pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU))
+            except pynvml.NVMLError_FunctionNotFound:
+                # Drivers before 575 know the older call only.
+                return int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
+
+
 class NvmlMeter:
     """Cumulative joules of GPUs by their own counters; the host's share is modelled where `host` is given.
 

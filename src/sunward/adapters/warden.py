@@ -103,6 +103,12 @@ def look(watched: Mapping[str, _Watched]) -> dict[str, str]:
     return reasons
 
 
+def families(leaders: Iterable[int]) -> set[int]:
+    """Processes and all that descend from them, as they are now."""
+    parents = {pid: parent for pid, (parent, _) in _processes().items()}
+    return {member for leader in leaders for member in family(leader, parents)}
+
+
 def family(pid: int, parents: Mapping[int, int]) -> set[int]:
     """A process and all that descend from it, out of each process's parent."""
     children: dict[int, list[int]] = {}

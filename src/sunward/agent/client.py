@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,17 @@ class ControlPlane:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport)
         self._backoff = backoff
+        self._moved = 0
+        self._counting = threading.Lock()
+
+    @property
+    def moved_bytes(self) -> int:
+        """Files and logs of jobs carried so far, both ways."""
+        return self._moved
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self._moved += size
 
     def enroll(self, token: str, spec: SiteSpec) -> Membership:
         """Join with a one-time token."""
@@ -117,6 +129,7 @@ class ControlPlane:
                     response.read()
                 _checked(response)
                 for chunk in response.iter_bytes(CHUNK_BYTES):
+                    self._count(len(chunk))
                     found.update(chunk)
                     file.write(chunk)
             if found.hexdigest() != digest:
@@ -135,6 +148,7 @@ class ControlPlane:
     def append_log(self, lease: str, offset: int, text: bytes) -> None:
         """Add to the log of the attempt; the same bytes at the same offset change nothing."""
         path = f"/v1/leases/{lease}/log"
+        self._count(len(text))
         self._backoff.run(lambda: self._ask("POST", path, content=text, headers=BYTES, params={"offset": offset}))
 
     def close(self) -> None:
@@ -145,6 +159,7 @@ class ControlPlane:
         headers = {**BYTES, "content-length": str(archive.stat().st_size)}
 
         def upload() -> httpx.Response:
+            self._count(archive.stat().st_size)
             with archive.open("rb") as file:
                 chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
                 return self._ask("PUT", path, content=chunks, headers=headers, params=params)

@@ -22,6 +22,8 @@ from sunward.world.catalogue import load
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
 ISOLATIONS = ("auto", "bubblewrap", "gvisor")
+YIELD_S_MAX = 3.5
+"""With the second between two looks a GPU is the owner's again within five."""
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -83,6 +85,18 @@ class AgentConfig:
     """Address to pay, 0x and 40 hex digits; empty = the provider's account alone."""
     gpu_year: int = 0
     """Year of first use; 0 = not stated."""
+    temperature_c_max: int = 0
+    """A GPU as hot as this takes no work until it is cooler; 0 = no limit. Needs the NVML meter."""
+    gpu_power_w_max: int = 0
+    """Most watts of a GPU while a job holds it, where the driver permits a limit; 0 = no limit."""
+    traffic_gib_per_day: float = 0.0
+    """Files and logs carried in a UTC day, after which no new work is taken; 0 = no limit."""
+    disk_free_gib: float = 1.0
+    """No new work is taken while less than this is free on the disk of the agent's folder."""
+    ignored_programs: tuple[str, ...] = ()
+    """Own programs that may use a GPU beside a job, besides those that draw the screen."""
+    yield_s: float = 3.0
+    """From SIGTERM to SIGKILL when the owner needs the GPU."""
     grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
     save_s: float = 1.0
@@ -213,6 +227,11 @@ def _check(config: AgentConfig, where: str) -> None:
         "pools: at least one, with a count or devices that agree": not config.pools
         or any(map(_uncounted, config.pools)),
         "wake_s, grace_s, save_s: not negative": min(config.wake_s, config.grace_s, config.save_s) < 0,
+        f"yield_s: between 0 and {YIELD_S_MAX}": not 0 <= config.yield_s <= YIELD_S_MAX,
+        "temperature_c_max, gpu_power_w_max, traffic_gib_per_day, disk_free_gib: not negative": min(
+            config.temperature_c_max, config.gpu_power_w_max, config.traffic_gib_per_day, config.disk_free_gib
+        )
+        < 0,
         "poll_s, tick_s: above 0": min(config.poll_s, config.tick_s) <= 0,
     }
     for wanted, wrong in problems.items():

@@ -15,9 +15,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -27,7 +28,7 @@ from sunward.adapters.cage import Cage
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.embedded import EmbeddedExecutor
 from sunward.adapters.meters import ModelledMeter
-from sunward.adapters.nvml import NvmlMeter, nvml_devices
+from sunward.adapters.nvml import NvmlGauges, NvmlMeter, nvml_devices
 from sunward.adapters.power_embedded import ModelledPowerSwitch
 from sunward.adapters.warden import Limits
 from sunward.agent.client import Backoff, ControlPlane
@@ -38,6 +39,7 @@ from sunward.agent.identity import Membership, load_key, load_membership, new_bo
 from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.metering import DeviceMeter, Recorder
 from sunward.agent.outbox import Outbox
+from sunward.agent.owner import Kept, Owner, changes
 from sunward.errors import InputError, SourceError, SunwardError
 from sunward.model.hardware import Admission
 from sunward.model.site import LeaseReport, PoolPower, PoolSpec
@@ -46,6 +48,9 @@ from sunward.units import BYTES_PER_GIB, SECOND_MS
 from sunward.world.sleeping import ASLEEP
 
 LOCK_FILE = "lock"
+ATTEMPTS = "attempts"
+LOOK_S = 1.0
+"""Between two looks for what the owner keeps."""
 MEMORY_FRAC = 0.9
 """Of the machine's memory, for jobs; the rest is the owner's and the agent's."""
 CARRIERS = 4
@@ -131,13 +136,22 @@ class Agent:
         self._plane = ControlPlane(config.server, self._membership.token, _backoff(self._over.wait))
         self._outbox = Outbox(config.home / "outbox.db")
         self._clock = SystemClock()
-        self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools})
+        self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools}, config.gpu_power_w_max)
         self._power = ModelledPowerSwitch(
             {pool.pool: pool.count for pool in self._pools},
             wake_ms=config.wake_s * SECOND_MS if proved_sleep(config) in ASLEEP else 0,
         )
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
+        self._executor = self._make_executor()
         self._keeper = self._make_keeper()
+        self._owner = Owner(
+            config=config,
+            devices=tuple(device for pool in self._pools for device in pool.devices),
+            ours=self._executor.processes,
+            moved_bytes=lambda: self._plane.moved_bytes,
+            gauges=NvmlGauges() if config.meter == "nvml" else None,
+        )
+        self._kept = self._look({})
         self._replies: queue.SimpleQueue[SyncReply] = queue.SimpleQueue()
         self._told = _Told(-1, (), self._book.powers())
         self._changed = threading.Event()
@@ -148,7 +162,7 @@ class Agent:
     def run(self) -> None:
         """Work until asked to stop, then drain."""
         poller = threading.Thread(target=self._poll, daemon=True)
-        others = [threading.Thread(target=work, daemon=True) for work in (self._report, self._deliver)]
+        others = [threading.Thread(target=work, daemon=True) for work in (self._report, self._deliver, self._watch)]
         say("started", site=self._membership.site, boot=self._boot)
         for thread in (poller, *others):
             thread.start()
@@ -167,16 +181,18 @@ class Agent:
             self._alone.close()
         say("stopped", site=self._membership.site)
 
-    def _make_keeper(self) -> LeaseKeeper:
+    def _make_executor(self) -> EmbeddedExecutor:
         isolation = _isolation(self._config)
         cage = None if isinstance(isolation, str) else isolation
         check_admission(self._config, cage)
         if isinstance(isolation, str):
             say("no_sandbox", reason=isolation, consequence="only the owner's own jobs run here")
-        root = self._config.home / "attempts"
-        executor = EmbeddedExecutor(root, cage, _limits(self._config))
-        pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s)
-        return LeaseKeeper(root, executor, Courier(self._plane), self._book, self._submit, pace)
+        return EmbeddedExecutor(self._config.home / ATTEMPTS, cage, _limits(self._config))
+
+    def _make_keeper(self) -> LeaseKeeper:
+        pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s, yield_s=self._config.yield_s)
+        root = self._config.home / ATTEMPTS
+        return LeaseKeeper(root, self._executor, Courier(self._plane), self._book, self._submit, pace)
 
     def _submit(self, task: Callable[[], object]) -> Future[object]:
         return self._carriers.submit(task)
@@ -188,6 +204,7 @@ class Agent:
             return
         now_ms = self._now_ms()
         problems = self._recorder.advance(now_ms)
+        self._keeper.keep(self._kept)
         self._book.update(self._power.states(now_ms))
         for note in self._keeper.step(now_ms, time.monotonic(), self._clock.mapping.speed):
             say("lease", note=note, grid_ms=now_ms)
@@ -270,6 +287,17 @@ class Agent:
         while not self._over.wait(SEND_EVERY_S):
             while self._outbox.unsent(1) and self._try("readings", self._send) and not self._over.is_set():
                 pass
+
+    def _watch(self) -> None:
+        """Thread: look for what the owner keeps; asking a driver may take longer than the loop can wait."""
+        while not self._over.wait(LOOK_S):
+            self._kept = self._look(self._kept)
+
+    def _look(self, before: Mapping[str, Kept]) -> Mapping[str, Kept]:
+        now = self._owner.look(datetime.now(tz=UTC).date().isoformat())
+        for note in changes(before, now):
+            say("owner", note=note)
+        return now
 
     def _sync(self, wait_ms: int) -> None:
         told = self._told

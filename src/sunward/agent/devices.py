@@ -33,8 +33,11 @@ class DeviceBook:
     A PowerSwitch counts containers; the book names them, always the same way for the same history.
     """
 
-    def __init__(self, pools: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, pools: Mapping[str, tuple[str, ...]], cap_w: int = 0) -> None:
+        """`cap_w`: the owner's own limit of a leased device, 0 = none."""
         self._pools = dict(pools)
+        self._cap_w = cap_w
+        self._kept: frozenset[str] = frozenset()
         self.states: dict[str, DeviceState] = {device: ASLEEP for devices in pools.values() for device in devices}
 
     def update(self, powers: Iterable[PoolPower]) -> None:
@@ -42,7 +45,8 @@ class DeviceBook:
         for power in powers:
             unleased = [device for device in self._pools[power.pool] if not self.states[device].lease]
             leased = len(self._pools[power.pool]) - len(unleased)
-            unleased.sort(key=lambda device: _RANK[self.states[device].state])
+            # What the owner keeps is named awake first: it is the owner who uses it.
+            unleased.sort(key=lambda device: (device not in self._kept, _RANK[self.states[device].state]))
             idle = max(0, power.idle - leased)
             waking = max(0, power.waking - max(0, leased - power.idle))
             named = [IDLE] * idle + [WAKING] * waking
@@ -51,13 +55,23 @@ class DeviceBook:
 
     def lease(self, order: LeaseOrder) -> tuple[str, ...]:
         """Give awake, free devices of its pool to a lease; empty when there are not enough."""
-        free = [device for device in self._pools.get(order.pool, ()) if self.states[device].state == PowerState.IDLE]
+        open_ = [device for device in self._pools.get(order.pool, ()) if device not in self._kept]
+        free = [device for device in open_ if self.states[device].state == PowerState.IDLE]
         if len(free) < order.gpus:
             return ()
         given = tuple(free[: order.gpus])
-        busy = DeviceState(PowerState.BUSY, order.lease, order.work_class, order.power_cap_w)
+        caps_w = [cap_w for cap_w in (order.power_cap_w, self._cap_w) if cap_w]
+        busy = DeviceState(PowerState.BUSY, order.lease, order.work_class, min(caps_w, default=0))
         self.states.update(dict.fromkeys(given, busy))
         return given
+
+    def keep(self, devices: Iterable[str]) -> None:
+        """Take the devices that the owner keeps now; they are leased no more until they are left out again."""
+        self._kept = frozenset(devices)
+
+    def room(self, pool: str) -> int:
+        """Containers of a pool that are neither leased nor kept, awake or not."""
+        return sum(not self.states[device].lease and device not in self._kept for device in self._pools.get(pool, ()))
 
     def drain(self, devices: Iterable[str]) -> None:
         """Note that the lease of these devices is about to end."""
@@ -92,4 +106,5 @@ class DeviceBook:
             waking=states.count(WAKING),
             idle=states.count(IDLE),
             busy=busy,
+            withheld=sum(device in self._kept for device in devices),
         )

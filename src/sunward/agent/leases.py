@@ -7,7 +7,7 @@ waits. A report never tells of a checkpoint or an output that is not stored yet.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sunward.agent.courier import Courier, Stored
 from sunward.agent.devices import DeviceBook
+from sunward.agent.owner import Kept
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError, SourceError, SunwardError
 from sunward.model.site import FINAL_PHASES, LeaseOrder, LeaseReport, Phase, SiteOrders
 from sunward.model.wire import JobContent
@@ -74,6 +75,8 @@ class Held:
     ended_ms: int = 0
     end_phase: str = ""
     detail: str = ""
+    given_back: Kept | None = None
+    """Why the owner took a device of it back."""
     saved_s: float = 0.0
     """Machine time of the last look at log and checkpoint."""
 
@@ -86,6 +89,8 @@ class Pace:
     """From SIGTERM to SIGKILL."""
     save_s: float = 1.0
     """Between two looks at a running attempt's log and checkpoint."""
+    yield_s: float = 3.0
+    """From SIGTERM to SIGKILL when the owner needs the GPU now."""
 
 
 class LeaseKeeper:
@@ -137,6 +142,19 @@ class LeaseKeeper:
         for held in self._held.values():
             if held.wish is Wish.RUN:
                 held.wish = Wish.SUSPEND
+
+    def keep(self, kept: Mapping[str, Kept]) -> None:
+        """Take the devices that the owner keeps now: what runs on one that must be given back is suspended."""
+        self._book.keep(kept)
+        for held in self._held.values():
+            if held.wish is not Wish.RUN:
+                continue
+            reasons = [kept[device] for device in held.devices if device in kept and kept[device].yields]
+            if not reasons and held.stage is Stage.WAITING and self._book.room(held.order.pool) < held.order.gpus:
+                reasons = [Kept("the owner keeps the GPUs it would have had")]
+            if reasons:
+                held.wish = Wish.SUSPEND
+                held.given_back = max(reasons, key=lambda one: one.now)
 
     @property
     def version(self) -> int:
@@ -233,7 +251,8 @@ class LeaseKeeper:
     def _proceed(self, held: Held, now_ms: int, machine_s: float, speed: int) -> None:
         match held.stage:
             case Stage.PREPARING | Stage.WAITING if held.wish is not Wish.RUN:
-                self._close(held, Phase.SUSPENDED, now_ms, "it had not started")
+                reason = held.given_back.reason if held.given_back else "it had not started"
+                self._close(held, Phase.SUSPENDED, now_ms, reason)
             case Stage.PREPARING if held.task is None:
                 held.task = self._prepare(held)
             case Stage.WAITING:
@@ -276,7 +295,8 @@ class LeaseKeeper:
         held.asked = held.wish
         self._book.drain(held.devices)
         if held.wish is Wish.SUSPEND:
-            self._executor.suspend(held.order.lease, self._pace.grace_s)
+            hurry = held.given_back is not None and held.given_back.now
+            self._executor.suspend(held.order.lease, self._pace.yield_s if hurry else self._pace.grace_s)
         else:
             self._executor.stop(held.order.lease)
 
@@ -286,7 +306,8 @@ class LeaseKeeper:
             self._close(held, Phase.FINISHED, now_ms, "")
         elif held.asked is not None:
             good = held.asked is not Wish.SUSPEND or run.exit_code in GOOD_SUSPEND_EXITS
-            self._close(held, Phase.SUSPENDED, now_ms, "" if good else _why(run))
+            told = [held.given_back.reason] if held.given_back else []
+            self._close(held, Phase.SUSPENDED, now_ms, "; ".join([*told, *([] if good else [_why(run)])]))
         elif run.exit_code == 0:
             done = f"exit code 0 after {run.units} of {held.order.units} units"
             self._close(held, Phase.FAILED, now_ms, f"{done}; write progress to $SUNWARD_PROGRESS")

@@ -23,6 +23,7 @@ class FakeExecutor:
         self.launches: dict[str, Launch] = {}
         self.runs: dict[str, Run] = {}
         self.asked: list[tuple[str, str]] = []
+        self.graces: list[float] = []
         self.refuses: SunwardError | None = None
 
     def start(self, launch: Launch) -> None:
@@ -35,6 +36,7 @@ class FakeExecutor:
 
     def suspend(self, lease: str, grace_s: float) -> None:
         self.asked.append(("suspend", lease))
+        self.graces.append(grace_s)
 
     def stop(self, lease: str) -> None:
         self.asked.append(("stop", lease))

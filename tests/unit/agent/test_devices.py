@@ -74,3 +74,23 @@ def test_a_draining_device_still_belongs_to_its_lease() -> None:
     assert book.states["a"].lease == "job-a.1"
     with pytest.raises(InvariantError):
         book.drain(("b",))
+
+
+def test_what_the_owner_keeps_is_not_leased_and_is_told() -> None:
+    book = DeviceBook({POOL: ("a", "b", "c")})
+    book.update([power(1, 0, 2)])
+    book.keep(["b"])
+    assert (book.room(POOL), book.powers()[0].withheld) == (2, 1)
+    assert book.lease(order("job-a.1", pool=POOL, gpus=1)) == ("a",)
+    assert book.lease(order("job-b.1", pool=POOL, gpus=1)) == ()
+    assert book.room(POOL) == 1
+    book.keep([])
+    assert book.lease(order("job-b.1", pool=POOL, gpus=1)) == ("b",)
+
+
+@pytest.mark.parametrize(("asked_w", "own_w", "cap_w"), [(0, 0, 0), (300, 0, 300), (0, 250, 250), (200, 250, 200)])
+def test_the_lower_of_two_caps_holds(asked_w: int, own_w: int, cap_w: int) -> None:
+    book = DeviceBook({POOL: ("a",)}, own_w)
+    book.update([power(0, 0, 1)])
+    book.lease(order("job-a.1", pool=POOL, gpus=1, power_cap_w=asked_w))
+    assert book.states["a"].power_cap_w == cap_w

@@ -11,6 +11,7 @@ from sunward.agent import archive
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
 from sunward.agent.leases import LeaseKeeper, Pace
+from sunward.agent.owner import Kept
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError, SunwardError
 from sunward.model.hardware import PowerState
 from sunward.model.site import LeaseOrder, LeaseReport, PoolPower, SiteOrders
@@ -30,7 +31,7 @@ class Bench:
         self.carriers = Carriers()
         self.book = DeviceBook({POOL: ("gpu-0", "gpu-1")})
         self.root = root / "attempts"
-        pace = Pace(grace_s=1, save_s=1)
+        pace = Pace(grace_s=1, save_s=1, yield_s=0.5)
         self.keeper = LeaseKeeper(self.root, self.executor, Courier(self.plane), self.book, self.carriers.submit, pace)
         self.version = 0
         self.now_ms = T0
@@ -394,3 +395,36 @@ def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
     left.mkdir(parents=True)
     Bench(tmp_path)
     assert not left.exists()
+
+
+@pytest.mark.parametrize(("kept", "grace_s"), [(Kept("mine", True, True), 0.5), (Kept("hot", True), 1)])
+def test_a_job_on_a_device_that_the_owner_takes_back_is_suspended(bench: Bench, kept: Kept, grace_s: float) -> None:
+    bench.running()
+    bench.write("checkpoint/UNITS", "7")
+    bench.keeper.keep({"gpu-0": kept})
+    bench.step()
+    assert bench.executor.asked == [("suspend", LEASE)]
+    assert bench.executor.graces == [grace_s]
+    bench.told(order())
+    bench.executor.end(LEASE, 143)
+    report = bench.step(2)
+    assert (report.phase, report.checkpoint_units, report.detail) == ("suspended", 7, kept.reason)
+    assert bench.book.powers()[0].withheld == 1
+
+
+def test_what_only_keeps_new_work_away_lets_a_job_run(bench: Bench) -> None:
+    bench.running()
+    bench.keeper.keep(dict.fromkeys(("gpu-0", "gpu-1"), Kept("the disk is nearly full")))
+    assert phase_of(bench.step(2)) == "running"
+    assert bench.executor.asked == []
+
+
+def test_a_job_that_waits_for_a_device_that_is_kept_goes_elsewhere(bench: Bench) -> None:
+    bench.awake(0)
+    bench.told(order())
+    assert phase_of(bench.step(2)) == "waking"
+    bench.keeper.keep({"gpu-0": Kept("mine", True, True)})
+    assert phase_of(bench.step(2)) == "waking"
+    bench.keeper.keep(dict.fromkeys(("gpu-0", "gpu-1"), Kept("mine", True, True)))
+    report = bench.step(2)
+    assert (report.phase, report.detail) == ("suspended", "the owner keeps the GPUs it would have had")
