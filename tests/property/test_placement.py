@@ -78,6 +78,7 @@ def jobs(draw: st.DrawFn, name: str, fleet: list[Pool]) -> JobView:
         interruptible=draw(st.booleans()),
         gpu_memory_gib=draw(st.sampled_from([0, 0, 80])),
         allowed_countries=draw(st.sampled_from([(), (), ("NO",), ("ES", "PL")])),
+        start_by_ms=0 if pool else draw(st.sampled_from([0, 0, NOW_MS + MINUTE_MS, NOW_MS + HOUR_MS])),
         budget_usd_micro=draw(st.sampled_from([0, 0, 1_000_000, 4_000_000])),
         carbon_price_usd_per_t=draw(st.sampled_from([0, 100, 5_000])),
         data_bytes=draw(st.sampled_from([0, 10**10])),

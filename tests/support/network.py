@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sunward.engine.orders import orders
 from sunward.engine.state import State
@@ -180,7 +180,9 @@ class Network:
         )
         return self.tell(PlanProposed(plan=plan))
 
-    def report(self, lease: str, phase: str, *, units: int = 0, checkpoint: int = 0, site: str = "") -> list[Command]:
+    def report(
+        self, lease: str, phase: str, *, units: int = 0, checkpoint: int = 0, site: str = "", **more: Any
+    ) -> list[Command]:
         """One report of the agent that holds the lease."""
         leases = self.state.world.leases
         where = SiteId(site or leases.objects["site"][leases.row_of[lease]])
@@ -192,6 +194,7 @@ class Network:
             units=units,
             checkpoint_units=checkpoint,
             checkpoint=f"{checkpoint:064d}" if checkpoint else "",
+            **more,
         )
         return self.tell(LeasesReported(site=where, boot=self.state.world.sites[where].boot, reports=(one,)))
 

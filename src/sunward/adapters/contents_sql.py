@@ -61,6 +61,14 @@ class Contents:
         content = decode(row.content, JobContent)
         return StoredContent(tenant=row.tenant, salt=row.salt, content=content, commitment=row.commitment)
 
+    def needs(self, job: str, digest: str) -> bool:
+        """Whether a job has an object as an input."""
+        try:
+            content = self.get(job).content
+        except NotFoundError:
+            return False
+        return any(one.sha256 == digest and not one.url for one in content.inputs)
+
     def erase(self, job: str) -> None:
         """Erase a job's content and logs; erasing what is not there changes nothing.
 

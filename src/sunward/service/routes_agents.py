@@ -18,6 +18,7 @@ from sunward.service.enrol import enrolled
 from sunward.service.hearing import require_current, settled, upload_ref
 from sunward.service.problems import problem
 from sunward.service.routes_jobs import BYTES, keep
+from sunward.service.secrecy import unseal
 from sunward.units import SECOND_MS
 
 router = APIRouter(tags=["agents"])
@@ -77,6 +78,17 @@ def _batches(body: bytes) -> list[bytes]:
 async def get_content(control: Plane, site: AgentSite, lease: Name) -> Response:
     """Command and environment of a lease held by the calling agent."""
     return answer(control.store.contents.get(_job(control, site, lease)).content)
+
+
+@router.get("/v1/leases/{lease}/secrets", response_model=dict[str, str])
+async def get_secrets(control: Plane, site: AgentSite, lease: Name) -> Response:
+    """Secrets of a lease held by the calling agent, to be given to the job and kept nowhere."""
+    job = _job(control, site, lease)
+    private = control.store.privates.get(job)
+    values = unseal(control.key, job, private.secrets) if private is not None and private.secrets else {}
+    response = answer(values)
+    response.headers["cache-control"] = "no-store"
+    return response
 
 
 @router.put("/v1/leases/{lease}/checkpoint", response_model=Stored, openapi_extra=takes_bytes(BYTES))

@@ -16,11 +16,13 @@ from sunward.model.job import JobState
 from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.model.request import JobRequest, JobView, Quote, Submitted
 from sunward.service import submit, views
-from sunward.service.auth import AGENT, TENANT, Caller, Plane, Reader, Tenant, allow
+from sunward.service.auth import AGENT, TENANT, Caller, Config, Plane, Reader, Tenant, allow
 from sunward.service.bodies import Cursor, Name, answer, once, record_of, spooled, takes, takes_bytes
 from sunward.service.bundle import gather
+from sunward.service.contents import check_webhook
 from sunward.service.control import ControlPlane
 from sunward.service.hearing import output_ref, upload_ref
+from sunward.service.secrecy import webhook_key
 from sunward.verification.bundle import Bundle
 
 router = APIRouter(tags=["jobs"])
@@ -46,14 +48,16 @@ def _named(caller: Caller, tenant: str) -> bool:
 
 
 @router.post("/v1/quotes", response_model=Quote, openapi_extra=takes(JobRequest))
-async def post_quote(control: Plane, caller: Tenant, wanted: Wanted) -> Response:
+async def post_quote(control: Plane, config: Config, caller: Tenant, wanted: Wanted) -> Response:
     """What a job would cost and cause if submitted now."""
+    check_webhook(config, wanted)
     return answer(await submit.quoted(control, caller.subject, wanted))
 
 
 @router.post("/v1/jobs", response_model=Submitted, status_code=201, openapi_extra=takes(JobRequest))
-async def post_job(control: Plane, caller: Tenant, request: Request, wanted: Wanted) -> Response:
+async def post_job(control: Plane, config: Config, caller: Tenant, request: Request, wanted: Wanted) -> Response:
     """Submit a job; with an Idempotency-Key the same request gives the same job."""
+    check_webhook(config, wanted)
 
     async def act(key: str) -> Response:
         return answer(await submit.submitted(control, caller.subject, wanted, key), 201)
@@ -142,6 +146,14 @@ async def get_bundle(control: Plane, caller: Reader, job: Name) -> Response:
     return answer(await asyncio.to_thread(gather, control, job, control.signed_head()))
 
 
+@router.get("/v1/account/webhook-key", response_model=dict[str, str])
+async def get_webhook_key(control: Plane, caller: Tenant) -> Response:
+    """The key, hex, that notices to the caller are signed with."""
+    response = answer({"key": webhook_key(control.key, caller.subject).hex()})
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
 @router.put("/v1/objects", response_model=Stored, openapi_extra=takes_bytes(BYTES))
 async def put_object(control: Plane, caller: Tenant, request: Request) -> Response:
     """Store a bundle; it belongs to the tenant."""
@@ -171,6 +183,8 @@ def _needed(control: ControlPlane, caller: Caller, digest: str) -> bool:
             return True
         if control.store.contents.held(world.jobs.tenant(row), upload_ref(job, digest)) is not None:
             # Orders name the newest checkpoint of their moment; a newer one may have come since.
+            return True
+        if control.store.contents.needs(job, digest):
             return True
     return False
 

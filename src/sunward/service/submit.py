@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from sunward.adapters.contents_sql import StoredContent
+from sunward.adapters.private_sql import Private
 from sunward.engine.advance import check
 from sunward.engine.jobs import OPEN_MS_MAX, check_spec
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
@@ -22,28 +23,33 @@ from sunward.model.plan import Assignment, Unplaced
 from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
 from sunward.service import budgets
+from sunward.service.contents import content_of, private_of
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import zones
-from sunward.units import MICRO, SECOND_MS
+from sunward.units import HOUR_S, MICRO, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
 
 MARGIN_BPS = 2_500
 """Escrow on top of the quoted price: jobs run longer than estimated, and unspent escrow returns."""
 NAME_CHARS = 200
-COMMAND_CHARS = 100_000
 SALT_BYTES = 32
 LIMITS = {
     "gpus": (1, 100_000),
     "gpu_memory_gib": (0, 100_000),
     "length_s": (1, OPEN_MS_MAX // SECOND_MS),
     "units": (1, 10**12),
-    "deadline_s": (1, OPEN_MS_MAX // SECOND_MS),
+    "deadline_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "start_by_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "timeout_s": (0, OPEN_MS_MAX // SECOND_MS),
     "retries": (0, 1_000),
     "data_bytes": (0, 2**60),
 }
 """Least and most of each figure; beyond them lie typing errors and what 64 bits cannot hold."""
+DEADLINE_LENGTHS = 2
+DEADLINE_MARGIN_S = HOUR_S
+"""A job that names only its start-by is to end so many times its length, and so long, after it."""
 BUDGET_USD_MAX = 10**9
 CARBON_USD_MAX = 10**6
 LATER_PERCENT = (150, 200, 400)
@@ -54,6 +60,7 @@ NOTICE = (
     "the figures are what is expected, and what is metered is paid, at most the escrow"
 )
 BAD_FIGURE, BAD_TEXT, BAD_POLICY, BAD_BUNDLE, NO_PRICE = "SW-150", "SW-151", "SW-152", "SW-153", "SW-154"
+NO_PROMISE = "SW-170"
 
 
 def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRequest) -> JobSpec:
@@ -78,7 +85,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         length_ms=request.length_s * SECOND_MS,
         units=request.units,
         interruptible=request.interruptible,
-        deadline_ms=now_ms + request.deadline_s * SECOND_MS,
+        deadline_ms=now_ms + deadline_s(request) * SECOND_MS,
         allowed_countries=_countries(request.countries),
         budget_usd_micro=math.floor(request.budget_usd * MICRO),
         carbon_price_usd_per_t=carbon_price(request.policy),
@@ -87,9 +94,24 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         functional_unit=request.functional_unit,
         data_bytes=request.data_bytes,
         escrow_wei=1,
+        start_by_ms=now_ms + request.start_by_s * SECOND_MS if request.start_by_s else 0,
+        timeout_ms=request.timeout_s * SECOND_MS,
     )
     check_spec(spec, now_ms)
     return spec
+
+
+def deadline_s(request: JobRequest) -> int:
+    """The deadline asked, or one that leaves a job with a start-by room for slower GPUs, stops and restarts.
+
+    Raises: InputError when neither was asked.
+    """
+    if request.deadline_s:
+        return request.deadline_s
+    if not request.start_by_s:
+        raise InputError("name a deadline (deadline_s) or a start-by (start_by_s)", code=NO_PROMISE)
+    after_s = DEADLINE_LENGTHS * request.length_s + DEADLINE_MARGIN_S
+    return min(request.start_by_s + after_s, LIMITS["deadline_s"][1])
 
 
 def carbon_price(policy: str) -> int:
@@ -130,13 +152,6 @@ def _check_texts(request: JobRequest) -> None:
     for field, text in (("name", request.name), ("functional_unit", request.functional_unit)):
         if len(text) > NAME_CHARS or (text and not text.isprintable()):
             raise InputError(f"{field} must have at most {NAME_CHARS} printable characters", code=BAD_TEXT)
-    words = (*request.command, *request.env, *request.env.values())
-    if not request.command or not request.command[0]:
-        raise InputError("command must name a program", code=BAD_TEXT)
-    if any("\0" in word for word in words) or any(not name or "=" in name for name in request.env):
-        raise InputError("command and env take no NUL, and names in env no '='", code=BAD_TEXT)
-    if sum(map(len, words)) > COMMAND_CHARS:
-        raise InputError(f"command and env may have {COMMAND_CHARS} characters; put more in the bundle", code=BAD_TEXT)
 
 
 def _countries(asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -213,6 +228,7 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
 async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -> Quote:
     """What a job would cost and cause if submitted now, and with later deadlines; nothing is recorded of it."""
     spec = job_spec(control, tenant, JobId("quote"), request)
+    content_of(control, tenant, request)
     later = _later(spec, control.clock.grid_ms())
     snapshot, (found, *waiting) = await control.desk.offers([spec, *later.values()])
     price, escrow_wei = _cost(control, snapshot, spec, found)
@@ -263,27 +279,40 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     if _recorded(control, job):
         return acknowledged(control, job)
     spec = job_spec(control, tenant, job, request)
+    content = content_of(control, tenant, request)
     _require_origin(control, spec)
     _, _, escrow_wei = await priced(control, spec)
     if _recorded(control, job):
         # The same request came a second time while this one was being priced.
         return acknowledged(control, job)
-    content = JobContent(name=request.name, command=request.command, env=dict(request.env))
     stored = _stored(control, tenant, job, content)
     payload = JobsSubmitted(jobs=(replace(spec, commitment=stored.commitment, escrow_wei=escrow_wei),))
     # Checked before the private part is stored, so that a refusal leaves nothing behind.
     check(control.state, Event(control.state.world.at_ms, payload))
     with budgets.reserved(control, tenant, job, escrow_wei):
-        control.store.contents.put(job, stored)
-        try:
-            await control.commit_together(payload)
-        except InputError:
-            if not _recorded(control, job):
-                # What came in the same moment left it no money.
-                control.store.contents.erase(job)
-                raise
+        await _commit(control, stored, private_of(control, tenant, job, request), payload)
     budgets.alert(control, tenant)
     return acknowledged(control, job)
+
+
+async def _commit(
+    control: ControlPlane, stored: StoredContent, private: Private | None, payload: JobsSubmitted
+) -> None:
+    """Keep the private parts of a job and record it; all of it or nothing."""
+    job = payload.jobs[0].job
+    control.store.contents.put(job, stored)
+    if private is not None:
+        control.store.privates.put(private)
+        control.private_jobs.add(job)
+    try:
+        await control.commit_together(payload)
+    except InputError:
+        if not _recorded(control, job):
+            # What came in the same moment left it no money.
+            control.store.contents.erase(job)
+            control.private_jobs.discard(job)
+            control.store.privates.end(job, None)
+            raise
 
 
 def acknowledged(control: ControlPlane, job: JobId) -> Submitted:

@@ -8,8 +8,8 @@ import pytest
 
 from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.commands import JobChanged, RequestPlan
-from sunward.model.events import CancelRequested, JobsSubmitted
-from sunward.model.identity import JobId
+from sunward.model.events import AgentLost, CancelRequested, JobsSubmitted
+from sunward.model.identity import JobId, SiteId
 from sunward.model.job import JobState
 from sunward.model.site import Phase
 from sunward.units import DAY_MS, HOUR_MS
@@ -200,3 +200,81 @@ def test_a_refusal_of_another_revision_changes_nothing():
 def replace_plan(network: Network, refusal):
     proposed = list(network.journal.read())[-1].event.payload
     return replace(proposed, plan=replace(proposed.plan, at_ms=network.at_ms, assignments=(), unplaced=(refusal,)))
+
+
+def changes(commands, name):
+    return [(one.state, one.reason, one.exit_code) for one in of_kind(commands, JobChanged) if one.job == name]
+
+
+@pytest.mark.parametrize("after_h", [-1, 0, 12])
+def test_a_start_by_lies_ahead_and_before_the_deadline(after_h):
+    asked = job("j-1", start_by_ms=START_MS + after_h * HOUR_MS)
+    assert Network().refusal(JobsSubmitted(jobs=(asked,))).code == "SW-123"
+
+
+def test_a_missed_start_by_expires_the_job_and_refunds_it():
+    network = Network()
+    network.submit(job("j-1", start_by_ms=START_MS + HOUR_MS), job("j-2"))
+    assert ("expired", "start_by", None) in changes(network.wait(1), "j-1")
+    assert (network.job_state("j-1"), network.job_state("j-2")) == (JobState.EXPIRED, JobState.SUBMITTED)
+    assert network.balance("escrow:j-1") == 0
+
+
+def test_a_planned_start_that_finds_no_container_in_time_expires():
+    network = Network()
+    network.submit(*(job(f"j-{number}", start_by_ms=START_MS + HOUR_MS, gpus=4) for number in (1, 2)))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2, 4)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(0.5)
+    # The planner thought that the first one would have ended by now.
+    network.state.world.give("j-1", ())
+    network.plan(assignment("j-2", segment(HYDRO, 0.5, 2, 4)))
+    network.wait(0.5)
+    assert (network.job_state("j-1"), network.job_state("j-2")) == (JobState.RUNNING, JobState.EXPIRED)
+
+
+def test_a_job_that_began_is_not_ended_by_its_start_by():
+    network = Network()
+    network.submit(job("j-1", start_by_ms=START_MS + HOUR_MS))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.report("j-1.1", Phase.FAILED)
+    network.wait(2)
+    assert network.job_state("j-1") is JobState.SUBMITTED
+
+
+def test_run_time_is_counted_over_all_attempts():
+    network = Network()
+    network.submit(job("j-1", timeout_ms=2 * HOUR_MS, retries=9))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 4)))
+    assert network.orders("no-hydro").leases[0].timeout_ms == 2 * HOUR_MS
+    network.wait(0.25)
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(0.5)
+    network.report("j-1.1", Phase.FAILED, exit_code=1)
+    network.plan(assignment("j-1", segment(HYDRO, 0.75, 4)))
+    # Waking and fetching are not run time; the half hour of the first attempt is.
+    assert network.orders("no-hydro").leases[0].timeout_ms == 1.5 * HOUR_MS
+    network.report("j-1.2", Phase.RUNNING)
+    network.wait(1.5)
+    told = network.report("j-1.2", Phase.FAILED, timed_out=True, exit_code=137)
+    assert changes(told, "j-1") == [("failed", "timeout", 137)]
+
+
+def test_a_job_without_run_time_left_is_not_tried_again_whatever_ended_it():
+    network = Network()
+    network.submit(job("j-1", timeout_ms=HOUR_MS, retries=9))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 4)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(1)
+    told = network.tell(AgentLost(site=SiteId("no-hydro")))
+    assert changes(told, "j-1") == [("failed", "timeout", None)]
+
+
+def test_a_word_of_a_time_limit_that_nobody_set_is_a_failure_like_others():
+    network = Network()
+    network.submit(job("j-1", retries=1))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 4)))
+    network.report("j-1.1", Phase.RUNNING)
+    told = network.report("j-1.1", Phase.FAILED, timed_out=True, exit_code=137)
+    assert changes(told, "j-1") == [("submitted", "failed", 137)]

@@ -92,3 +92,40 @@ def test_a_running_job_that_will_be_late_runs_on() -> None:
     made = plan(snapshot(POOLS, [late]))
     assert (made.assignments, made.unplaced) == ((), ())
     assert made.awake[0].pool == "es"
+
+
+CLEANER_LATER = {"ES": [600.0] * 8 + [20.0], "NO": [600.0] * 8 + [20.0]}
+
+
+@pytest.mark.parametrize("interruptible", [False, True])
+def test_a_start_by_holds_however_clean_the_grid_is_later(interruptible: bool) -> None:  # noqa: FBT001
+    start_by_ms = NOW_MS + HOUR_MS // 2
+    world = snapshot(POOLS, carbon=CLEANER_LATER)
+    free = quote(world, spec(carbon_price_usd_per_t=5_000, interruptible=interruptible))
+    bound = quote(world, spec(carbon_price_usd_per_t=5_000, interruptible=interruptible, start_by_ms=start_by_ms))
+    assert isinstance(free, Assignment)
+    assert isinstance(bound, Assignment)
+    assert bound.segments[0].start_ms <= start_by_ms < free.segments[0].start_ms
+
+
+def test_a_start_that_comes_too_late_says_so() -> None:
+    holder = job("holder", fixed=True, pool="es", segments=(segment("es", 0, 2),))
+    world = snapshot((Pool(id="es", count=1),), [holder])
+    refused = quote(world, spec(hours=1.0, start_by_ms=NOW_MS + HOUR_MS))
+    assert isinstance(refused, Unplaced)
+    assert (refused.reason, refused.permanent) == ("start_by", False)
+    assert refused.detail == "the best start left is in 2.00 h, it must start within 1.00 h"
+    full = quote(world, spec(hours=3.0, start_by_ms=NOW_MS + HOUR_MS))
+    assert isinstance(full, Unplaced)
+    assert full.reason == "capacity"
+
+
+def test_a_start_by_that_has_passed_is_told() -> None:
+    refused = refusal(start_by_ms=NOW_MS - HOUR_MS)
+    assert (refused.reason, refused.detail, refused.permanent) == ("start_by", "start-by passed 1.00 h ago", False)
+
+
+def test_a_plan_that_would_start_too_late_is_not_kept() -> None:
+    late = job("late", segments=(segment("es", 2, 3),), start_by_ms=NOW_MS + HOUR_MS)
+    made = plan(snapshot(POOLS, [late]))
+    assert made.assignments[0].segments[0].start_ms <= NOW_MS + HOUR_MS

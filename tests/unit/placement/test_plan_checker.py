@@ -24,6 +24,10 @@ def world_of(**fields: object) -> Snapshot:
     return snapshot(POOLS, jobs, ceiling_w={"no": [500.0]})
 
 
+def test_a_start_after_the_start_by_is_named() -> None:
+    assert "start-by" in faults(world_of(start_by_ms=NOW_MS + 30 * MINUTE_MS), segments=(segment("no", 1, 2),))
+
+
 def changed(world: Snapshot, **fields: object) -> Plan:
     made = plan(world)
     return replace(made, assignments=(replace(made.assignments[0], **fields),))  # type: ignore[arg-type]

@@ -167,3 +167,20 @@ def test_what_will_not_come_takes_no_room_elsewhere():
     network.report("j-1.1", Phase.RUNNING, units=990)
     held = occupied(world, START_MS, 12, (), (HYDRO, SOLAR))
     assert (held[HYDRO].tolist(), held[SOLAR].tolist()) == ([0] * 12, [1] + [0] * 11)
+
+
+def test_a_start_by_is_planned_with_a_margin_until_the_job_has_begun():
+    network = Network()
+    margin_ms = network.state.world.network.policy.finish_margin_ms
+    start_by_ms = START_MS + 2 * HOUR_MS
+    network.submit(job("j-1", start_by_ms=start_by_ms), job("j-2", start_by_ms=START_MS + margin_ms))
+    assert views(network, 0)["j-1"].spec.start_by_ms == start_by_ms - margin_ms
+    assert views(network, 0)["j-2"].spec.start_by_ms == START_MS + margin_ms // 2
+    assert views(network, 1.99)["j-1"].spec.start_by_ms == start_by_ms
+    network.plan(assignment("j-1", segment(SOLAR, 0, 2)))
+    assert views(network, 1)["j-1"].spec.start_by_ms == start_by_ms - margin_ms
+    assert views(network, 3)["j-1"].spec.start_by_ms == 0
+    network.report("j-1.1", Phase.RUNNING)
+    assert views(network, 1)["j-1"].spec.start_by_ms == 0
+    network.report("j-1.1", Phase.SUSPENDED)
+    assert views(network, 1)["j-1"].spec.start_by_ms == 0
