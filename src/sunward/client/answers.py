@@ -15,6 +15,9 @@ from sunward.model.request import Problem
 
 T = TypeVar("T")
 
+TRY_AGAIN = frozenset({408, 425, 429})
+"""Refusals of the moment: the same request is welcome later."""
+TOO_MANY = 429
 REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
 
 
@@ -67,9 +70,15 @@ def refusal(reply: httpx.Response) -> InputError | SourceError:
     except InputError:
         line = _("the service answered {status} without a reason").format(status=reply.status_code)
         return SourceError(line, transient=reply.is_server_error, code="SW-641")
-    if reply.is_server_error:
+    if reply.is_server_error or reply.status_code in TRY_AGAIN:
         return SourceError(problem.detail, code=problem.code)
     return REFUSALS.get(reply.status_code, InputError)(problem.detail, code=problem.code)
+
+
+def retry_after_s(reply: httpx.Response) -> float | None:
+    """When to ask again, if the service took nothing because it was asked too often; else None."""
+    told = reply.headers.get("Retry-After", "")
+    return float(told) if reply.status_code == TOO_MANY and told.isascii() and told.isdigit() else None
 
 
 def unreachable(url: str, reason: httpx.TransportError) -> SourceError:

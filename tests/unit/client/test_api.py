@@ -95,3 +95,27 @@ def test_a_key_of_ones_own_makes_a_submission_repeatable(client, service):
     request = JobRequest(name="n", command=("true",), origin_zone="DE", length_s=1, deadline_s=9)
     assert client.submit(request, "nightly-7").job == "j-1"
     assert service.requests[-1].headers["Idempotency-Key"] == "nightly-7"
+
+
+def too_soon(seconds):
+    reply = problem(429, "SW-429", "too many requests")
+    reply.headers["Retry-After"] = seconds
+    return reply
+
+
+def test_a_request_that_came_too_soon_waits_as_it_is_told(client, service, monkeypatch):
+    slept = []
+    monkeypatch.setattr("sunward.client._sync.http.pause", slept.append)
+    service.answers["GET /healthz"] = [too_soon("2"), too_soon("1"), answer(b"ok")]
+    assert client.healthy()
+    service.answers["POST /v1/enrolments"] = [too_soon("3"), answer(Enrolment(token="once"))]
+    assert client.enrol("rack 3").token == "once"
+    assert slept == [2.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("seconds", ["3600", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
+def test_a_request_that_came_far_too_soon_is_given_up_and_may_come_again(client, service, seconds):
+    service.answers["GET /v1/clock"] = too_soon(seconds)
+    with pytest.raises(SourceError) as caught:
+        client.clock()
+    assert (caught.value.code, caught.value.transient, len(service.requests)) == ("SW-429", True, 1)

@@ -85,12 +85,14 @@ def test_a_folder_is_packed_stored_and_named(client, service, tmp_path):
     assert service.requests[-1].headers["Idempotency-Key"] == "night-7"
 
 
-def test_a_quote_sends_no_files(client, service, tmp_path):
+def test_a_quote_sends_no_files_and_no_secrets(client, service, tmp_path):
     (tmp_path / "step.py").write_text("pass")
     service.answers["POST /v1/quotes"] = answer(REFUSED_QUOTE)
-    assert client.quote(STEP, folder=tmp_path, **ASKED).unplaced.reason == "gpus"
+    assert client.quote(STEP, folder=tmp_path, secrets={"KEY": "hidden"}, **ASKED).unplaced.reason == "gpus"
     assert [each.method for each in service.requests] == ["POST"]
-    assert service.sent("POST", "/v1/quotes")["data_bytes"] > 0
+    sent = service.sent("POST", "/v1/quotes")
+    assert sent["data_bytes"] > 0
+    assert sent["secrets"] == {}
 
 
 def test_waiting_bears_with_a_service_that_fails_for_a_moment(client, service):

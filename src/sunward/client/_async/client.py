@@ -17,6 +17,7 @@ from sunward.client._async.api import AsyncApiClient
 from sunward.client._async.http import TIMEOUT_S
 from sunward.client.credentials import here
 from sunward.client.pack import pack_file, unpack
+from sunward.client.prepare import for_quote
 from sunward.client.waiting import POLL_S, Limit, Patience, async_apart, async_pause
 from sunward.client.wanted import Job, JobFields, Wanted, job_id, requested
 from sunward.errors import ConflictError, SourceError
@@ -62,13 +63,13 @@ class AsyncClient:
         await self.api.aclose()
 
     async def quote(self, command: Wanted, *, folder: Path | str = "", **fields: Unpack[JobFields]) -> Quote:
-        """What a job would cost and cause if submitted now; nothing is sent along and nothing is paid."""
+        """What a job would cost and cause if submitted now; no files and no secrets are sent, and nothing is paid."""
         request = requested(command, fields)
         if folder:
             with tempfile.TemporaryDirectory() as scratch:
                 size = await async_apart(pack_file, Path(folder), Path(scratch) / ARCHIVE)
             request = replace(request, data_bytes=size)
-        return await self.api.quote(request)
+        return await self.api.quote(for_quote(request))
 
     async def submit(
         self, command: Wanted, *, folder: Path | str = "", key: str = "", **fields: Unpack[JobFields]

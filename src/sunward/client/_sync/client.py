@@ -18,6 +18,7 @@ from sunward.client._sync.api import ApiClient
 from sunward.client._sync.http import TIMEOUT_S
 from sunward.client.credentials import here
 from sunward.client.pack import pack_file, unpack
+from sunward.client.prepare import for_quote
 from sunward.client.waiting import POLL_S, Limit, Patience, apart, pause
 from sunward.client.wanted import Job, JobFields, Wanted, job_id, requested
 from sunward.errors import ConflictError, SourceError
@@ -63,13 +64,13 @@ class Client:
         self.api.close()
 
     def quote(self, command: Wanted, *, folder: Path | str = "", **fields: Unpack[JobFields]) -> Quote:
-        """What a job would cost and cause if submitted now; nothing is sent along and nothing is paid."""
+        """What a job would cost and cause if submitted now; no files and no secrets are sent, and nothing is paid."""
         request = requested(command, fields)
         if folder:
             with tempfile.TemporaryDirectory() as scratch:
                 size = apart(pack_file, Path(folder), Path(scratch) / ARCHIVE)
             request = replace(request, data_bytes=size)
-        return self.api.quote(request)
+        return self.api.quote(for_quote(request))
 
     def submit(
         self, command: Wanted, *, folder: Path | str = "", key: str = "", **fields: Unpack[JobFields]

@@ -11,14 +11,15 @@ from gettext import gettext as _
 
 import httpx
 
-from sunward.client.answers import refusal, unreachable
+from sunward.client.answers import refusal, retry_after_s, unreachable
 from sunward.client.waiting import pause
 from sunward.errors import InputError
 from sunward.model.codec import encode
 
 TIMEOUT_S = 30.0
 REPEAT_S = 10.0
-"""How long a POST whose answer was lost is sent again, with the same idempotency key: a service starts in less."""
+"""How long a request is sent again: a POST whose answer was lost, with the same idempotency key, since a service
+starts in less; and any request that came too soon after others."""
 PAUSE_S = 0.25
 
 
@@ -40,28 +41,19 @@ class Http:
 
     def get(self, path: str, **query: str | int) -> httpx.Response:
         """Read what an address holds; parameters that are empty are left out."""
-        return self._send("GET", path, params={name: value for name, value in query.items() if value != ""})
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value != ""})
 
     def post(self, path: str, record: object, key: str = "") -> httpx.Response:
         """Send a record; the service takes it once, however often it must be sent."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4()), "Content-Type": "application/json"}
-        content = encode(record)
-        until_s: float | None = None
-        while True:
-            try:
-                return self._accepted(self._http.post(path, content=content, headers=headers))
-            except httpx.TransportError as reason:
-                never_arrived = until_s is None and isinstance(reason, httpx.ConnectError)
-                if never_arrived or (until_s is not None and time.monotonic() > until_s):
-                    raise unreachable(self.url, reason) from None
-            if until_s is None:
-                until_s = time.monotonic() + REPEAT_S
-            else:
-                pause(PAUSE_S)
+        return self._ask("POST", path, content=encode(record), headers=headers, resend=True)
 
     def put(self, path: str, content: Iterator[bytes], size: int) -> httpx.Response:
         """Send bytes whose number is known."""
-        return self._send("PUT", path, content=content, headers={"Content-Length": str(size)})
+        try:
+            return self._accepted(self._http.put(path, content=content, headers={"Content-Length": str(size)}))
+        except httpx.TransportError as reason:
+            raise unreachable(self.url, reason) from None
 
     @contextmanager
     def stream(self, path: str) -> Iterator[httpx.Response]:
@@ -74,20 +66,33 @@ class Http:
         except httpx.TransportError as reason:
             raise unreachable(self.url, reason) from None
 
-    def _send(
+    def _ask(
         self,
         method: str,
         path: str,
         *,
         params: dict[str, str | int] | None = None,
-        content: Iterator[bytes] | None = None,
+        content: bytes | None = None,
         headers: dict[str, str] | None = None,
+        resend: bool = False,
     ) -> httpx.Response:
-        try:
-            reply = self._http.request(method, path, params=params, content=content, headers=headers)
-        except httpx.TransportError as reason:
-            raise unreachable(self.url, reason) from None
-        return self._accepted(reply)
+        """One answer; asked again when the service says when, and with `resend` when the answer was lost."""
+        until_s: float | None = None
+        while True:
+            try:
+                reply = self._http.request(method, path, params=params, content=content, headers=headers)
+            except httpx.TransportError as reason:
+                never_arrived = until_s is None and isinstance(reason, httpx.ConnectError)
+                if not resend or never_arrived or (until_s is not None and time.monotonic() > until_s):
+                    raise unreachable(self.url, reason) from None
+                wait_s = 0.0 if until_s is None else PAUSE_S
+            else:
+                told_s = retry_after_s(reply)
+                if told_s is None or time.monotonic() + told_s > (until_s or time.monotonic() + REPEAT_S):
+                    return self._accepted(reply)
+                wait_s = told_s
+            until_s = until_s or time.monotonic() + REPEAT_S
+            pause(wait_s)
 
     @staticmethod
     def _accepted(reply: httpx.Response) -> httpx.Response:
