@@ -20,6 +20,7 @@ ROUTES = {
     ("GET", "/v1/jobs/{job}/bundle"): READERS,
     ("PUT", "/v1/objects"): {TENANT},
     ("GET", "/v1/objects/{digest}"): {TENANT, AGENT},
+    ("HEAD", "/v1/objects/{digest}"): {TENANT},
     ("GET", "/v1/grid"): EVERYONE,
     ("GET", "/v1/sites"): EVERYONE,
     ("GET", "/v1/sites/{site}"): EVERYONE,
@@ -71,7 +72,8 @@ def test_without_a_valid_token_nothing_answers(service: Service) -> None:
     for method, path in ROUTES:
         for token in ("", "sw_wrong", expired):
             response = service.ask(method, path.format(**NOWHERE), token=token)
-            assert (response.status_code, response.json()["code"]) == (401, "SW-401"), (method, path)
+            assert response.status_code == 401, (method, path)
+            assert method == "HEAD" or response.json()["code"] == "SW-401", (method, path)
             assert response.headers["www-authenticate"] == "Bearer"
     assert service.head == head
 

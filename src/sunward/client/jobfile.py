@@ -103,23 +103,25 @@ class JobFile:
     gpus: Annotated[
         int | Gpus, _told(N_("GPUs: a number, or count, memory_gib and model."), {"count": 1, "memory_gib": 40})
     ] = 1
-    hours: Annotated[float, _told(N_("Estimated length on an A100, in hours."), 2, gt=0, le=720)] = 1.0
+    hours: Annotated[float, _told(N_("Estimated length on an A100, in hours; 1 if left out."), 2, gt=0, le=720)] = 1.0
     finish_within: Annotated[
         Period, _told(N_("Finish by: 90m, 12h or 2d from now; 24h if neither this nor start_by is given."), "24h")
     ] = ""
     start_by: Annotated[Period, _told(N_("Start within 90m, 12h or 2d from now."), "2h")] = ""
     timeout: Annotated[Period, _told(N_("Most run time over all attempts: 90m, 12h or 2d."), "6h")] = ""
-    units: Annotated[int, _told(N_("Units of work that its progress counts."), 1000, ge=1, le=10**12)] = 1
+    units: Annotated[
+        int, _told(N_("Units of work that its progress counts; 1 if left out."), 1000, ge=1, le=10**12)
+    ] = 1
     unit: Annotated[str, _told(N_("What one unit is, such as image; gives an SCI."), "image", max_length=200)] = ""
     checkpoint: Annotated[
         bool, _told(N_("It may pause and move: it saves and restores its checkpoint; needs units."), True)
     ] = False
-    retries: Annotated[int, _told(N_("Attempts after a failure."), 3, ge=0, le=1_000)] = 3
-    work_class: Annotated[WorkClass, _told(N_("Kind of work."), "training")] = WorkClass.GENERIC
+    retries: Annotated[int, _told(N_("Attempts after a failure; 3 if left out."), 3, ge=0, le=1_000)] = 3
+    work_class: Annotated[WorkClass, _told(N_("Kind of work; generic if left out."), "training")] = WorkClass.GENERIC
     policy: Annotated[
         str,
         _told(
-            N_("cheapest, balanced, greenest, or whole USD per tonne of CO2e."),
+            N_("cheapest, balanced, greenest, or whole USD per tonne of CO2e; balanced if left out."),
             "balanced",
             pattern="^(cheapest|balanced|greenest|[0-9]{1,6}|1000000)$",
         ),
@@ -265,6 +267,13 @@ KINDS = {
 FOUND = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key)` in `\$(?P<of>.*)`| - at `\$(?P<at>.*)`)?$", re.DOTALL)
 EXPECTED = re.compile(r"Expected `(?P<kinds>[^`]+)`(?: (?P<limit>(?:of length )?[<>]=? [-+.\de]+))?")
 
+
+def _field_at(place: Place, path: str) -> str:
+    """Where a field stands; a flag is named like its field already."""
+    where = place(path)
+    return where if where.startswith("--") else f"{where}: {path}"
+
+
 MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
 NAMED = frozenset({"env", "sweep"})
 """Fields whose keys are the user's own."""
@@ -275,10 +284,10 @@ def _misfit(values: Mapping[str, Any], reason: str, place: Place) -> InputError:
     path = ((found["of"] or found["at"] or "") if found else "").removeprefix(".").replace("[...]", "")
     path = ".".join(SPELLED.get(part, part) for part in path.split("."))
     top = re.split(r"[.\[]", path, maxsplit=1)[0]
-    line = _("{place}: {field} {wrong}; for example {example}")
+    line = _("{place} {wrong}; for example {example}")
     wrong = _wrong(values, path, found["what"] if found else reason)
     example = f"{top}: {flow(_example(top))}"
-    return InputError(line.format(place=place(path), field=path, wrong=wrong, example=example), code=MISFIT)
+    return InputError(line.format(place=_field_at(place, path), wrong=wrong, example=example), code=MISFIT)
 
 
 def _wrong(values: Mapping[str, Any], path: str, what: str) -> str:

@@ -10,6 +10,7 @@ refused whole, before a byte is written.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -75,6 +76,12 @@ def pack_file(folder: Path, archive: Path) -> int:
     with archive.open("wb") as target:
         pack(folder, target)
     return archive.stat().st_size
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's content, hex: the name under which the service stores it."""
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def unpack(source: BinaryIO, folder: Path, *, limit_bytes: int = UNPACK_LIMIT_BYTES) -> tuple[str, ...]:

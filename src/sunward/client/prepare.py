@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from gettext import gettext as _
 from pathlib import Path, PurePath, PurePosixPath
 
 from sunward.client.jobfile import JOBS_MAX, InputSource, JobFile, Place, seconds
+from sunward.client.pack import digest_of
 from sunward.errors import InputError
 from sunward.model.request import JobRequest
 from sunward.model.wire import InputFile
@@ -131,12 +131,6 @@ def _local(source: InputSource, base: Path, uploads: dict[str, Path], place: str
     uploads.update(found)
     path = PurePosixPath(source.path or top.resolve().name)
     return [InputFile(path=str(path / file.relative_to(top).as_posix()), sha256=digest) for digest, file in found]
-
-
-def digest_of(file: Path) -> str:
-    """SHA-256 of a file's content, hex."""
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def _missing(place: str, file: PurePath, reason: OSError) -> InputError:

@@ -171,6 +171,14 @@ async def get_object(control: Plane, caller: FetcherOrAgent, digest: Name) -> Re
     return await _object(control, digest, BYTES)
 
 
+@router.head("/v1/objects/{digest}", response_class=Response)
+async def has_object(control: Plane, caller: Tenant, digest: Name) -> Response:
+    """Whether the tenant has put this object before, so that it need not again."""
+    if control.store.contents.held(caller.subject, digest) != digest:
+        raise NotFoundError(f"no object {digest[:64]}")
+    return Response(media_type=BYTES)
+
+
 def _needed(control: ControlPlane, caller: Caller, digest: str) -> bool:
     """Whether an open lease of the calling agent starts from this object."""
     world = control.state.world

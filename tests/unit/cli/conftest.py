@@ -184,7 +184,9 @@ class Service:
     def __call__(self, request):
         request.read()
         self.requests.append(request)
-        found = self.answers[f"{request.method} {request.url.path}"]
+        absent = {"HEAD": httpx.Response(404)} if request.method == "HEAD" else {}
+        found = self.answers.get(f"{request.method} {request.url.path}", absent.get(request.method))
+        assert found is not None, f"{request.method} {request.url.path}"
         if isinstance(found, list):
             found = found.pop(0) if len(found) > 1 else found[0]
         if isinstance(found, Exception):

@@ -6,13 +6,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from sunward.cli.commands import submit as submit_module
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.shell import commands_of
 from sunward.model.codec import encode
 from sunward.model.records import ReceiptView
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex, receipt_in
-from tests.unit.cli.conftest import ASSIGNMENT, DAY, JOB, REFUSED_QUOTE, answer, archive, job_view, log_part, problem
+from tests.unit.cli.conftest import ASSIGNMENT, DAY, JOB, answer, archive, job_view, log_part, problem
 
 SUBMIT = ("submit", "-y", "--zone", "DE", "--hours", "2", "--finish-within", "12h", "--units", "1000", "--pausable")
 EVERY = {
@@ -116,77 +115,6 @@ def test_names_cannot_command_the_terminal(run, service):
     shown = run("jobs", JOB, FORCE_COLOR="1").stdout
     assert "\x1b]0" not in shown
     assert "[bold]x" in shown
-
-
-def test_submit_sends_what_was_asked(run, service):
-    words = ("--gpus", "2", "--gpu-memory", "40", "--gpu-model", "H100-SXM", "--country", "no", "--country", "SE")
-    more = ("--budget", "9.5", "--policy", "greenest", "--class", "training", "--unit", "image", "--env", "A=b=c")
-    result = run(*SUBMIT, *words, *more, "--", "python", "train.py", "--lang", "ko", "--json")
-    assert result.exit_code == 0, result.output
-    sent = service.sent("POST", "/v1/jobs")
-    assert sent["command"] == ["python", "train.py", "--lang", "ko", "--json"]
-    assert (sent["length_s"], sent["deadline_s"], sent["units"], sent["interruptible"]) == (7_200, 43_200, 1_000, True)
-    assert (sent["gpus"], sent["gpu_memory_gib"], sent["gpu_models"]) == (2, 40, ["H100-SXM"])
-    assert (sent["countries"], sent["budget_usd"], sent["policy"]) == (["NO", "SE"], 9.5, "greenest")
-    assert (sent["work_class"], sent["functional_unit"], sent["env"]) == ("training", "image", {"A": "b=c"})
-    assert (sent["name"], sent["origin_zone"]) == ("python", "DE")
-    assert sent == service.sent("POST", "/v1/quotes"), "the quote was for the very same job"
-    keys = [request.headers["Idempotency-Key"] for request in service.requests]
-    assert len(set(keys)) == 2
-
-
-def test_submit_needs_no_dashes_before_the_command(run, service):
-    assert run(*SUBMIT, "python", "train.py", "--gpus", "x").exit_code == 0
-    assert service.sent("POST", "/v1/jobs")["command"] == ["python", "train.py", "--gpus", "x"]
-
-
-def test_submit_sends_the_folder_after_agreement(run, service, tmp_path):
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "train.py").write_text("print(1)")
-    assert run(*SUBMIT, "--folder", str(tmp_path / "work"), "--", "python", "train.py").exit_code == 0
-    assert [request.url.path for request in service.requests] == ["/v1/quotes", "/v1/objects", "/v1/jobs"]
-    assert service.sent("POST", "/v1/jobs")["bundle"] == "d" * 64
-    assert service.sent("POST", "/v1/jobs")["data_bytes"] == len(service.requests[1].content)
-
-
-def test_dry_run_sends_nothing(run, service):
-    result = run("submit", "--dry-run", "--zone", "DE", "--", "true")
-    assert result.exit_code == 0
-    assert "the provider can read this job's code and data" in result.stdout
-    assert [request.url.path for request in service.requests] == ["/v1/quotes"]
-
-
-def test_a_refused_quote_exits_1_with_its_reason(run, service):
-    service.answers["POST /v1/quotes"] = answer(REFUSED_QUOTE)
-    result = run(*SUBMIT, "--", "true")
-    assert (result.exit_code, len(service.requests)) == (1, 1)
-    assert "would be refused: no site has enough GPUs (largest site has 4)" in result.stdout
-    later = replace(REFUSED_QUOTE, unplaced=replace(REFUSED_QUOTE.unplaced, permanent=False))
-    service.answers["POST /v1/quotes"] = [answer(REFUSED_QUOTE), answer(later)]
-    assert "가장 큰 사이트가 4개" in run("--lang", "ko", *SUBMIT, "--", "true").stdout
-    assert "try again later" in run(*SUBMIT, "--", "true").stdout
-
-
-@pytest.mark.parametrize(("typed", "code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1)])
-def test_submit_asks_first(run, service, monkeypatch, typed, code, requests):
-    monkeypatch.setattr(submit_module, "interactive", lambda: True)
-    result = run("submit", "--zone", "DE", "--", "true", stdin=typed)
-    assert (result.exit_code, len(service.requests)) == (code, requests)
-    assert "Submit?" in result.stderr
-
-
-@pytest.mark.parametrize(("state", "code"), [("finished", 0), ("failed", 1)])
-def test_following_ends_as_the_job_does(run, service, state, code):
-    gone = httpx.ReadError("away")
-    log = [log_part(b"one\n", 4, final=False), gone, log_part(b"two\n", 8, final=False), log_part(b"", 8, final=True)]
-    service.answers[f"GET /v1/jobs/{JOB}/logs"] = log
-    service.answers[f"GET /v1/jobs/{JOB}"] = [answer(job_view()), answer(job_view(state=state))]
-    result = run(*SUBMIT, "-f", "--", "true")
-    assert result.exit_code == code
-    assert result.stdout.endswith("one\ntwo\n")
-    assert f"{JOB}: {state}" in result.stderr
-    service.answers[f"GET /v1/jobs/{JOB}/logs"] = log_part(b"", 8, final=True)
-    assert json.loads(run("logs", JOB, "-f", "--json").stdout)["state"] == state
 
 
 def test_fetch_writes_the_results(run, tmp_path):

@@ -23,7 +23,7 @@ BAD = {
     ("journal",): "SW-600",
     ("account", "deposit", "-3"): "SW-600",
     ("catalog", "fish"): "SW-600",
-    ("submit", "-y", "--finish-within", "soon", "--", "true"): "SW-600",
+    ("submit", "-y", "--finish-within", "soon", "--", "true"): "SW-662",
     ("submit", "-y", "--env", "novalue", "--", "true"): "SW-600",
     ("submit", "-y", "--folder", "/nonexistent", "--", "true"): "SW-600",
     ("submit", "-y"): "SW-601",

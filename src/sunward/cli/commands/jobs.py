@@ -23,6 +23,7 @@ from sunward.model.request import JobView
 T = TypeVar("T")
 
 POLL_S = 0.5
+SIGNALLED, EXIT_MAX = 128, 255
 PATIENCE = 40
 """Polls that may fail in a row while following a log: a service that restarts is waited for."""
 STYLES = {
@@ -54,7 +55,7 @@ def jobs(shell: Shell, job: str | None, state: str | None, limit: int | None) ->
 
 @command()
 @click.argument("job")
-@option("-f", "--follow", is_flag=True, help="Keep printing until the job ends; exit 0 only if it finished.")
+@option("-f", "--follow", is_flag=True, help="Keep printing until the job ends, and exit as the job does.")
 @pass_shell
 def logs(shell: Shell, job: str, follow: bool) -> int:  # noqa: FBT001 - click's signature
     """Print what a job writes."""
@@ -105,7 +106,7 @@ def cancel(shell: Shell, job: str) -> None:
 
 
 def follow_job(shell: Shell, client: ApiClient, job: str) -> int:
-    """Print a job's log as it grows, and on stderr what becomes of it; 0 when it finished, else 1."""
+    """Print a job's log as it grows, and on stderr what becomes of it; its exit code."""
     offset = 0
     told = ""
     while True:
@@ -126,7 +127,17 @@ def follow_job(shell: Shell, client: ApiClient, job: str) -> int:
         show.json_line(view)
     else:
         _tell(shell, view, told)
-    return 0 if view.state == JobState.FINISHED.word else 1
+    return exit_code(view)
+
+
+def exit_code(view: JobView) -> int:
+    """The exit code that stands for a job's end: its own, as a shell would tell it, where it has one."""
+    if view.state == JobState.FINISHED.word:
+        return 0
+    code = (view.exit_code or 1) if view.state == JobState.FAILED.word else 1
+    # A job that a signal ended has the signal's number below zero.
+    code = SIGNALLED - code if code < 0 else code
+    return code if code <= EXIT_MAX else 1
 
 
 def _tell(shell: Shell, view: JobView, told: str) -> str:

@@ -6,7 +6,7 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.jobs import why
-from sunward.cli.commands.submit import against_now
+from sunward.cli.quotation import against_now
 from sunward.cli.reasons import FILTER_NAMES, FILTERS, PLACED, REFUSED, TERMS, sentence, word
 from sunward.cli.shell import Shell, command, pass_shell
 from sunward.cli.text import N_, _

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +14,18 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.jobs import follow_job
-from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
+from sunward.cli.described import JOB_FILE, Described, choices, described, pairs
+from sunward.cli.quotation import show_quote
 from sunward.cli.shell import Command, Shell, command, option, pass_shell
-from sunward.cli.text import _
+from sunward.cli.text import _, ngettext
 from sunward.client import ApiClient
-from sunward.client.pack import pack_file
+from sunward.client.jobfile import about, template
+from sunward.client.pack import digest_of, pack_file
 from sunward.client.place import origin_zone
-from sunward.errors import InputError
+from sunward.client.prepare import for_member, for_quote, gather, members, request_of
+from sunward.errors import InputError, SunwardError
 from sunward.model.hardware import WorkClass
-from sunward.model.plan import Assignment, Unplaced
-from sunward.model.request import JobRequest, Quote
-from sunward.units import DAY_MS, HOUR_MS, HOUR_S, MINUTE_MS, SECOND_MS
-
-PERIODS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-
-
-def period(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
-    """A length of time such as 90m, 12h or 2d, in ms."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", value)
-    if found is None or not float(found[1]):
-        raise click.BadParameter(_("'{value}' is not a length of time; write 90m, 12h or 2d").format(value=value))
-    return round(float(found[1]) * PERIODS[found[2]])
-
-
-def variables(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`NAME=VALUE` pairs."""
-    for value in values:
-        if not value.partition("=")[0] or "=" not in value:
-            raise click.BadParameter(_("'{value}' is not NAME=VALUE").format(value=value))
-    return dict(value.split("=", 1) for value in values)
+from sunward.model.request import JobRequest, Quote, Submitted
 
 
 class SubmitCommand(Command):
@@ -52,61 +34,49 @@ class SubmitCommand(Command):
     allow_interspersed_args = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was asked for, ready to be sent: one request a job, and the files to store before."""
+
+    requests: tuple[JobRequest, ...]
+    uploads: dict[str, Path]
+    array: bool
+
+
 @command(cls=SubmitCommand)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND…")
-@option("--name", default="", help="A name for your lists; the program's if left out.")
-@option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="GPUs, all at one site.")
-@option("--gpu-memory", type=click.IntRange(min=0), default=0, metavar="GIB", help="Least memory of each GPU.")
+@option("--file", type=click.Path(path_type=Path), help="Job file; else job.yaml here when no command is given.")
+@option("--init", is_flag=True, help="Write a commented job.yaml, and nothing else.")
+@option("--name", metavar="NAME", help=about("name"))
+@option("--gpus", metavar="N", help=about("gpus.count"))
+@option("--gpu-memory", metavar="GIB", help=about("gpus.memory_gib"))
 @option("--gpu-model", multiple=True, metavar="MODEL", help="Accepted GPU model; may be given again. Else any.")
-@option(
-    "--hours",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="H",
-    help="Estimated length on an A100.",
-)
-@option(
-    "--finish-within",
-    callback=period,
-    default="24h",
-    show_default=True,
-    metavar="TIME",
-    help="Finish by: 90m, 12h or 2d from now.",
-)
-@option("--units", type=click.IntRange(min=1), default=1, metavar="N", help="Units of work that its progress counts.")
-@option("--pausable", is_flag=True, help="It may pause and move: it saves and restores its checkpoint.")
-@option("--country", multiple=True, metavar="CC", help="Allowed country, such as NO; may be given again. Else any.")
-@option(
-    "--budget", type=click.FloatRange(min=0), default=0.0, metavar="USD", help="Most to pay; else what the quote says."
-)
-@option(
-    "--policy", default="balanced", show_default=True, help="cheapest, balanced, greenest, or USD per tonne of CO2e."
-)
-@option("--zone", default="", metavar="ZONE", help="Grid zone it would otherwise run in; else from the time zone here.")
-@option(
-    "--class",
-    "work_class",
-    type=click.Choice([kind.value for kind in WorkClass]),
-    default="generic",
-    help="Kind of work.",
-)
-@option("--unit", "functional_unit", default="", metavar="WORD", help="What one unit is, such as image; gives an SCI.")
-@option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Working folder to send along.")
-@option(
-    "--env",
-    "variables",
-    callback=variables,
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Variable for the job; may be given again.",
-)
-@option(
-    "--retries", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Attempts after a failure."
-)
+@option("--hours", metavar="H", help=about("hours"))
+@option("--finish-within", metavar="TIME", help=about("finish_within"))
+@option("--start-by", metavar="TIME", help=about("start_by"))
+@option("--timeout", metavar="TIME", help=about("timeout"))
+@option("--units", metavar="N", help=about("units"))
+@option("--unit", metavar="WORD", help=about("unit"))
+@option("--checkpoint/--no-checkpoint", "--pausable", "checkpoint", default=None, help=about("checkpoint"))
+@option("--country", "countries", multiple=True, metavar="CC", help="Allowed country; may be given again. Else any.")
+@option("--max-cost", "--budget", "max_cost", metavar="USD", help=about("max_cost"))
+@option("--policy", metavar="WORD", help=about("policy"))
+@option("--zone", metavar="ZONE", help=about("zone"))
+@option("--class", type=click.Choice([kind.value for kind in WorkClass]), help=about("work_class"))
+@option("--folder", type=click.Path(exists=True, file_okay=False), help=about("folder"))
+@option("--setup", type=click.Path(), help="Requirements or lock file to install before the start.")
+@option("--env", callback=pairs, multiple=True, metavar="NAME=VALUE", help="Variable for the job; may be given again.")
+@option("--secret", "secrets", multiple=True, metavar="NAME", help="Secret variable, or NAME@FILE; may be given again.")
+@option("--input", "inputs", multiple=True, metavar="PATH=SOURCE", help="File to bring; #sha256=… behind s3, https.")
+@option("--output", "outputs", multiple=True, metavar="GLOB", help="Files to keep besides the output folder.")
+@option("--retries", metavar="N", help=about("retries"))
+@option("--array", metavar="N", help=about("array"))
+@option("--sweep", callback=choices, multiple=True, metavar="NAME=V1,V2", help="Values to try; may be given again.")
+@option("--webhook", metavar="URL", help=about("webhook"))
+@option("--key", default="", metavar="KEY", help="What was sent with this key before is not sent twice.")
 @option("--dry-run", is_flag=True, help="Only show the quote; exit 1 if the job would be refused.")
 @option("-y", "--yes", is_flag=True, help="Agree to the quote without being asked.")
-@option("-f", "--follow", is_flag=True, help="Print the log until the job ends; exit 0 only if it finished.")
+@option("-f", "--follow", is_flag=True, help="Print the log until the job ends, and exit as the job does.")
 @pass_shell
 def submit(shell: Shell, /, **asked: Any) -> int:  # noqa: ANN401 - one value an option
     """Run a command where and when power is clean.
@@ -114,20 +84,19 @@ def submit(shell: Shell, /, **asked: Any) -> int:  # noqa: ANN401 - one value an
     The quote comes first: cost, carbon, start and finish, and what waiting saves. Nothing is sent or paid before
     you agree. Example: sunward submit --hours 2 --finish-within 12h --folder . -- python3 train.py
     """
-    if not asked["words"]:
-        raise InputError(
-            _("no command to run; write it after --, as in: sunward submit -- python train.py"), code="SW-601"
-        )
+    if asked["init"]:
+        return _init(shell, asked)
+    wanted = described(asked)
     if not (asked["yes"] or asked["dry_run"] or interactive()):
         raise InputError(_("nobody is here to agree to the quote; add -y, or --dry-run to see it only"), code="SW-602")
-    with shell.client() as client, packed(asked["folder"]) as archive:
-        request = requested(asked, archive)
-        quote = client.quote(request)
-        if not _agreed(shell, request, quote, asked):
+    with shell.client() as client, tempfile.TemporaryDirectory() as scratch:
+        order = ordered(wanted, Path(scratch))
+        quote = client.quote(for_quote(order.requests[0]))
+        if not _agreed(shell, order, quote, asked):
             return 0 if asked["dry_run"] and quote.assignment is not None else 1
-        if archive is not None:
-            request = requested(asked, archive, client.put_object(archive))
-        return _send(shell, client, request, follow=asked["follow"])
+        sent = _send(shell, client, order, asked["key"] or uuid.uuid4().hex)
+        codes = [follow_job(shell, client, each.job) for each in sent] if asked["follow"] else []
+        return next((code for code in codes if code), 0)
 
 
 def interactive() -> bool:
@@ -135,97 +104,77 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-@contextmanager
-def packed(folder: Path | None) -> Iterator[Path | None]:
-    """The folder as an archive in a temporary file, or nothing."""
-    if folder is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = Path(scratch) / "folder.tar"
-        pack_file(folder, archive)
-        yield archive
-
-
-def requested(asked: dict[str, Any], archive: Path | None, digest: str = "") -> JobRequest:
-    """The options as the record that the service takes."""
-    return JobRequest(
-        name=asked["name"] or Path(asked["words"][0]).name,
-        command=tuple(asked["words"]),
-        env=asked["variables"],
-        bundle=digest,
-        origin_zone=asked["zone"] or origin_zone(os.environ),
-        work_class=WorkClass(asked["work_class"]),
-        gpus=asked["gpus"],
-        gpu_memory_gib=asked["gpu_memory"],
-        gpu_models=tuple(asked["gpu_model"]),
-        length_s=max(1, round(asked["hours"] * HOUR_S)),
-        units=asked["units"],
-        interruptible=asked["pausable"],
-        deadline_s=asked["finish_within"] // SECOND_MS,
-        countries=tuple(country.upper() for country in asked["country"]),
-        budget_usd=asked["budget"],
-        policy=asked["policy"],
-        functional_unit=asked["functional_unit"],
-        retries=asked["retries"],
-        data_bytes=archive.stat().st_size if archive is not None else 0,
-    )
-
-
-def _agreed(shell: Shell, request: JobRequest, quote: Quote, asked: dict[str, Any]) -> bool:
-    """Show the quote and ask; False when there is nothing to send."""
+def _init(shell: Shell, asked: dict[str, Any]) -> int:
+    file = asked["file"] or Path(asked["folder"] or ".") / JOB_FILE
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(template())
+    except FileExistsError:
+        line = _("{file} is there already and stays as it is; name another with --file")
+        raise InputError(line.format(file=file), code="SW-666") from None
     if shell.json:
-        if asked["dry_run"] or quote.assignment is None:
-            show.json_line(quote)
+        show.json_line({"file": str(file)})
     else:
-        show_quote(request, quote)
+        show.line(_("written: {file}; edit it, then `sunward submit --dry-run`").format(file=file))
+    return 0
+
+
+def ordered(wanted: Described, scratch: Path) -> Order:
+    """Gather what a job takes along, pack its folder, and spread it over its array."""
+    job = wanted.job
+    spread = members(job, wanted.place)
+    gathered = gather(job, wanted.base, os.environ, wanted.place)
+    uploads = dict(gathered.uploads)
+    bundle, size = "", 0
+    if job.folder:
+        archive = scratch / "folder.tar"
+        size = pack_file(wanted.base / Path(job.folder).expanduser(), archive)
+        bundle = digest_of(archive)
+        uploads[bundle] = archive
+    request = request_of(job, gathered, job.zone or origin_zone(os.environ), bundle, size)
+    requests = tuple(for_member(request, member) for member in spread) if spread else (request,)
+    return Order(requests=requests, uploads=uploads, array=bool(spread))
+
+
+def _agreed(shell: Shell, order: Order, quote: Quote, asked: dict[str, Any]) -> bool:
+    """Show the quote and ask; False when there is nothing to send."""
+    count = len(order.requests)
+    if not shell.json:
+        show_quote(order.requests[0], quote, count)
+    elif asked["dry_run"] or quote.assignment is None:
+        show.json_line({"count": count, "each": quote} if order.array else quote)
     if quote.assignment is None or asked["dry_run"]:
         return False
-    return bool(asked["yes"]) or click.confirm(_("Submit?"), err=True)
+    question = ngettext("Submit?", "Submit {count} jobs?", count).format(count=count)
+    return bool(asked["yes"]) or click.confirm(question, err=True)
 
 
-def show_quote(request: JobRequest, quote: Quote) -> None:
-    """A quote as people read it."""
-    if quote.assignment is None:
-        _show_refusal(quote.unplaced)
+def _send(shell: Shell, client: ApiClient, order: Order, key: str) -> list[Submitted]:
+    """Store the files, then submit each job with a key of its own, so that a second try doubles none."""
+    for file in order.uploads.values():
+        client.keep_object(file)
+    sent: list[Submitted] = []
+    try:
+        for index, request in enumerate(order.requests):
+            sent.append(client.submit(request, f"{key}-{index}" if order.array else key))
+    except SunwardError:
+        if order.array and not shell.json:
+            text = _("{sent} of {count} jobs were sent; the same command with --key {key} sends the rest")
+            click.echo(text.format(sent=len(sent), count=len(order.requests), key=key), err=True)
+        raise
+    finally:
+        if order.array and shell.json:
+            show.json_line({"key": key, "jobs": sent})
+    if not shell.json:
+        _tell(sent, key)
+    elif not order.array:
+        show.json_line(sent[0])
+    return sent
+
+
+def _tell(sent: list[Submitted], key: str) -> None:
+    if len(sent) == 1:
+        show.line(_("submitted as {job}; see `sunward jobs {job}`").format(job=sent[0].job), "green")
         return
-    show.pairs(
-        [
-            (_("cost"), show.usd(quote.price_usd_micro)),
-            (_("carbon"), show.carbon(quote.assignment.carbon_mg)),
-            (_("where"), ", ".join(dict.fromkeys(segment.pool for segment in quote.assignment.segments))),
-            (_("start"), show.stamp(quote.start_ms)),
-            (_("finish"), show.stamp(quote.finish_ms)),
-            (_("why"), word(PLACED, quote.assignment.reason)),
-            (_("against now"), against_now(quote.assignment)),
-            (_("compared with"), _("running now in {zone}, on the receipt").format(zone=request.origin_zone)),
-            (_("notice"), show.Cell(translated(quote.notice), "yellow")),
-        ]
-    )
-
-
-def _show_refusal(unplaced: Unplaced | None) -> None:
-    reason = sentence(REFUSED, unplaced.reason, unplaced.detail) if unplaced else ""
-    lasting = unplaced is None or unplaced.permanent
-    text = _("would be refused: {reason}") if lasting else _("no place for it now, try again later: {reason}")
-    show.line(text.format(reason=reason), "red" if lasting else "yellow")
-
-
-def against_now(assignment: Assignment) -> str:
-    """The saving of an assignment, naming what it is compared with."""
-    if show.percent(assignment.saves_ppm) == show.percent(0):
-        return _("the same carbon as starting now on the best pool free")
-    if assignment.saves_ppm > 0:
-        text = _("{percent} less carbon than starting now on the best pool free")
-    else:
-        text = _("{percent} more carbon than starting now on the best pool free")
-    return text.format(percent=show.percent(assignment.saves_ppm))
-
-
-def _send(shell: Shell, client: ApiClient, request: JobRequest, *, follow: bool) -> int:
-    done = client.submit(request)
-    if shell.json:
-        show.json_line(done)
-    else:
-        show.line(_("submitted as {job}; see `sunward jobs {job}`").format(job=done.job), "green")
-    return follow_job(shell, client, done.job) if follow else 0
+    text = _("{count} jobs submitted, {first} to {last}, with --key {key}; see `sunward jobs`")
+    show.line(text.format(count=len(sent), first=sent[0].job, last=sent[-1].job, key=key), "green")

@@ -11,6 +11,7 @@ import httpx
 
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
 from sunward.client.answers import LogPart, job_path, log_part, read, site_path
+from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
@@ -125,6 +126,13 @@ class AsyncApiClient:
         size = (await async_apart(file.stat)).st_size
         with file.open("rb") as source:
             return read(await self._http.put("/v1/objects", async_chunks(source), size), Stored).digest
+
+    async def keep_object(self, file: Path) -> str:
+        """Store a file unless the service holds the same content for you already; its digest."""
+        digest = await async_apart(digest_of, file)
+        if await self._http.holds(f"/v1/objects/{digest}"):
+            return digest
+        return await self.put_object(file)
 
     async def read_object(self, digest: str) -> bytes:
         """A stored file."""

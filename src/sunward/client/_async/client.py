@@ -85,7 +85,7 @@ class AsyncClient:
             with tempfile.TemporaryDirectory() as scratch:
                 archive = Path(scratch) / ARCHIVE
                 size = await async_apart(pack_file, Path(folder), archive)
-                request = replace(request, bundle=await self.api.put_object(archive), data_bytes=size)
+                request = replace(request, bundle=await self.api.keep_object(archive), data_bytes=size)
         return await self.api.submit(request, key)
 
     async def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:

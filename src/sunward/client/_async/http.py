@@ -20,6 +20,7 @@ REPEAT_S = 10.0
 """How long a request is sent again: a POST whose answer was lost, with the same idempotency key, since a service
 starts in less; and any request that came too soon after others."""
 PAUSE_S = 0.25
+UNKNOWN = frozenset({404, 405})
 
 
 class AsyncHttp:
@@ -53,6 +54,14 @@ class AsyncHttp:
             return self._accepted(await self._http.put(path, content=content, headers={"Content-Length": str(size)}))
         except httpx.TransportError as reason:
             raise unreachable(self.url, reason) from None
+
+    async def holds(self, path: str) -> bool:
+        """Whether there is anything at an address; a service that cannot tell is taken to hold nothing."""
+        try:
+            reply = await self._http.head(path)
+        except httpx.TransportError as reason:
+            raise unreachable(self.url, reason) from None
+        return reply.status_code not in UNKNOWN and self._accepted(reply).is_success
 
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[httpx.Response]:

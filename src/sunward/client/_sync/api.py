@@ -12,6 +12,7 @@ import httpx
 
 from sunward.client._sync.http import TIMEOUT_S, Http
 from sunward.client.answers import LogPart, job_path, log_part, read, site_path
+from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
@@ -126,6 +127,13 @@ class ApiClient:
         size = (apart(file.stat)).st_size
         with file.open("rb") as source:
             return read(self._http.put("/v1/objects", chunks(source), size), Stored).digest
+
+    def keep_object(self, file: Path) -> str:
+        """Store a file unless the service holds the same content for you already; its digest."""
+        digest = apart(digest_of, file)
+        if self._http.holds(f"/v1/objects/{digest}"):
+            return digest
+        return self.put_object(file)
 
     def read_object(self, digest: str) -> bytes:
         """A stored file."""

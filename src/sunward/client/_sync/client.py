@@ -86,7 +86,7 @@ class Client:
             with tempfile.TemporaryDirectory() as scratch:
                 archive = Path(scratch) / ARCHIVE
                 size = apart(pack_file, Path(folder), archive)
-                request = replace(request, bundle=self.api.put_object(archive), data_bytes=size)
+                request = replace(request, bundle=self.api.keep_object(archive), data_bytes=size)
         return self.api.submit(request, key)
 
     def jobs(self, *, state: str = "", limit: int = 0) -> tuple[JobView, ...]:

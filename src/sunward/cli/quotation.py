@@ -1,0 +1,81 @@
+"""A quote as people read it."""
+
+from __future__ import annotations
+
+from sunward.cli import show
+from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
+from sunward.cli.text import _
+from sunward.model.plan import Assignment, Unplaced
+from sunward.model.request import JobRequest, Quote
+from sunward.units import SECOND_MS
+
+
+def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
+    """What so many jobs like this one would cost and cause, and what waiting longer would save."""
+    if quote.assignment is None:
+        _show_refusal(quote.unplaced)
+        _show_waiting(request, quote)
+        return
+    show.pairs(
+        [
+            (_("cost"), _cost(quote.price_usd_micro, jobs)),
+            (_("carbon"), show.carbon(quote.assignment.carbon_mg * jobs)),
+            (_("where"), ", ".join(dict.fromkeys(segment.pool for segment in quote.assignment.segments))),
+            (_("start"), show.stamp(quote.start_ms)),
+            (_("finish"), show.stamp(quote.finish_ms)),
+            (_("why"), word(PLACED, quote.assignment.reason)),
+            (_("against now"), against_now(quote.assignment)),
+            (_("compared with"), _("running now in {zone}, on the receipt").format(zone=request.origin_zone)),
+            (
+                _("set aside"),
+                _("{amount}; what is not used comes back").format(amount=show.ath(quote.escrow_wei * jobs)),
+            ),
+            (_("notice"), show.Cell(translated(quote.notice), "yellow")),
+        ]
+    )
+    _show_waiting(request, quote)
+
+
+def _cost(price_usd_micro: int, jobs: int) -> str:
+    if jobs == 1:
+        return show.usd(price_usd_micro)
+    text = _("{total}: {count} jobs at {price} each, if each finds the place of the first")
+    return text.format(total=show.usd(price_usd_micro * jobs), count=jobs, price=show.usd(price_usd_micro))
+
+
+def _show_refusal(unplaced: Unplaced | None) -> None:
+    reason = sentence(REFUSED, unplaced.reason, unplaced.detail) if unplaced else ""
+    lasting = unplaced is None or unplaced.permanent
+    text = _("would be refused: {reason}") if lasting else _("no place for it now, try again later: {reason}")
+    show.line(text.format(reason=reason), "red" if lasting else "yellow")
+
+
+def _show_waiting(request: JobRequest, quote: Quote) -> None:
+    """The curve of later deadlines; the first row is what was asked."""
+    rows: list[show.Row] = []
+    if quote.assignment is not None and request.deadline_s:
+        rows.append(_row(request.deadline_s, quote.price_usd_micro, quote.assignment.carbon_mg, quote.start_ms))
+    rows += [
+        _row(option.finish_by_s, option.price_usd_micro, option.carbon_mg, option.start_ms) for option in quote.waiting
+    ]
+    if not quote.waiting:
+        return
+    show.line()
+    show.line(_("with a later deadline:") if quote.assignment is not None else _("a later deadline would do:"))
+    columns = (_("FINISH WITHIN"), _("COST"), _("CARBON"), _("START"))
+    show.table(columns, rows)
+
+
+def _row(finish_by_s: int, price_usd_micro: int, carbon_mg: int, start_ms: int) -> show.Row:
+    return (show.span(finish_by_s * SECOND_MS), show.usd(price_usd_micro), show.carbon(carbon_mg), show.stamp(start_ms))
+
+
+def against_now(assignment: Assignment) -> str:
+    """The saving of an assignment, naming what it is compared with."""
+    if show.percent(assignment.saves_ppm) == show.percent(0):
+        return _("the same carbon as starting now on the best pool free")
+    if assignment.saves_ppm > 0:
+        text = _("{percent} less carbon than starting now on the best pool free")
+    else:
+        text = _("{percent} more carbon than starting now on the best pool free")
+    return text.format(percent=show.percent(assignment.saves_ppm))
