@@ -88,6 +88,12 @@ class ControlPlane:
         body = encode({"token": token, "spec": spec})
         return self._answer("POST", "/v1/agents/enroll", Membership, content=body, headers=JSON)
 
+    def declare(self, spec: SiteSpec) -> None:
+        """Say what the site is now; its ask and payout stay as its owner last said. Not retried."""
+        with _faults():
+            response = self._http.post("/v1/agents/declare", content=encode({"spec": spec}), headers=JSON)
+        _checked(response)
+
     def sync(self, request: SyncRequest) -> SyncReply:
         """Report everything and take orders; returns at once, or when orders change within `wait_ms`. Not retried."""
         timeout_s = TIMEOUT_S + request.wait_ms / SECOND_MS

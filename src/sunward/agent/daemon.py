@@ -6,7 +6,6 @@ delivers readings, and a few carry files; they meet the loop in a queue of repli
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import queue
@@ -20,8 +19,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TextIO
 
 from sunward.adapters import gvisor, sandbox
 from sunward.adapters.cage import Cage
@@ -35,6 +32,7 @@ from sunward.agent.client import Backoff, ControlPlane
 from sunward.agent.config import AgentConfig, check_admission, pool_specs, proved_sleep, site_spec
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
+from sunward.agent.folder import take_folder
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
 from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.metering import DeviceMeter, Recorder
@@ -47,7 +45,6 @@ from sunward.model.wire import SyncReply, SyncRequest
 from sunward.units import BYTES_PER_GIB, SECOND_MS
 from sunward.world.sleeping import ASLEEP
 
-LOCK_FILE = "lock"
 ATTEMPTS = "attempts"
 LOOK_S = 1.0
 """Between two looks for what the owner keeps."""
@@ -130,7 +127,7 @@ class Agent:
         self._over = threading.Event()
         self._boot = new_boot()
         self._membership = load_membership(config.home)
-        self._alone = _take_folder(config.home)
+        self._alone = take_folder(config.home)
         self._key = load_key(config.home)
         self._pools = pool_specs(config, self._membership.site)
         self._plane = ControlPlane(config.server, self._membership.token, _backoff(self._over.wait))
@@ -183,11 +180,11 @@ class Agent:
 
     def _make_executor(self) -> EmbeddedExecutor:
         isolation = _isolation(self._config)
-        cage = None if isinstance(isolation, str) else isolation
-        check_admission(self._config, cage)
+        self._cage = None if isinstance(isolation, str) else isolation
+        check_admission(self._config, self._cage)
         if isinstance(isolation, str):
             say("no_sandbox", reason=isolation, consequence="only the owner's own jobs run here")
-        return EmbeddedExecutor(self._config.home / ATTEMPTS, cage, _limits(self._config))
+        return EmbeddedExecutor(self._config.home / ATTEMPTS, self._cage, _limits(self._config))
 
     def _make_keeper(self) -> LeaseKeeper:
         pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s, yield_s=self._config.yield_s)
@@ -266,8 +263,10 @@ class Agent:
                 time.sleep(SEND_EVERY_S)
 
     def _poll(self) -> None:
-        """Thread: wait for orders, again and again."""
+        """Thread: say once what this machine is now, then wait for orders, again and again."""
+        declared = False
         while not self._over.is_set():
+            declared = declared or self._try("declaration", self._declare)
             wait_ms = round(self._config.poll_s * SECOND_MS)
             if not self._try("sync", partial(self._sync, wait_ms)):
                 self._over.wait(HEARTBEAT_S)
@@ -298,6 +297,9 @@ class Agent:
         for note in changes(before, now):
             say("owner", note=note)
         return now
+
+    def _declare(self) -> None:
+        self._plane.declare(site_spec(self._config, self._membership.site, public_key(self._key), self._cage))
 
     def _sync(self, wait_ms: int) -> None:
         told = self._told
@@ -340,20 +342,6 @@ class Agent:
         """Grid time, never earlier than a moment already used."""
         self._last_ms = max(self._last_ms, self._clock.grid_ms())
         return self._last_ms
-
-
-def _take_folder(home: Path) -> TextIO:
-    """Hold the folder's lock until this is closed or the process dies: two agents with one key would sign two chains.
-
-    Raises: InputError when another agent holds it.
-    """
-    lock = (home / LOCK_FILE).open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise InputError(f"another agent runs in {home}; end it, or name another folder", code="SW-516") from None
-    return lock
 
 
 def _isolation(config: AgentConfig) -> Cage | str:

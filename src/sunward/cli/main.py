@@ -16,9 +16,10 @@ from sunward.cli.commands.catalog import catalog
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
-from sunward.cli.commands.network import account, epoch, site
+from sunward.cli.commands.network import account, epoch
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
+from sunward.cli.commands.site import site
 from sunward.cli.commands.submit import submit
 from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
@@ -37,6 +38,7 @@ OWN_CODES = "SW-6"
 SERVERS = {
     "up": ("sunward.cli.up", N_("Run the control plane here until stopped.")),
     "join": ("sunward.cli.join", N_("Join the network with this machine's GPUs and serve until stopped.")),
+    "leave": ("sunward.cli.leave", N_("Leave the network with a site: drain it, wait, settle, end its agent here.")),
     "demo": (
         "sunward.cli.demo.command",
         N_("Run eight jobs on three sites in about a minute: decided, run, paused, moved, paid, proven."),

@@ -43,6 +43,13 @@ QUALITIES = {
     "modelled": N_("modelled"),
 }
 
+SLEEPS = {
+    "none": N_("always on"),
+    "gpu_idle": N_("only its GPUs idle"),
+    "suspend": N_("suspends to memory"),
+    "off": N_("switches off"),
+}
+
 PLACED = {
     "now": N_("it starts at once: no later or other place is better"),
     "waiting": N_("waiting brings cleaner or cheaper power"),

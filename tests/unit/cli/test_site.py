@@ -1,0 +1,198 @@
+"""`site status|drain|ask` and `leave`: what they ask, tell and leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from sunward.agent import config, identity
+from sunward.agent.folder import holder, take_folder
+from sunward.cli import keeper, leave
+from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
+from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, answer, problem
+
+LEASE = SiteLease(
+    lease="j-1.1",
+    pool="home/RTX4090",
+    gpus=1,
+    state="running",
+    started_ms=DAY,
+    units_done=40,
+    units=100,
+    can_pause=True,
+)
+ACCOUNT = SiteAccount(
+    leases=(LEASE,),
+    unsealed=(),
+    earned_wei=str(3 * 10**18),
+    owed_usd_micro=1_250_000,
+    settles_ms=DAY + 24 * HOUR_MS,
+    payout="",
+)
+STATUS = SiteStatus(
+    site="home",
+    zone="DE",
+    country="DE",
+    owner="p-1",
+    reachable=True,
+    draining=False,
+    left_ms=0,
+    closed=False,
+    closed_hours_utc=(22, 23),
+    silent_ms=2_000,
+    ask_usd_micro_per_gpu_h=400_000,
+    sleep="gpu_idle",
+    wake_s=90,
+    gpu_year=2023,
+    pools=(PoolStatus(pool="home/RTX4090", gpu_model="RTX4090", count=2, awake=2, busy=1, withheld=1),),
+    leased_today_j=7_200_000,
+    idle_today_j=360_000,
+    account=ACCOUNT,
+)
+EMPTY = replace(STATUS, draining=True, account=replace(ACCOUNT, leases=()))
+LEFT = Left(site="home", owed_usd_micro=1_250_000, settles_ms=DAY + 24 * HOUR_MS, journal=HEAD)
+
+
+@pytest.fixture
+def folder(home):
+    """The folder of an agent that joined."""
+    made = home / "agent"
+    made.mkdir()
+    (made / "membership.json").write_text(json.dumps({"site": "home", "token": "agent-secret"}))
+    (made / "agent.toml").write_text('server = "http://service.test"\n')
+    (made / "key").write_bytes(b"k" * 32)
+    return made
+
+
+@pytest.fixture
+def asked(service):
+    service.answers |= {
+        "GET /v1/sites/home": answer(STATUS),
+        "POST /v1/sites/home/drain": answer(EMPTY),
+        "POST /v1/sites/home/ask": answer(STATUS),
+        "POST /v1/sites/home/leave": answer(LEFT),
+    }
+    return service
+
+
+def test_the_files_are_named_as_the_agent_names_them():
+    assert (keeper.MEMBERSHIP_FILE, keeper.CONFIG_FILE) == (identity.MEMBERSHIP_FILE, config.CONFIG_FILE)
+
+
+def test_status_tells_how_the_folders_site_stands(run, asked, folder):
+    told = run("site", "status").stdout
+    for text in ("takes work", "22, 23", "only its GPUs idle", "2.000 kWh for jobs", "1.2500 USD", "j-1.1", "40/100"):
+        assert text in told, text
+    assert asked.requests[-1].headers["authorization"] == "Bearer agent-secret"
+    assert json.loads(run("site", "status", "--json").stdout)["site"] == "home"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"left_ms": DAY}, "has left"),
+        ({"reachable": False}, "not reachable"),
+        ({"draining": True}, "drains"),
+        ({"closed": True}, "closed in this hour"),
+        ({"account": None}, "takes work"),
+    ],
+)
+def test_a_named_site_is_asked_for_with_the_providers_token(run, asked, changes, text):
+    asked.answers["GET /v1/sites/home"] = answer(replace(STATUS, **changes))
+    told = run("site", "status", "home").stdout
+    assert text in told
+    assert ("owed" in told) == ("account" not in changes)
+    assert asked.requests[-1].headers["authorization"] == "Bearer provider-secret"
+
+
+def test_without_a_name_the_only_own_site_is_meant(run, asked):
+    other = replace(STATUS, site="no-hydro", account=None)
+    view = json.loads(asked.answers["GET /v1/sites"].content)[0]
+    asked.answers["GET /v1/sites"] = answer([view | {"site": "home"}, view | {"site": "no-hydro"}])
+    asked.answers["GET /v1/sites/no-hydro"] = answer(other)
+    assert "home" in run("site", "status").stdout
+    asked.answers["GET /v1/sites/no-hydro"] = answer(replace(other, account=ACCOUNT))
+    assert "SW-638" in run("site", "status").stderr
+
+
+def test_drain_and_its_undoing(run, asked, folder):
+    assert "leases still there: 0" in run("site", "drain").stdout
+    assert asked.sent("POST", "/v1/sites/home/drain") == {"draining": True}
+    assert "takes work again" in run("site", "drain", "home", "--undo").stdout
+    assert asked.sent("POST", "/v1/sites/home/drain") == {"draining": False}
+
+
+def test_ask_sends_what_is_named(run, asked, folder):
+    assert "0.4000 USD" in run("site", "ask", "0.4").stdout
+    assert asked.sent("POST", "/v1/sites/home/ask") == {"ask_usd_micro_per_gpu_h": 400_000, "payout": None}
+    run("site", "ask", "--payout", "0x" + "ab" * 20)
+    assert asked.sent("POST", "/v1/sites/home/ask")["payout"] == "0x" + "ab" * 20
+
+
+def test_leave_waits_for_leases_and_readings_and_keeps_the_key(run, asked, folder):
+    asked.answers["POST /v1/sites/home/drain"] = answer(replace(STATUS, draining=True))
+    asked.answers["GET /v1/sites/home"] = [answer(replace(STATUS, draining=True)), answer(EMPTY)]
+    asked.answers["POST /v1/sites/home/leave"] = [problem(409, "SW-191", "not all sealed"), answer(LEFT)]
+    told = run("leave").stdout
+    assert told.count("waiting for j-1.1 (40/100)") == 1
+    assert "about 1.2500 USD is owed" in told
+    assert sorted(path.name for path in folder.iterdir()) == ["agent.toml", "key"]
+
+
+def test_what_keeps_a_site_is_told_in_the_end(run, asked, folder):
+    asked.answers["POST /v1/sites/home/leave"] = problem(409, "SW-191", "readings of j-1.1 are not all sealed")
+    result = run("leave")
+    assert (result.exit_code, "SW-191" in result.stderr) == (2, True)
+    assert (folder / "membership.json").exists()
+    asked.answers["POST /v1/sites/home/leave"] = problem(409, "SW-192", "has left")
+    assert "SW-192" in run("leave").stderr
+
+
+def test_purge_deletes_what_the_agent_made_and_nothing_else(run, asked, folder):
+    (folder / "attempts" / "j-1.1").mkdir(parents=True)
+    (folder / "mine.txt").write_text("the owner's")
+    run("leave", "--purge")
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_an_empty_folder_goes_too(run, asked, folder):
+    assert json.loads(run("leave", "--purge", "--json").stdout)["site"] == "home"
+    assert not folder.exists()
+
+
+def test_the_agent_of_the_folder_is_ended_by_its_number(run, asked, folder, monkeypatch):
+    lock = take_folder(folder)
+    ended = []
+    monkeypatch.setattr(os, "kill", lambda process, number: (ended.append((process, number)), lock.close()))
+    assert holder(folder) == os.getpid()
+    assert run("leave").exit_code == 0
+    assert ended == [(os.getpid(), signal.SIGTERM)]
+    assert holder(folder) is None
+
+
+def test_an_agent_that_does_not_end_is_named(run, asked, folder, monkeypatch):
+    monkeypatch.setattr(os, "kill", lambda *_words: None)
+    with take_folder(folder):
+        result = run("leave")
+    assert (result.exit_code, "SW-639" in result.stderr) == (3, True)
+    assert not any(request.url.path.endswith("/leave") for request in asked.requests)
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_the_unit_goes_when_it_starts_this_folder(folder, tmp_path, monkeypatch, mine):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PATH", "")
+    unit = tmp_path / "config" / "systemd" / "user" / leave.UNIT
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f"ExecStart=sunward join --folder {folder if mine else '/elsewhere'}\n")
+    leave.remove_unit(folder)
+    assert unit.exists() != mine
+
+
+def test_damaged_settings_are_named(run, asked, folder):
+    (folder / "agent.toml").write_text("server = ")
+    assert "SW-510" in run("site", "status").stderr
