@@ -6,5 +6,6 @@ from sunward.client._sync.api import ApiClient
 from sunward.client._sync.client import Client
 from sunward.client.answers import LogPart
 from sunward.client.credentials import Access, Credentials
+from sunward.client.wanted import JobFields
 
-__all__ = ["Access", "ApiClient", "AsyncApiClient", "AsyncClient", "Client", "Credentials", "LogPart"]
+__all__ = ["Access", "ApiClient", "AsyncApiClient", "AsyncClient", "Client", "Credentials", "JobFields", "LogPart"]
