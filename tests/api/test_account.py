@@ -186,7 +186,7 @@ def test_what_is_no_statement(service: Service, query: str, status: int) -> None
 def test_a_budget_refuses_what_could_exceed_it(service: Service, agent: Agent) -> None:
     agent.sync()
     assert service.ok("GET", "/v1/account/budget")["limit_usd_micro"] is None
-    assert service.ok("PUT", "/v1/account/budget", json={"monthly_usd": 5.0})["limit_usd_micro"] == 5_000_000
+    assert service.ok("POST", "/v1/account/budget", json={"monthly_usd": 5.0})["limit_usd_micro"] == 5_000_000
     job = submit(service, budget_usd=3.0)
     assert service.ok("GET", "/v1/account/budget")["open_usd_micro"] == 3_000_000
     head = service.head
@@ -202,13 +202,13 @@ def test_a_budget_refuses_what_could_exceed_it(service: Service, agent: Agent) -
     other = service.token("t-other", "tenant")
     assert service.ok("GET", "/v1/account/budget", token=other)["limit_usd_micro"] is None
     assert service.ask("POST", "/v1/jobs", json=JOB | {"budget_usd": 1.0}).json()["code"] == "SW-180"
-    assert service.ok("DELETE", "/v1/account/budget")["limit_usd_micro"] is None
+    assert service.ok("POST", "/v1/account/budget", json={"monthly_usd": None})["limit_usd_micro"] is None
     submit(service, budget_usd=9.0)
 
 
 def test_jobs_that_come_at_once_do_not_exceed_the_budget_together(service: Service, agent: Agent) -> None:
     agent.sync()
-    service.ok("PUT", "/v1/account/budget", json={"monthly_usd": 5.0})
+    service.ok("POST", "/v1/account/budget", json={"monthly_usd": 5.0})
 
     async def all_at_once() -> list[int]:
         headers = {"authorization": f"Bearer {service.credentials['tenant_token']}"}
@@ -228,14 +228,14 @@ def test_jobs_that_come_at_once_do_not_exceed_the_budget_together(service: Servi
             )
         ]
 
-    service.ok("PUT", "/v1/account/budget", json={"monthly_usd": 10.0})
+    service.ok("POST", "/v1/account/budget", json={"monthly_usd": 10.0})
     assert len({json.loads(one)["job"] for one in service.loop.run_until_complete(the_same_twice())}) == 1
     assert service.ok("GET", "/v1/account/budget")["open_usd_micro"] == 10_000_000
     assert service.control.coming == {}
 
 
 def test_what_is_spent_counts_in_the_month_in_which_the_job_ended(service: Service, agent: Agent) -> None:
-    service.ok("PUT", "/v1/account/budget", json={"monthly_usd": 100.0})
+    service.ok("POST", "/v1/account/budget", json={"monthly_usd": 100.0})
     run_one(service, agent)
     held = service.ok("GET", "/v1/account/budget")
     assert (held["spent_usd_micro"], held["open_usd_micro"] > 0) == (0, True)
@@ -255,7 +255,7 @@ def told(service: Service) -> list[dict[str, object]]:
 
 def test_the_alert_is_sent_once_a_month(service: Service) -> None:
     wanted = {"monthly_usd": 10.0, "alert_percent": 50, "webhook": HOOK}
-    service.ok("PUT", "/v1/account/budget", json=wanted)
+    service.ok("POST", "/v1/account/budget", json=wanted)
     submit(service, budget_usd=4.0)
     assert told(service) == []
     for _ in range(2):
@@ -264,7 +264,7 @@ def test_the_alert_is_sent_once_a_month(service: Service) -> None:
     assert (notice["kind"], notice["month"], notice["alert_percent"]) == ("budget_alert", MONTH, 50)
     assert (notice["limit_usd_micro"], notice["spent_usd_micro"], notice["open_usd_micro"]) == (10**7, 0, 5 * 10**6)
     service.pass_grid(20 * DAY_MS)
-    service.ok("PUT", "/v1/account/budget", json=wanted | {"monthly_usd": 1.0})
+    service.ok("POST", "/v1/account/budget", json=wanted | {"monthly_usd": 1.0})
     submit(service, budget_usd=0.6)
     assert [one["month"] for one in told(service)] == [MONTH, "2025-07"]
 
@@ -280,6 +280,6 @@ def test_the_alert_is_sent_once_a_month(service: Service) -> None:
     ],
 )
 def test_a_budget_that_cannot_be_kept(service: Service, wrong) -> None:
-    refused = service.ask("PUT", "/v1/account/budget", json=wrong)
+    refused = service.ask("POST", "/v1/account/budget", json=wrong)
     assert (refused.status_code, refused.json()["code"]) == (400, "SW-181")
     assert service.ok("GET", "/v1/account/budget")["limit_usd_micro"] is None

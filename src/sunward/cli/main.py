@@ -12,14 +12,17 @@ from typing import Any, NoReturn
 import click
 
 import sunward
+from sunward.cli.commands.account import account
 from sunward.cli.commands.catalog import catalog
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
-from sunward.cli.commands.network import account, epoch
+from sunward.cli.commands.login import login, logout, whoami
+from sunward.cli.commands.network import epoch
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.site import site
+from sunward.cli.commands.statement import statement
 from sunward.cli.commands.submit import submit
 from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
@@ -31,7 +34,7 @@ from sunward.model.codec import encode
 EXIT_INPUT = 2
 EXIT_SOURCE = 3
 EXIT_INTERRUPTED = 130
-OWN_CODES = "SW-6"
+OWN_CODES = ("SW-6", "SW-184", "SW-185", "SW-186")
 """Codes raised by the command line itself, whose messages are already in the chosen language."""
 
 
@@ -197,6 +200,10 @@ COMMANDS: tuple[click.Command, ...] = (
     journal,
     catalog,
     account,
+    statement,
+    login,
+    logout,
+    whoami,
 )
 for _command in COMMANDS:
     cli.add_command(_command)

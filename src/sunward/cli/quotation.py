@@ -31,6 +31,7 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
                 _("{amount}; what is not used comes back").format(amount=show.ath(quote.escrow_wei * jobs)),
             ),
             (_("notice"), show.Cell(translated(quote.notice), "yellow")),
+            *([(_("budget"), show.Cell(translated(quote.over_budget), "red"))] if quote.over_budget else []),
         ]
     )
     _show_waiting(request, quote)

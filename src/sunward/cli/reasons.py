@@ -224,6 +224,11 @@ FROM_BELOW = (
     N_("job {job} is {state}; a receipt follows its end"),
     N_("no final receipt of job {job}; it is issued when the epoch closes"),
     N_("the escrow needs {needed} wei and the account holds {held}; deposit more with `sunward account deposit`"),
+    N_(
+        "the budget of {limit} USD a month leaves {left} USD in {month} and this job may cost {needed} USD; "
+        "raise it with `sunward account budget`, or wait for the next month"
+    ),
+    N_("{month} is no month; write one like 2026-11"),
     N_("gpus, units, length and escrow must be at least 1"),
     N_("a pausable job must say how many units of work it has (--units)"),
     N_("the deadline has passed; name a later one"),

@@ -38,8 +38,12 @@ class Shell:
         Raises: SourceError when no service is known, InputError when the credentials cannot be read.
         """
         found = access(self.home, self.url, self.token, role)
-        with ApiClient(found.url, found.token, transport=self.transport) as client:
+        with self.speaking(found.url, found.token) as client:
             yield client
+
+    def speaking(self, url: str, token: str) -> ApiClient:
+        """A client that speaks to one service with one token."""
+        return ApiClient(url, token, transport=self.transport)
 
     def address(self) -> str:
         """The service named by `--url`, else the one of the home folder; empty when there is none."""

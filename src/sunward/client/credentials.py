@@ -1,4 +1,4 @@
-"""Which service to ask, and with which token: from arguments, else from what `sunward up` leaves in the home folder."""
+"""Which service to ask, and with which token: from arguments, else from what is kept in the home folder."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from gettext import gettext as _
 from pathlib import Path
 
 from sunward.errors import InputError, SourceError
-from sunward.model.codec import decode
+from sunward.model.codec import decode, encode
 
 CREDENTIALS = "credentials.json"
 HOME = "~/.sunward"
+ROLES = ("tenant", "operator", "provider", "auditor")
+"""Roles whose tokens are kept, each for itself."""
+OWNER_ONLY = 0o600
+FOLDER_MODE = 0o700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What `sunward up` leaves in the home folder."""
+    """What `sunward up` and `sunward login` leave in the home folder."""
 
     url: str
     tenant_token: str = ""
@@ -56,6 +60,21 @@ def stored(home: Path) -> Credentials | None:
     except InputError as reason:
         line = _("{file} is damaged ({reason}); delete it and run `sunward up` again")
         raise InputError(line.format(file=file, reason=reason.message), code="SW-610") from None
+
+
+def save(home: Path, credentials: Credentials) -> None:
+    """Put credentials in place whole, never readable by others, not even for a moment.
+
+    Raises: OSError.
+    """
+    home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    partial = home / f"{CREDENTIALS}.new"
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
+        file.write(encode(credentials))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(home / CREDENTIALS)
 
 
 def access(home: Path, url: str = "", token: str = "", role: str = "tenant") -> Access:

@@ -147,7 +147,8 @@ class DepositMade:
 class BudgetRequest:
     """A monthly limit wanted."""
 
-    monthly_usd: float
+    monthly_usd: float | None
+    """None drops the limit."""
     alert_percent: int = 80
     """Share of the limit at which a notice goes to `webhook`; 0 = none."""
     webhook: str = ""

@@ -106,6 +106,9 @@ def issue_credentials(control: ControlPlane, home: Path, url: str, config: Servi
     path = home / CREDENTIALS_FILE
     kept = _kept(path)
     if kept is not None:
+        if not _is_ours(control, kept):
+            line = f"{path} holds a login to {kept.url}; `sunward logout` first, or choose another home"
+            raise InputError(line, code="SW-166")
         if kept.url != url:
             write_secret(path, encode(replace(kept, url=url)))
         return path
@@ -121,6 +124,12 @@ def issue_credentials(control: ControlPlane, home: Path, url: str, config: Servi
         control.commit_one(Deposited(tenant=subject, amount_wei=amount_wei))
     write_secret(path, encode(Credentials(url=url, **{f"{role}_token": token for role, token in tokens.items()})))
     return path
+
+
+def _is_ours(control: ControlPlane, kept: Credentials) -> bool:
+    """Whether this service made any of these tokens, expired or not; else they belong to a login elsewhere."""
+    tokens = (kept.tenant_token, kept.operator_token, kept.provider_token, kept.auditor_token)
+    return any(control.store.access.lookup_token(token, 0) is not None for token in tokens if token)
 
 
 def _kept(path: Path) -> Credentials | None:

@@ -41,10 +41,13 @@ def view(control: ControlPlane, tenant: str) -> BudgetView:
 
 
 def set_budget(control: ControlPlane, tenant: str, wanted: BudgetRequest) -> None:
-    """Keep a tenant's budget.
+    """Keep a tenant's budget, or drop it.
 
     Raises: InputError for figures or an address that cannot be kept.
     """
+    if wanted.monthly_usd is None:
+        control.store.budgets.drop(tenant)
+        return
     if not 0 <= wanted.monthly_usd <= LIMIT_USD_MAX:
         raise InputError(f"monthly_usd must lie between 0 and {LIMIT_USD_MAX}", code=BAD_BUDGET)
     if not 0 <= wanted.alert_percent <= PERCENT:

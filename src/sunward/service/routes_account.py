@@ -94,19 +94,12 @@ async def get_budget(control: Plane, caller: Tenant) -> Response:
     return answer(budgets.view(control, caller.subject))
 
 
-@router.put("/v1/account/budget", response_model=BudgetView, openapi_extra=takes(BudgetRequest))
-async def put_budget(
+@router.post("/v1/account/budget", response_model=BudgetView, openapi_extra=takes(BudgetRequest))
+async def post_budget(
     control: Plane, caller: Tenant, wanted: Annotated[BudgetRequest, Depends(record_of(BudgetRequest))]
 ) -> Response:
-    """Set the monthly limit; jobs that could exceed it are refused from now on."""
+    """Set or drop the monthly limit; jobs that could exceed it are refused from now on."""
     budgets.set_budget(control, caller.subject, wanted)
-    return answer(budgets.view(control, caller.subject))
-
-
-@router.delete("/v1/account/budget", response_model=BudgetView)
-async def delete_budget(control: Plane, caller: Tenant) -> Response:
-    """Drop the monthly limit."""
-    control.store.budgets.drop(caller.subject)
     return answer(budgets.view(control, caller.subject))
 
 

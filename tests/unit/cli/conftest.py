@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms,
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
+    BudgetView,
     DepositMade,
     Enrolment,
     EpochClosed,
@@ -28,11 +29,16 @@ from sunward.model.records import (
     PlanView,
     Quantiles,
     ReceiptView,
+    Whoami,
 )
 from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
+from sunward.model.statement import MonthPage
 from sunward.model.wire import JournalHead
+from sunward.report.monthly import statement_line, totals_of
+from sunward.report.receipts import build_receipt
 from sunward.service.submit import NOTICE
 from tests.support.bundles import genuine, genuine_journal, receipt_in
+from tests.unit.report.samples import SPEC, parts
 
 HOUR_MS = 3_600_000
 DAY = 1_686_528_000_000
@@ -148,6 +154,32 @@ EPOCH = EpochStatement(
 )
 
 
+BUDGET = BudgetView(
+    limit_usd_micro=50_000_000,
+    alert_percent=80,
+    webhook="https://hooks.example/x",
+    month="2023-06",
+    spent_usd_micro=20_000_000,
+    open_usd_micro=5_000_000,
+)
+WHOAMI = Whoami(subject="t-1", roles=("tenant",), site="", expires_machine_ms=DAY + 24 * HOUR_MS)
+LINES = (
+    statement_line(build_receipt(parts()), 1_999_999, digest="ab" * 32, name="train"),
+    statement_line(build_receipt(parts(spec=replace(SPEC, job="j-zzzzzzzzzz"))), 2_000_000, name="=cmd()"),
+)
+MONTH = MonthPage(
+    tenant="t-1",
+    month="2023-06",
+    start_ms=DAY - 11 * 24 * HOUR_MS,
+    end_ms=DAY + 19 * 24 * HOUR_MS,
+    at_ms=DAY + 24 * HOUR_MS,
+    lines=LINES,
+    totals=totals_of(LINES),
+    pending=("j-late",),
+    next=None,
+)
+
+
 def archive(*members):
     """A tar archive of (name, content) files and of ready headers."""
     buffer = io.BytesIO()
@@ -239,6 +271,10 @@ def whole_service():
             ),
             "GET /v1/journal": records_after,
             "GET /v1/account": answer(AccountView(tenant="t-1", balance_wei=3 * 10**18)),
+            "GET /v1/account/budget": answer(BUDGET),
+            "POST /v1/account/budget": answer(BUDGET),
+            "GET /v1/statement": answer(MONTH),
+            "GET /v1/whoami": answer(WHOAMI),
             "POST /v1/account/deposits": answer(DepositMade(balance_wei=4 * 10**18, journal=HEAD)),
         }
     )

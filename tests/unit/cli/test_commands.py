@@ -36,7 +36,17 @@ EVERY = {
     ("catalog", "gpus", "h100"): ("memory_gib", "80"),
     ("catalog", "zones", "NO-NO1"): ("Southeast Norway",),
     ("account",): ("t-1", "3.0000 ATH"),
+    ("account", "balance"): ("t-1", "3.0000 ATH"),
     ("account", "deposit", "20"): ("balance 4.0000 ATH",),
+    ("account", "budget"): ("50.0000 USD", "2023-06", "25.0000 USD", "at 80 % to https://hooks.example/x"),
+    ("statement", "--month", "2023-06"): (
+        "train",
+        "=cmd()",
+        "provisional",
+        "run now at the tenant's origin",
+        "325.0 g",
+    ),
+    ("whoami",): ("t-1", "2023-06-13 00:00Z"),
     (*SUBMIT, "--", "python", "train.py"): ("4.0200 USD", "47 % less carbon", f"submitted as {JOB}"),
 }
 LINES = {("journal", "tail", "-n", "2")}
@@ -75,7 +85,7 @@ def test_every_command_speaks_korean(run, words):
 
 
 def test_every_command_is_tested():
-    elsewhere = {("fetch",), ("journal", "save"), ("status", "drain", "ask")}
+    elsewhere = {("fetch",), ("journal", "save"), ("status", "drain", "ask"), ("login",), ("logout",)}
     named = {tuple(word for word in words if word.isalpha())[:2] for words in EVERY} | elsewhere
     leaves = {command.name for command in commands_of(cli)} - {"sunward", "journal"} - set(SERVERS)
     assert leaves <= {word for words in named for word in words}

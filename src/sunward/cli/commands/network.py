@@ -1,4 +1,4 @@
-"""Commands on the network itself: its epochs, and your account in it."""
+"""Commands on the network itself: its epochs."""
 
 from __future__ import annotations
 
@@ -49,31 +49,3 @@ def epoch_close(shell: Shell) -> None:
     else:
         text = _("epoch {epoch} closed at journal record {sequence}")
         show.line(text.format(epoch=closed.epoch, sequence=closed.journal.sequence))
-
-
-@group(invoke_without_command=True)
-@click.pass_context
-@pass_shell
-def account(shell: Shell, ctx: click.Context) -> None:
-    """Show your balance; `account deposit` adds test money."""
-    if ctx.invoked_subcommand:
-        return
-    with shell.client() as client:
-        view = client.account()
-    if shell.json:
-        show.json_line(view)
-    else:
-        show.pairs([(_("tenant"), view.tenant), (_("balance"), show.ath(view.balance_wei))])
-
-
-@account.command("deposit")
-@click.argument("amount_usd", type=click.FloatRange(min=0, min_open=True), metavar="USD")
-@pass_shell
-def account_deposit(shell: Shell, amount_usd: float) -> None:
-    """Take test money worth so many USD from the local faucet."""
-    with shell.client() as client:
-        done = client.deposit(amount_usd)
-    if shell.json:
-        show.json_line(done)
-    else:
-        show.line(_("balance {amount}").format(amount=show.ath(done.balance_wei)))

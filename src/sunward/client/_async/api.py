@@ -17,6 +17,8 @@ from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
+    BudgetRequest,
+    BudgetView,
     DepositMade,
     DepositRequest,
     Enrolment,
@@ -30,10 +32,13 @@ from sunward.model.records import (
     PlanView,
     ReceiptView,
     Stored,
+    Whoami,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
 from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
+from sunward.model.statement import MonthPage, MonthStatement
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
+from sunward.report.monthly import whole_month
 
 PAGE = 500
 
@@ -201,6 +206,28 @@ class AsyncApiClient:
     async def deposit(self, amount_usd: float) -> DepositMade:
         """Test money from the local faucet."""
         return read(await self._http.post("/v1/account/deposits", DepositRequest(amount_usd=amount_usd)), DepositMade)
+
+    async def budget(self) -> BudgetView:
+        """The monthly limit, if any, and what this month has cost so far."""
+        return read(await self._http.get("/v1/account/budget"), BudgetView)
+
+    async def set_budget(self, wanted: BudgetRequest) -> BudgetView:
+        """Set or drop the monthly limit."""
+        return read(await self._http.post("/v1/account/budget", wanted), BudgetView)
+
+    async def statement(self, month: str, tenant: str = "") -> MonthStatement:
+        """The jobs that ended in a month, `YYYY-MM` of UTC; an operator or auditor names the tenant."""
+        pages: list[MonthPage] = []
+        after = ""
+        while not pages or after:
+            reply = await self._http.get("/v1/statement", month=month, tenant=tenant, after=after, limit=PAGE)
+            pages.append(read(reply, MonthPage))
+            after = pages[-1].next or ""
+        return whole_month(pages)
+
+    async def whoami(self) -> Whoami:
+        """Whose token this is, and what it allows."""
+        return read(await self._http.get("/v1/whoami"), Whoami)
 
     async def balances(self) -> dict[str, str]:
         """Wei by account, and their `total`."""
