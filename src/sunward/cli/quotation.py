@@ -6,7 +6,7 @@ from sunward.cli import show
 from sunward.cli.reasons import PLACED, REFUSED, sentence, translated, word
 from sunward.cli.text import _
 from sunward.model.plan import Assignment, Unplaced
-from sunward.model.request import JobRequest, Quote
+from sunward.model.request import JobRequest, Quote, WaitingOption
 from sunward.units import SECOND_MS
 
 
@@ -14,7 +14,7 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
     """What so many jobs like this one would cost and cause, and what waiting longer would save."""
     if quote.assignment is None:
         _show_refusal(quote.unplaced)
-        _show_waiting(request, quote)
+        _show_waiting(request, quote, jobs)
         return
     show.pairs(
         [
@@ -34,7 +34,7 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
             *([(_("budget"), show.Cell(translated(quote.over_budget), "red"))] if quote.over_budget else []),
         ]
     )
-    _show_waiting(request, quote)
+    _show_waiting(request, quote, jobs)
 
 
 def _cost(price_usd_micro: int, jobs: int) -> str:
@@ -51,24 +51,32 @@ def _show_refusal(unplaced: Unplaced | None) -> None:
     show.line(text.format(reason=reason), "red" if lasting else "yellow")
 
 
-def _show_waiting(request: JobRequest, quote: Quote) -> None:
+def _show_waiting(request: JobRequest, quote: Quote, jobs: int) -> None:
     """The curve of later deadlines; the first row is what was asked."""
-    rows: list[show.Row] = []
-    if quote.assignment is not None and request.deadline_s:
-        rows.append(_row(request.deadline_s, quote.price_usd_micro, quote.assignment.carbon_mg, quote.start_ms))
-    rows += [
-        _row(option.finish_by_s, option.price_usd_micro, option.carbon_mg, option.start_ms) for option in quote.waiting
-    ]
     if not quote.waiting:
         return
+    curve = list(quote.waiting)
+    if quote.assignment is not None and request.deadline_s:
+        asked = WaitingOption(
+            finish_by_s=request.deadline_s,
+            price_usd_micro=quote.price_usd_micro,
+            carbon_mg=quote.assignment.carbon_mg,
+            start_ms=quote.start_ms,
+        )
+        curve.insert(0, asked)
     show.line()
     show.line(_("with a later deadline:") if quote.assignment is not None else _("a later deadline would do:"))
     columns = (_("FINISH WITHIN"), _("COST"), _("CARBON"), _("START"))
-    show.table(columns, rows)
+    show.table(columns, (_row(option, jobs) for option in curve))
 
 
-def _row(finish_by_s: int, price_usd_micro: int, carbon_mg: int, start_ms: int) -> show.Row:
-    return (show.span(finish_by_s * SECOND_MS), show.usd(price_usd_micro), show.carbon(carbon_mg), show.stamp(start_ms))
+def _row(option: WaitingOption, jobs: int) -> show.Row:
+    return (
+        show.span(option.finish_by_s * SECOND_MS),
+        show.usd(option.price_usd_micro * jobs),
+        show.carbon(option.carbon_mg * jobs),
+        show.stamp(option.start_ms),
+    )
 
 
 def against_now(assignment: Assignment) -> str:

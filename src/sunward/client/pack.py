@@ -78,6 +78,12 @@ def pack_file(folder: Path, archive: Path) -> int:
     return archive.stat().st_size
 
 
+def names_in(archive: Path) -> frozenset[str]:
+    """The names of the files in an archive of our own."""
+    with tarfile.open(archive) as source:
+        return frozenset(source.getnames())
+
+
 def digest_of(file: Path) -> str:
     """SHA-256 of a file's content, hex: the name under which the service stores it."""
     with file.open("rb") as source:

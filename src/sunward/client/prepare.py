@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from gettext import gettext as _
 from pathlib import Path, PurePath, PurePosixPath
@@ -90,6 +90,20 @@ def _secrets(job: JobFile, base: Path, environ: Mapping[str, str], place: Place)
             line = _("{place}: secret {name} is not in the environment; export it, or write {name}@FILE")
             raise InputError(line.format(place=at, name=name), code=NO_SECRET)
     return found
+
+
+def keep_apart(job: JobFile, base: Path, packed: Collection[str], place: Place) -> None:
+    """Refuse to send the file of a secret along with the folder, where it would lie open.
+
+    Raises: InputError naming the file.
+    """
+    folder = (base / Path(job.folder).expanduser()).resolve()
+    for index, secret in enumerate(job.secrets):
+        _name, at, name = secret.partition("@")
+        file = (base / Path(name).expanduser()).resolve()
+        if at and file.is_relative_to(folder) and file.relative_to(folder).as_posix() in packed:
+            line = _("{place}: {file} would be sent with the folder; name it in .sunwardignore, or move it")
+            raise InputError(line.format(place=place(f"secrets[{index}]"), file=file), code=NO_SECRET)
 
 
 def _text(base: Path, name: str, place: str) -> str:

@@ -211,6 +211,19 @@ def test_secrets_are_sent_once_and_never_shown(run, service, words):
     assert service.requests[-1].url.path == ("/v1/jobs" if "-y" in words else "/v1/quotes")
 
 
+def test_the_file_of_a_secret_does_not_travel_with_the_folder(run, service, work):
+    (work / "src").mkdir()
+    (work / "src" / "api.key").write_text("hunter2")
+    (work / "job.yaml").write_text("command: a\nfolder: src\nsecrets: [KEY@src/api.key]\n")
+    refused = run("submit", "-y", **ZONE)
+    assert (refused.exit_code, service.requests) == (2, [])
+    assert refused.stderr.startswith("error SW-663: job.yaml:3: ")
+    (work / "src" / ".sunwardignore").write_text("*.key\n")
+    assert run("submit", "-y", **ZONE).exit_code == 0
+    assert service.sent("POST", "/v1/jobs")["secrets"] == {"KEY": "hunter2"}
+    assert not any(b"hunter2" in request.content for request in service.requests if request.method == "PUT")
+
+
 def test_init_writes_a_file_that_submits_and_never_replaces_one(run, service, work):
     result = run("submit", "--init")
     assert result.exit_code == 0
@@ -220,7 +233,7 @@ def test_init_writes_a_file_that_submits_and_never_replaces_one(run, service, wo
     (work / "job.yaml").write_text("mine")
     refused = run("submit", "--init")
     assert (refused.exit_code, refused.stderr.split(":")[0]) == (2, "error SW-666")
-    assert (work / "job.yaml").read_text() == "mine"
+    assert (work / "job.yaml").read_text() == "mine", "what is there stays"
     assert json.loads(run("submit", "--init", "--file", "other.yaml", "--json").stdout) == {"file": "other.yaml"}
 
 

@@ -20,9 +20,9 @@ from sunward.cli.shell import Command, Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.client import ApiClient
 from sunward.client.jobfile import about, template
-from sunward.client.pack import digest_of, pack_file
+from sunward.client.pack import digest_of, names_in, pack_file
 from sunward.client.place import origin_zone
-from sunward.client.prepare import for_member, for_quote, gather, members, request_of
+from sunward.client.prepare import for_member, for_quote, gather, keep_apart, members, request_of
 from sunward.errors import InputError, SunwardError
 from sunward.model.hardware import WorkClass
 from sunward.model.request import JobRequest, Quote, Submitted
@@ -129,6 +129,7 @@ def ordered(wanted: Described, scratch: Path) -> Order:
     if job.folder:
         archive = scratch / "folder.tar"
         size = pack_file(wanted.base / Path(job.folder).expanduser(), archive)
+        keep_apart(job, wanted.base, names_in(archive), wanted.place)
         bundle = digest_of(archive)
         uploads[bundle] = archive
     request = request_of(job, gathered, job.zone or origin_zone(os.environ), bundle, size)
