@@ -8,7 +8,7 @@ import pytest
 
 import sunward
 from sunward.client import AsyncClient, Client
-from sunward.client.pack import pack_file
+from sunward.client.pack import digest_of, pack_file
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from tests.unit.cli.conftest import JOB, REFUSED_QUOTE, answer, job_view, log_part, problem, whole_service
 
@@ -83,6 +83,17 @@ def test_a_folder_is_packed_stored_and_named(client, service, tmp_path):
     sent = service.sent("POST", "/v1/jobs")
     assert (sent["command"], sent["bundle"], sent["data_bytes"]) == (STEP, "d" * 64, size)
     assert service.requests[-1].headers["Idempotency-Key"] == "night-7"
+
+
+def test_a_folder_that_is_stored_already_is_not_sent_again(client, service, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "step.py").write_text("pass")
+    pack_file(tmp_path / "work", tmp_path / "same.tar")
+    digest = digest_of(tmp_path / "same.tar")
+    service.answers[f"HEAD /v1/objects/{digest}"] = answer(b"")
+    client.submit(STEP, folder=tmp_path / "work", **ASKED)
+    assert [each.method for each in service.requests] == ["HEAD", "POST"]
+    assert service.sent("POST", "/v1/jobs")["bundle"] == digest
 
 
 def test_a_quote_sends_no_files_and_no_secrets(client, service, tmp_path):
