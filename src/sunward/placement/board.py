@@ -49,8 +49,8 @@ class Board:
     def open(self, demand: Demand) -> BoolArray:
         """(A, H) where the whole gang finds room."""
         rows = demand.rows
-        watts = self.headroom_w[self._fleet.pools.site[rows]] >= demand.need_w[:, None]
-        room: BoolArray = (self.free[rows] >= demand.gpus) & watts
+        watts = self.headroom_w[self._fleet.pools.site[rows], : demand.slots] >= demand.need_w[:, None]
+        room: BoolArray = (self.free[rows, : demand.slots] >= demand.gpus) & watts
         return room
 
     def holds(self, demand: Demand, option: Option) -> bool:

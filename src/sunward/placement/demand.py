@@ -82,6 +82,11 @@ class Demand:
     pausable: bool
 
     @property
+    def slots(self) -> int:
+        """H: slots that are looked at, beyond which the job cannot end in time."""
+        return int(self.delay_ms.shape[1])
+
+    @property
     def gpus(self) -> int:
         """Containers needed at once."""
         return self.job.spec.gpus
@@ -92,8 +97,8 @@ class Demand:
         return self.fit.rows
 
 
-CostBook = dict[tuple[WorkClass, int, int], SlotCosts]
-"""Slot costs by (work class, GPUs, carbon price): like jobs share them."""
+CostBook = dict[tuple[WorkClass, int, int, int], SlotCosts]
+"""Slot costs by (work class, GPUs, carbon price, slots): like jobs share them."""
 
 
 def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
@@ -102,9 +107,11 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
     if isinstance(fitting, Unplaced):
         return fitting
     spec, rows = job.spec, fitting.rows
-    key = (spec.work_class, spec.gpus, spec.carbon_price_usd_per_t)
+    fleet = fleet.near(spec.deadline_ms)
+    kind = (spec.work_class, spec.gpus, spec.carbon_price_usd_per_t)
+    key = (*kind, fleet.slots)
     if key not in book:
-        book[key] = slot_costs(fleet, *key)
+        book[key] = slot_costs(fleet, *kind)
     current = fleet.row.get(job.pool, NOWHERE)
     asleep = _to_wake(fleet, job, rows)
     woken_ms = fleet.now_ms + fleet.pools.wake_ms[rows][:, None]

@@ -111,8 +111,7 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
         return "moving"
     if first.first > 0:
         return "waiting"
-    later = np.arange(fleet.slots) > 0
-    return "now" if (task.windows.possible & later).any() else "deadline"
+    return "now" if task.windows.possible[:, 1:].any() else "deadline"
 
 
 def _rivals(task: Task, board: Board) -> _Rivals:

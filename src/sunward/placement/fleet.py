@@ -5,7 +5,7 @@ Axes: P pools in order of pool id, H slots. Nothing here depends on the order of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from sunward.model.plan import PolicyInputs
 from sunward.world.snapshot import FloatArray, IntArray, PoolColumns, Snapshot
 
 NO_CEILING_W = 2**62
+NEAR_SLOTS_MIN = 16
+"""Fewer slots are not worth tables of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +56,30 @@ class Fleet:
     """(P, H) containers of jobs that are not planned here."""
     greenness_ppm: IntArray
     """(P,) verified greenness of the pool's site, 0 when unknown."""
+    nearer: dict[int, Fleet] = field(default_factory=dict)
+    """The same fleet over fewer slots, made when first asked for."""
+
+    def near(self, limit_ms: int) -> Fleet:
+        """This fleet with its signals over no more slots than a job with this limit needs, rounded up.
+
+        Nothing beyond the limit can be chosen, so nothing is lost; plans reach as far as before.
+        """
+        needed = max(NEAR_SLOTS_MIN, -(-(limit_ms - self.start_ms) // self.slot_ms))
+        slots = 1 << (needed - 1).bit_length()
+        if slots >= self.slots:
+            return self
+        if slots not in self.nearer:
+            self.nearer[slots] = replace(
+                self,
+                slots=slots,
+                begin_ms=self.begin_ms[:slots],
+                usable_ms=self.usable_ms[:slots],
+                carbon=self.carbon[:, :slots],
+                spread=self.spread[:, :slots],
+                price=self.price[:, :slots],
+                nearer={},
+            )
+        return self.nearer[slots]
 
 
 def fleet_of(snapshot: Snapshot) -> Fleet:

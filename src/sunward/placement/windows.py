@@ -33,6 +33,7 @@ class Windows:
 
 def windows_of(fleet: Fleet, demand: Demand) -> Windows:
     """Price every start of a job."""
+    fleet = fleet.near(demand.job.spec.deadline_ms)
     spec, rows = demand.job.spec, demand.rows
     run_ms = demand.fit.needed_ms[:, None] + demand.loss_ms
     start = fleet.begin_ms + demand.delay_ms
