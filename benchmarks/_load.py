@@ -1,8 +1,10 @@
 """Tenants against a real service: submissions and reads at fixed rates, whatever the answers take (open loop).
 
-A submission's latency runs from the moment it was due to be sent, so a service that falls behind is not spared. After
-its answer a job is followed with `GET /v1/jobs/{job}` every `LOOK_S` until it is no longer `submitted`: from the same
-due moment to the answer that shows that is `submit_to_placed`, up to one look too long.
+A submission's latency runs from the moment it was due to be sent, so a service that falls behind is not spared. When a
+job was placed is read from its history after the load: the journal's moment of the record that placed it, in grid time,
+which the clock's mapping turns into machine time to the millisecond; it lies before the record's commit. Every
+`WATCHED`-th job is also followed with `GET /v1/jobs/{job}` every `LOOK_S` until it is no longer `submitted`: the moment
+of the answer that shows it is later than that of the record, by the commit, the answer and up to one look.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from pathlib import Path
 
 import httpx
 
-from sunward.model.codec import encode
+from sunward.model.codec import decode, encode
 from sunward.model.hardware import WorkClass
 from sunward.model.request import JobRequest
+from sunward.model.wire import ClockMapping
 from sunward.units import SECOND_MS
 
 LOOK_S = 0.02
+WATCHED = 10
 LOST_S = 30.0
 """A job without a place after so long counts as lost."""
 SEED = 3
@@ -36,8 +40,10 @@ class Tally:
 
     submit_ms: list[float] = field(default_factory=list)
     placed_ms: list[float] = field(default_factory=list)
+    seen_ms: list[float] = field(default_factory=list)
     read_ms: dict[str, list[float]] = field(default_factory=dict)
-    states: dict[str, int] = field(default_factory=dict)
+    without_place: dict[str, int] = field(default_factory=dict)
+    """Jobs that were never placed, by the state they were last seen in."""
     errors: list[str] = field(default_factory=list)
     late_ms: float = 0.0
     """The most that this process itself was behind its timetable."""
@@ -76,6 +82,7 @@ class Load:
         self._http = http
         self._closed = closed
         self._mine: list[str] = []
+        self._due_ms: dict[str, float] = {}
         self._draw = random.Random(SEED)
         self._running: set[asyncio.Task[None]] = set()
         self.tally = Tally()
@@ -112,14 +119,31 @@ class Load:
         answer.raise_for_status()
         self.tally.submit_ms.append((time.perf_counter() - due_s) * SECOND_MS)
         job = answer.json()["job"]
-        while (state := (await self._get(f"/v1/jobs/{job}"))["state"]) == "submitted":
+        self._mine.append(job)
+        self._due_ms[job] = time.time() * SECOND_MS - (time.perf_counter() - due_s) * SECOND_MS
+        if number % WATCHED == 0:
+            await self._watch(job, due_s)
+
+    async def _watch(self, job: str, due_s: float) -> None:
+        while (await self._get(f"/v1/jobs/{job}"))["state"] == "submitted":
             if time.perf_counter() - due_s > LOST_S:
                 self.tally.errors.append(f"{job} has had no place for {LOST_S} s")
                 return
             await asyncio.sleep(LOOK_S)
-        self.tally.placed_ms.append((time.perf_counter() - due_s) * SECOND_MS)
-        self.tally.states[state] = self.tally.states.get(state, 0) + 1
-        self._mine.append(job)
+        self.tally.seen_ms.append((time.perf_counter() - due_s) * SECOND_MS)
+
+    async def settle(self) -> None:
+        """Read from the histories when each job was placed."""
+        clock = decode((await self._http.get("/v1/clock")).raise_for_status().content, ClockMapping)
+        for job in self._mine:
+            lines = (await self._http.get(f"/v1/jobs/{job}/history")).raise_for_status().json()
+            placed = next((line for line in lines if line["state"] == "placed"), None)
+            if placed is None:
+                last = lines[-1]["state"]
+                self.tally.without_place[last] = self.tally.without_place.get(last, 0) + 1
+            else:
+                machine_ms = clock.machine_ms + (placed["at_ms"] - clock.grid_ms) / clock.speed
+                self.tally.placed_ms.append(machine_ms - self._due_ms[job])
 
     async def _get(self, path: str) -> dict[str, str]:
         answer = await self._http.get(path)
@@ -152,6 +176,7 @@ async def main(told: dict[str, object], closed: list[str]) -> Tally:
     async with httpx.AsyncClient(base_url=str(told["url"]), headers=headers, timeout=60.0, limits=limits) as http:
         load = Load(http, closed)
         await load.run(Timetable(*(float(str(told[name])) for name in ("seconds", "submits_per_s", "reads_per_s"))))
+        await load.settle()
         return load.tally
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, delete, select
@@ -28,6 +29,16 @@ class StoredContent:
     commitment: str
 
 
+def _row(job: str, stored: StoredContent) -> dict[str, object]:
+    return {
+        "job": job,
+        "tenant": stored.tenant,
+        "salt": stored.salt,
+        "content": encode(stored.content).decode(),
+        "commitment": stored.commitment,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """Private rows of one store."""
@@ -39,18 +50,27 @@ class Contents:
 
         Raises: ConflictError when the job has other content.
         """
-        row = {
-            "job": job,
-            "tenant": stored.tenant,
-            "salt": stored.salt,
-            "content": encode(stored.content).decode(),
-            "commitment": stored.commitment,
-        }
+        row = _row(job, stored)
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_contents).on_conflict_do_nothing(), row)
             held = connection.scalar(select(_contents.c.commitment).where(_contents.c.job == job))
             if held != stored.commitment:
                 raise ConflictError(f"job {job} already has other content")
+
+    def put_all(self, contents: Sequence[tuple[str, StoredContent]]) -> None:
+        """Keep the contents of some jobs in one transaction; the one that a job has already stays."""
+        rows = [_row(job, stored) for job, stored in contents]
+        with self.database.writing() as connection:
+            connection.execute(self.database.insert(_contents).on_conflict_do_nothing(), rows)
+
+    def names(self, jobs: Sequence[str]) -> dict[str, str]:
+        """What tenants call their jobs; those whose content is erased are left out."""
+        if not jobs:
+            return {}
+        query = select(_contents.c.job, _contents.c.content).where(_contents.c.job.in_(jobs))
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.job: decode(row.content, JobContent).name for row in rows}
 
     def get(self, job: str) -> StoredContent:
         """The content of a job. Raises: NotFoundError when there is none, or no longer."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -19,10 +19,13 @@ from sunward.adapters.queries import Queries
 from sunward.errors import ConflictError, InvariantError, NotFoundError
 from sunward.model.chain import record_hash
 from sunward.model.commands import Command
-from sunward.model.events import Event, ReadingsSealed, read_event
+from sunward.model.events import Event, JobsSubmitted, ReadingsSealed, read_event
+from sunward.model.job import JobSpec
 from sunward.model.wire import JournalHead
 from sunward.ports import Recorded
 
+Submission: TypeAlias = tuple[JobSpec, int]
+"""The public part of a job and when it was submitted."""
 READ_CHUNK = 1_024
 SNAPSHOTS_KEPT = 2
 """The newest, and one to fall back on should it prove unreadable."""
@@ -133,6 +136,18 @@ class SqlStore:
         if row is None:
             raise NotFoundError(f"the journal has no record {sequence}")
         return _recorded(row)
+
+    def submissions(self, sequences: Collection[int]) -> dict[str, Submission]:
+        """The public parts of jobs by job, from the records of their submissions, with the moments of these."""
+        query = select(tables.journal).where(tables.journal.c.sequence.in_(sequences))
+        with self._database.reading() as connection:
+            events = [_recorded(row).event for row in connection.execute(query)]
+        return {
+            spec.job: (spec, event.at_ms)
+            for event in events
+            if isinstance(event.payload, JobsSubmitted)
+            for spec in event.payload.jobs
+        }
 
     def save_snapshot(self, sequence: int, blob: bytes) -> None:
         """Keep the state after event `sequence`, and drop all but the newest snapshots."""

@@ -98,6 +98,8 @@ jobs = Table(
     Column("first_command", Integer, nullable=False),
     Index("jobs_by_age", "first_sequence", "first_command"),
     Index("jobs_by_tenant", "tenant", "first_sequence", "first_command"),
+    Index("jobs_by_state", "state", "first_sequence", "first_command"),
+    Index("jobs_by_tenant_and_state", "tenant", "state", "first_sequence", "first_command"),
 )
 
 job_history = Table(

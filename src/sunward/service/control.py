@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.adapters.clock import SystemClock
+from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.objects import FsObjectStore
 from sunward.adapters.sql import SqlStore
 from sunward.engine import snapshots
@@ -23,13 +24,14 @@ from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
-from sunward.errors import ConflictError, InvariantError
+from sunward.errors import ConflictError, InvariantError, SourceError
 from sunward.model.chain import head_bytes
 from sunward.model.commands import Command, JobChanged, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
     AgentLost,
     AgentSeen,
     ClockMapped,
+    JobsSubmitted,
     LeasesReported,
     NetworkStarted,
     Payload,
@@ -90,6 +92,15 @@ class Presence:
     """Runs of the agent that a later one has taken the place of."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """A job that waits to be recorded with those that come at about the same time."""
+
+    payload: JobsSubmitted
+    content: StoredContent
+    done: asyncio.Future[Outcome]
+
+
 class ControlPlane:
     """Composes store, clock and feeds around the writer."""
 
@@ -117,7 +128,7 @@ class ControlPlane:
         self.waits = Waits()
         self.desk = Desk(self._openings)
         self._placing = asyncio.Lock()
-        self._gathered: list[tuple[Payload, asyncio.Future[Outcome]]] = []
+        self._gathered: list[_Submission] = []
         self._signals_for: tuple[int, frozenset[str]] = (-1, frozenset())
         """The hour whose signals were taken, and of which zones."""
         self.events = 0
@@ -207,17 +218,17 @@ class ControlPlane:
             raise outcome.refused
         return outcome
 
-    async def commit_together(self, payload: Payload) -> Outcome:
-        """Record one payload in one transaction with all that come at about the same time.
+    async def submit(self, payload: JobsSubmitted, content: StoredContent) -> Outcome:
+        """Keep the private content of a job and then record it, each in one transaction with those that come with it.
 
-        Raises: InputError when it is refused; InvariantError as `commit` does.
+        Raises: InputError when it is refused, its content is then to be erased; InvariantError as `commit` does.
         """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[Outcome] = loop.create_future()
-        self._gathered.append((payload, done))
+        coming = _Submission(payload, content, loop.create_future())
+        self._gathered.append(coming)
         if len(self._gathered) == 1:
             loop.call_later(GATHER_S, self._commit_gathered)
-        outcome = await done
+        outcome = await coming.done
         if outcome.refused is not None:
             raise outcome.refused
         return outcome
@@ -225,15 +236,16 @@ class ControlPlane:
     def _commit_gathered(self) -> None:
         gathered, self._gathered = self._gathered, []
         try:
-            outcomes = self.commit([payload for payload, _ in gathered])
-        except InvariantError as reason:
-            for _, done in gathered:
-                if not done.done():
-                    done.set_exception(reason)
+            self.store.contents.put_all([(one.payload.jobs[0].job, one.content) for one in gathered])
+            outcomes = self.commit([one.payload for one in gathered])
+        except (InvariantError, SourceError) as reason:
+            for one in gathered:
+                if not one.done.done():
+                    one.done.set_exception(reason)
             return
-        for (_, done), outcome in zip(gathered, outcomes, strict=True):
-            if not done.done():
-                done.set_result(outcome)
+        for one, outcome in zip(gathered, outcomes, strict=True):
+            if not one.done.done():
+                one.done.set_result(outcome)
 
     def fail(self, reason: BaseException) -> None:
         """End the service: `run` raises the first reason given."""

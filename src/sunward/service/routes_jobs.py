@@ -69,7 +69,7 @@ async def post_job(control: Plane, config: Config, caller: Tenant, request: Requ
 async def get_jobs(control: Plane, caller: Reader, after: Cursor = "", limit: Limit = 100, state: str = "") -> Response:
     """The caller's jobs, the newest first."""
     page = control.store.queries.jobs_page(_only(caller), after, limit, views.state_word(state))
-    shown = tuple(views.job_view(control, row, named=_named(caller, row.tenant)) for row in page.rows)
+    shown = views.job_views(control, page.rows, lambda tenant: _named(caller, tenant))
     return answer(JobPage(jobs=shown, next=page.next or None))
 
 

@@ -300,12 +300,11 @@ async def _commit(
 ) -> None:
     """Keep the private parts of a job and record it; all of it or nothing."""
     job = payload.jobs[0].job
-    control.store.contents.put(job, stored)
     if private is not None:
         control.store.privates.put(private)
         control.private_jobs.add(job)
     try:
-        await control.commit_together(payload)
+        await control.submit(payload, stored)
     except InputError:
         if not _recorded(control, job):
             # What came in the same moment left it no money.

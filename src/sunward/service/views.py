@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sunward.adapters.queries import JobRow
+from sunward.adapters.sql import Submission
 from sunward.engine.accounts import job_account, missing_signals, receipt_of
 from sunward.engine.epochs import ready, settlement_of
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError
 from sunward.model.codec import decode
 from sunward.model.datum import SeriesKind
-from sunward.model.events import JobsSubmitted
 from sunward.model.hardware import PowerState
 from sunward.model.identity import ZoneId
-from sunward.model.job import JobSpec, JobState
+from sunward.model.job import JobState
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.receipt import Receipt
 from sunward.model.records import GridView, HistoryLine, PlanView, Quantiles, ReceiptView
@@ -44,13 +44,30 @@ def job_row(control: ControlPlane, job: str, tenant: str | None) -> JobRow:
 
 def job_view(control: ControlPlane, row: JobRow, *, named: bool) -> JobView:
     """A job as the API shows it; its name is private to its tenant."""
+    return job_views(control, [row], named=lambda _tenant: named)[0]
+
+
+def job_views(control: ControlPlane, rows: Sequence[JobRow], named: Callable[[str], bool]) -> tuple[JobView, ...]:
+    """Jobs as the API shows them, with the names of those tenants that may be told; so many reads for any number."""
+    names = control.store.contents.names([row.job for row in rows if named(row.tenant)])
+    closed = [row.first_sequence for row in rows if row.job not in control.state.world.jobs]
+    submitted = control.store.submissions(closed) if closed else {}
+    return tuple(_job_view(control, row, names.get(row.job, ""), submitted) for row in rows)
+
+
+def _job_view(control: ControlPlane, row: JobRow, name: str, submitted: Mapping[str, Submission]) -> JobView:
     jobs = control.state.world.jobs
     at = jobs.row_of.get(row.job)
-    spec, submitted_ms = (jobs.spec(at), int(jobs.ints["submitted_ms"][at])) if at is not None else _of(control, row)
+    if at is not None:
+        spec, submitted_ms = jobs.spec(at), int(jobs.ints["submitted_ms"][at])
+    elif row.job in submitted:
+        spec, submitted_ms = submitted[row.job]
+    else:
+        raise InvariantError(f"journal record {row.first_sequence} does not hold job {row.job}")
     running = at is not None and bool(jobs.objects["lease"][at])
     return JobView(
         job=row.job,
-        name=job_name(control, row.job) if named else "",
+        name=name,
         state=row.state,
         reason=row.reason,
         site=row.site or _planned_site(control, at),
@@ -65,22 +82,9 @@ def job_view(control: ControlPlane, row: JobRow, *, named: bool) -> JobView:
     )
 
 
-def _of(control: ControlPlane, row: JobRow) -> tuple[JobSpec, int]:
-    """The public part of a closed job and when it was submitted, from the journal."""
-    event = control.store.record(row.first_sequence).event
-    if isinstance(event.payload, JobsSubmitted):
-        for spec in event.payload.jobs:
-            if spec.job == row.job:
-                return spec, event.at_ms
-    raise InvariantError(f"journal record {row.first_sequence} does not hold job {row.job}")
-
-
 def job_name(control: ControlPlane, job: str) -> str:
     """What the tenant calls its job; empty once that is erased."""
-    try:
-        return control.store.contents.get(job).content.name
-    except NotFoundError:
-        return ""
+    return control.store.contents.names([job]).get(job, "")
 
 
 def _planned_site(control: ControlPlane, at: int | None) -> str:
