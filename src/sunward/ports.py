@@ -11,7 +11,8 @@ from sunward.model.commands import Command
 from sunward.model.datum import SeriesKind
 from sunward.model.events import Event
 from sunward.model.identity import ZoneId
-from sunward.model.signal import Forecast
+from sunward.model.records import FeedLine
+from sunward.model.signal import Forecast, Observation
 from sunward.model.site import LeaseOrder, PoolPower
 from sunward.model.wire import JobContent, JournalHead
 from sunward.signals.series import Series
@@ -42,6 +43,37 @@ class Forecaster(Protocol):
 
     def forecast(self, zone: ZoneId, kind: SeriesKind, issued_ms: int, hours: int) -> Forecast:
         """Hourly p10, p50, p90 for `hours` hours from the hour that holds `issued_ms`."""
+
+
+class LiveSignals(Protocol):
+    """What live feeds have told so far: read from what is held, so no call waits for a network."""
+
+    def covers(self, zone: ZoneId, kind: SeriesKind) -> bool:
+        """Whether a feed tells this series."""
+
+    def kinds(self, zone: ZoneId) -> tuple[SeriesKind, ...]:
+        """The series that feeds tell of a zone."""
+
+    def take_news(self) -> bool:
+        """Whether more is held than when this was asked last."""
+
+    def told(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> tuple[Observation, ...]:
+        """Hours of [start_ms, end_ms) told as observed, in runs of one source and quality."""
+
+    def expected(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> tuple[Observation, ...]:
+        """Hours of [start_ms, end_ms) as forecast last, in such runs."""
+
+    def instead(self, zone: ZoneId, kind: SeriesKind, hour_ms: int, at_ms: int) -> Observation | None:
+        """What counts for an hour that was not told; nothing while its value may still come.
+
+        Raises: SourceError, InputError when nothing can stand in.
+        """
+
+    def issued_ms(self, zone: ZoneId, kind: SeriesKind) -> int:
+        """When the newest forecast of a series was had; 0 for none."""
+
+    def status(self, at_ms: int) -> tuple[FeedLine, ...]:
+        """How every series stands."""
 
 
 @dataclass(frozen=True, slots=True)

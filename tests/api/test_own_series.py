@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sunward.adapters.feeds import FileSource, OwnForecastFirst, OwnSeriesFirst
+from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.engine.inputs import Feeds
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunward.adapters.feeds import FileSource
+from sunward.adapters.feeds.files import FileSource
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId

@@ -13,7 +13,8 @@ from typing import TextIO
 
 import click
 
-from sunward.adapters.feeds import FileSource, OwnForecastFirst, OwnSeriesFirst
+from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
+from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.cli import show
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
@@ -24,6 +25,7 @@ from sunward.model.plan import PolicyInputs
 from sunward.service.app import serve
 from sunward.service.bootstrap import FOLDER_MODE, LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
+from sunward.service.fetching import fetching
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
@@ -46,6 +48,7 @@ MARGIN_MS = 2_000
 @option("--carbon", type=click.Path(path_type=Path), help="Your own hourly carbon intensity, CSV or Parquet.")
 @option("--price", type=click.Path(path_type=Path), help="Your own hourly power price, CSV or Parquet.")
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
+@option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @pass_shell
 def up(
     shell: Shell,
@@ -56,6 +59,7 @@ def up(
     database: str,
     carbon: Path | None,
     price: Path | None,
+    feeds_file: Path | None,
     *,
     webhook_allow_private: bool,
 ) -> None:
@@ -63,7 +67,10 @@ def up(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     grid_start_ms = _moment(start) if start else None
-    feeds = _feeds(carbon, price)
+    files = _files(carbon, price)
+    feeds = Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, ClimatologyForecaster()))
+    subscriptions = read_feeds(feeds_file) if feeds_file else ()
+    _refuse_both(files, subscriptions)
     with _take(shell.home), _listen(port) as listener:
         control = build_control(
             shell.home,
@@ -75,19 +82,30 @@ def up(
             feeds=feeds,
         )
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-        issue_credentials(control, shell.home, url)
-        if shell.json:
-            show.json_line({"url": url, "home": str(shell.home)})
-        else:
-            click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
-        serve(control, ServiceConfig(webhook_allow_private=webhook_allow_private), listener)
+        with fetching(control, subscriptions, shell.home):
+            issue_credentials(control, shell.home, url)
+            if shell.json:
+                show.json_line({"url": url, "home": str(shell.home)})
+            else:
+                click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
+            serve(control, ServiceConfig(webhook_allow_private=webhook_allow_private), listener)
 
 
-def _feeds(carbon: Path | None, price: Path | None) -> Feeds:
-    """The user's own files first, for what was and what comes; the typical year for the rest."""
+def _files(carbon: Path | None, price: Path | None) -> tuple[FileSource, ...]:
+    """The user's own files: they go first, for what was and what comes; the typical year tells the rest."""
     kinds = ((carbon, SeriesKind.CARBON_AVERAGE_LIFECYCLE), (price, SeriesKind.PRICE))
-    files = tuple(FileSource(path, kind) for path, kind in kinds if path is not None)
-    return Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, ClimatologyForecaster()))
+    return tuple(FileSource(path, kind) for path, kind in kinds if path is not None)
+
+
+def _refuse_both(files: tuple[FileSource, ...], subscriptions: tuple[Subscription, ...]) -> None:
+    """A series has one source: a file or a feed."""
+    for one in subscriptions:
+        for file in files:
+            if file.kind in one.kinds and file.holds(one.zone):
+                line = _("{file} and the feed {feed} both tell {kind} of {zone}; leave one out")
+                raise InputError(
+                    line.format(file=file.path.name, feed=one.feed.name, kind=file.kind, zone=one.zone), code="SW-221"
+                )
 
 
 def policy_at(speed: int) -> PolicyInputs:

@@ -6,7 +6,7 @@ Whatever comes from the outside world or from floating-point search becomes a re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -27,9 +27,9 @@ from sunward.model.reading import ReadingBatch
 from sunward.model.signal import Observation
 from sunward.placement.immediate import place
 from sunward.placement.planner import plan
-from sunward.ports import Forecaster, SignalSource
+from sunward.ports import Forecaster, LiveSignals, SignalSource
 from sunward.units import HOUR_MS, floor_to
-from sunward.world.signalbook import KEPT_MS
+from sunward.world.signalbook import KEPT_MS, REVISABLE_MS, Datum, hours_of
 from sunward.world.snapshot import Snapshot
 from sunward.world.state import World
 from sunward.world.tick import take_new, take_tick
@@ -59,6 +59,8 @@ class Feeds:
 
     source: SignalSource
     forecaster: Forecaster
+    live: LiveSignals | None = None
+    """What is told here goes before the source."""
 
 
 def signal_events(
@@ -75,17 +77,21 @@ def signal_events(
     series = [(zone, kind) for zone in zones_in_use(world, more) for kind in KINDS]
     oldest_ms = floor_to(int(world.jobs.ints["submitted_ms"][_rows(world)].min(initial=at_ms)), HOUR_MS)
     hours = range(max(oldest_ms, hour_ms - KEPT_MS), hour_ms + HOUR_MS, HOUR_MS)
+    live = feeds.live
+    fed = [one for one in series if live is not None and live.covers(*one)]
     unseen = [
         (zone, kind, first_ms)
         for zone, kind in series
-        if (first_ms := _first_unseen(world, zone, kind, hours)) is not None
+        if (zone, kind) not in fed and (first_ms := _first_unseen(world, zone, kind, hours)) is not None
     ]
-    stale = [
-        (zone, kind)
-        for zone, kind in series
-        if (standing := world.signals.forecasts.get((zone, kind.value))) is None or standing.start_ms < hour_ms
-    ]
+    stale = [one for one in series if _is_stale(world, live if one in fed else None, *one, hour_ms)]
     observed = _had((partial(_observation, feeds.source, *one, hours.stop) for one in unseen), failures)
+    if live is not None:
+        observed += tuple(
+            told
+            for many in _had((partial(_fed, world, live, *one, hours, at_ms) for one in fed), failures)
+            for told in many
+        )
     issued = _had((partial(feeds.forecaster.forecast, *one, at_ms, FORECAST_HOURS) for one in stale), failures)
     events: list[Payload] = []
     if observed:
@@ -112,6 +118,49 @@ def _had(calls: Iterable[Callable[[], T]], failures: list[str] | None) -> tuple[
 def _first_unseen(world: World, zone: ZoneId, kind: SeriesKind, hours: range) -> int | None:
     seen = world.signals.observed.get((zone, kind.value), {})
     return next((hour_ms for hour_ms in hours if hour_ms not in seen), None)
+
+
+def _is_stale(world: World, live: LiveSignals | None, zone: ZoneId, kind: SeriesKind, hour_ms: int) -> bool:
+    """Whether the standing forecast is of an hour gone by, or a feed has issued a newer one."""
+    standing = world.signals.forecasts.get((zone, kind.value))
+    if standing is None or standing.start_ms < hour_ms:
+        return True
+    return live is not None and live.issued_ms(zone, kind) > standing.issued_ms
+
+
+def _fed(
+    world: World, live: LiveSignals, zone: ZoneId, kind: SeriesKind, hours: range, at_ms: int
+) -> list[Observation]:
+    """What a feed newly told of hours needed or known, revisions among it, and what stands in where it is silent.
+
+    A value once told is replaced only by another that was told, never by one that stands in.
+    """
+    known = world.signals.observed.get((zone, kind.value), {})
+    first_ms = min([hours.start, *(hour_ms for hour_ms in known if hour_ms >= at_ms - REVISABLE_MS)])
+    fresh: list[Observation] = []
+    silent = {hour_ms for hour_ms in hours if hour_ms not in known}
+    for told in live.told(zone, kind, first_ms, hours.stop):
+        of_hour = hours_of(told)
+        silent.difference_update(of_hour)
+        news = [
+            (hour_ms, value)
+            for hour_ms, value in zip(of_hour, told.values, strict=True)
+            if (hour_ms in known or hour_ms in hours) and known.get(hour_ms) != Datum(value, told.source, told.quality)
+        ]
+        fresh += _consecutive(told, news)
+    stand_ins = (live.instead(zone, kind, hour_ms, at_ms) for hour_ms in sorted(silent))
+    return [*fresh, *(one for one in stand_ins if one is not None)]
+
+
+def _consecutive(told: Observation, news: Sequence[tuple[int, int]]) -> list[Observation]:
+    """Parts of an observation, each of hours that follow one another."""
+    parts: list[Observation] = []
+    for hour_ms, value in news:
+        if parts and hours_of(parts[-1]).stop == hour_ms:
+            parts[-1] = replace(parts[-1], values=(*parts[-1].values, value))
+        else:
+            parts.append(replace(told, start_ms=hour_ms, values=(value,)))
+    return parts
 
 
 def _observation(source: SignalSource, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int) -> Observation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sunward.model.datum import Quality, SeriesKind
 from sunward.model.plan import Assignment, AwakeTarget, Unplaced
 from sunward.model.receipt import Receipt
 from sunward.model.request import JobView
@@ -59,8 +60,43 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridStretch:
+    """Hours of one series of a zone, of one source and quality."""
+
+    kind: SeriesKind
+    unit: str
+    start_ms: int
+    values: tuple[int, ...]
+    source: str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """How one series of a live feed stands."""
+
+    zone: str
+    kind: SeriesKind
+    feed: str
+    source: str
+    using: str
+    """What counts now for hours that are due: observed, forecast or typical year; empty for nothing."""
+    quality: Quality | None
+    observed_to_ms: int
+    """End of the last hour told as observed; 0 for none."""
+    had_ms: int
+    """The last good answer; 0 for none."""
+    next_ms: int
+    """When the source is asked again."""
+    failures: int
+    """In a row."""
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GridView:
-    """The hours ahead in one zone, as forecast now."""
+    """The hours ahead in one zone, as forecast now, and where asked for the hours gone."""
 
     zone: str
     name: str
@@ -69,6 +105,10 @@ class GridView:
     price_usd_micro_per_kwh: Quantiles
     source: str
     quality: str
+    past: tuple[GridStretch, ...] = ()
+    """Carbon intensity (average, life-cycle) of hours gone, as known now; an hour not known is left out."""
+    more: tuple[GridStretch, ...] = ()
+    """Other series of the zone that feeds tell, gone and ahead; they neither decide nor account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -389,9 +389,11 @@ class ControlPlane:
             await asyncio.sleep(TICK_S if self.clock.mapping.speed > 1 else IDLE_TICK_S)
 
     def tick(self) -> None:
-        """Fire timers when due, take signals every hour, notice silent agents, keep snapshots."""
+        """Fire timers when due, take signals hourly and when feeds have news, notice silent agents, keep snapshots."""
         now_ms = self.clock.grid_ms()
-        if floor_to(now_ms, HOUR_MS) != self._hour_ms:
+        live = self.feeds.live
+        told = live is not None and live.take_news()
+        if told or floor_to(now_ms, HOUR_MS) != self._hour_ms:
             self._hour_ms = floor_to(now_ms, HOUR_MS)
             self.ensure_signals()
         due_ms = self.state.next_due_ms

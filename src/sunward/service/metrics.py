@@ -16,6 +16,7 @@ from prometheus_client.core import (
 
 from sunward.model.job import JobState
 from sunward.service.control import ControlPlane
+from sunward.units import SECOND_MS
 
 POOLS_MAX = 1_000
 """Most pools told one by one; a larger network is told in sums."""
@@ -54,6 +55,7 @@ class Collector:
         yield _counter("events", "Events recorded since the start.", control.events)
         yield _counter("rejected_assignments", "Assignments refused at commit.", control.rejections)
         yield _counter("feed_failures", "Failures of signal sources.", control.feed_failures)
+        yield from _feeds(control)
         yield _counter("batches_accepted", "Signed batches of readings stored.", control.intake.accepted)
         yield _counter("energy_sealed_joules", "Facility energy sealed, served and idle.", control.sealed_j)
 
@@ -88,6 +90,31 @@ def _containers(control: ControlPlane) -> Iterator[GaugeMetricFamily]:
         (awake if kind == "awake" else busy).add_metric([label], count)
     yield awake
     yield busy
+
+
+def _feeds(control: ControlPlane) -> Iterator[Metric]:
+    """How live feeds stand; labels are zones, kinds and sources of the operator's own settings."""
+    live = control.feeds.live
+    if live is None:
+        return
+    labels = ["zone", "kind", "feed"]
+    age = GaugeMetricFamily(
+        "sunward_feed_age_seconds", "Age of the last observed hour's end, by series.", labels=labels
+    )
+    told = GaugeMetricFamily(
+        "sunward_feed_observed", "1 while observed values count, 0 while something stands in.", labels=labels
+    )
+    failing = GaugeMetricFamily("sunward_feed_failures_in_a_row", "Failed requests in a row, by series.", labels=labels)
+    now_ms = control.clock.grid_ms()
+    for line in live.status(now_ms):
+        series = [line.zone, line.kind.value, line.feed]
+        if line.observed_to_ms:
+            age.add_metric(series, (now_ms - line.observed_to_ms) / SECOND_MS)
+        told.add_metric(series, line.using == "observed")
+        failing.add_metric(series, line.failures)
+    yield age
+    yield told
+    yield failing
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

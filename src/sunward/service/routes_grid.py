@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from sunward.model.records import GridView, PlanView
+from sunward.model.records import FeedLine, GridView, PlanView
 from sunward.model.request import SiteView
 from sunward.model.wire import ClockMapping
 from sunward.service import views
@@ -20,10 +20,21 @@ HOURS_MAX = 168
 
 @router.get("/v1/grid", response_model=GridView)
 async def get_grid(
-    control: Plane, _caller: Anyone, zone: str, hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24
+    control: Plane,
+    _caller: Anyone,
+    zone: str,
+    hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24,
+    past: Annotated[int, Query(ge=0, le=HOURS_MAX)] = 0,
 ) -> Response:
-    """Carbon intensity (average, life-cycle) and price of the hours ahead in a zone."""
-    return answer(views.grid_view(control, zone, hours))
+    """Carbon intensity (average, life-cycle) and price of the hours ahead in a zone; `past` adds hours gone."""
+    return answer(views.grid_view(control, zone, hours, past))
+
+
+@router.get("/v1/feeds", response_model=list[FeedLine])
+async def get_feeds(control: Plane, _caller: Anyone) -> Response:
+    """How every series of a live feed stands: what counts now, how old it is, and what failed last."""
+    live = control.feeds.live
+    return answer(live.status(control.clock.grid_ms()) if live is not None else ())
 
 
 @router.get("/v1/sites", response_model=list[SiteView])

@@ -8,6 +8,7 @@ from sunward.adapters.queries import JobRow
 from sunward.adapters.sql import Submission
 from sunward.engine.accounts import job_account, missing_signals, receipt_of
 from sunward.engine.epochs import ready, settlement_of
+from sunward.engine.inputs import KINDS, Feeds
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError
 from sunward.model.codec import decode
 from sunward.model.datum import SeriesKind
@@ -16,12 +17,15 @@ from sunward.model.identity import ZoneId
 from sunward.model.job import JobState
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.receipt import Receipt
-from sunward.model.records import GridView, HistoryLine, PlanView, Quantiles, ReceiptView
+from sunward.model.records import GridStretch, GridView, HistoryLine, PlanView, Quantiles, ReceiptView
 from sunward.model.request import JobView, SiteView
-from sunward.model.signal import Forecast
+from sunward.model.signal import Forecast, Observation
 from sunward.service.control import ControlPlane
 from sunward.settlement.entries import Origin
 from sunward.signals import climatology
+from sunward.signals.series import UNITS
+from sunward.units import HOUR_MS
+from sunward.world.signalbook import hours_of
 from sunward.world.state import Site
 
 STATES = frozenset(state.word for state in JobState)
@@ -210,8 +214,8 @@ def _most_awake(site: Site) -> str:
     return PowerState.OFF.value
 
 
-def grid_view(control: ControlPlane, zone: str, hours: int) -> GridView:
-    """The hours ahead in a zone. Raises: InputError for an unknown zone, SourceError."""
+def grid_view(control: ControlPlane, zone: str, hours: int, past: int = 0) -> GridView:
+    """The hours ahead in a zone, and `past` hours gone. Raises: InputError for an unknown zone, SourceError."""
     known = climatology.load().zone(zone)
     now_ms = control.clock.grid_ms()
     forecast = control.feeds.forecaster.forecast
@@ -225,6 +229,53 @@ def grid_view(control: ControlPlane, zone: str, hours: int) -> GridView:
         price_usd_micro_per_kwh=_quantiles(price),
         source=carbon.source,
         quality=carbon.quality.value,
+        past=gone(control.feeds, known.zone, carbon.start_ms, past, now_ms),
+        more=_more(control.feeds, known.zone, carbon.start_ms - past * HOUR_MS, carbon.start_ms + hours * HOUR_MS),
+    )
+
+
+def gone(feeds: Feeds, zone: ZoneId, end_ms: int, hours: int, at_ms: int) -> tuple[GridStretch, ...]:
+    """Carbon intensity of the hours before a full hour: as told, else as it stands in; else left out."""
+    start_ms, kind, live = end_ms - hours * HOUR_MS, SeriesKind.CARBON_AVERAGE_LIFECYCLE, feeds.live
+    if not hours:
+        return ()
+    if live is None or not live.covers(zone, kind):
+        series = feeds.source.observe(zone, kind, start_ms, end_ms)
+        whole = Observation(
+            zone=zone,
+            kind=kind,
+            start_ms=start_ms,
+            values=tuple(series.values.tolist()),
+            source=series.source,
+            quality=series.quality,
+        )
+        return (_stretch(whole),)
+    told = live.told(zone, kind, start_ms, end_ms)
+    silent = {*range(start_ms, end_ms, HOUR_MS)}.difference(*map(hours_of, told))
+    stand_ins = (live.instead(zone, kind, hour_ms, at_ms) for hour_ms in sorted(silent))
+    both = [*told, *(one for one in stand_ins if one is not None)]
+    return tuple(map(_stretch, sorted(both, key=lambda one: one.start_ms)))
+
+
+def _more(feeds: Feeds, zone: ZoneId, start_ms: int, end_ms: int) -> tuple[GridStretch, ...]:
+    """The series of a zone that only feeds have, observed and then forecast."""
+    live = feeds.live
+    if live is None:
+        return ()
+    kinds = [kind for kind in live.kinds(zone) if kind not in KINDS]
+    told = ([*live.told(zone, kind, start_ms, end_ms)] for kind in kinds)
+    expected = ([*live.expected(zone, kind, start_ms, end_ms)] for kind in kinds)
+    return tuple(_stretch(one) for many, later in zip(told, expected, strict=True) for one in [*many, *later])
+
+
+def _stretch(one: Observation) -> GridStretch:
+    return GridStretch(
+        kind=one.kind,
+        unit=UNITS[one.kind],
+        start_ms=one.start_ms,
+        values=one.values,
+        source=one.source,
+        quality=one.quality,
     )
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 UNITS = {
     SeriesKind.CARBON_AVERAGE_LIFECYCLE: "mgCO2e/kWh",
+    SeriesKind.CARBON_AVERAGE_DIRECT: "mgCO2e/kWh",
     SeriesKind.CARBON_MARGINAL: "mgCO2e/kWh",
     SeriesKind.PRICE: "micro-USD/kWh",
+    SeriesKind.WET_BULB: "m°C",
 }
 """The one unit each kind of series is held in."""
 

@@ -19,7 +19,7 @@ class ClimatologySource:
 
         Raises: InputError for an unknown zone, an empty interval, or a kind that is not packaged.
         """
-        if kind is SeriesKind.CARBON_MARGINAL:
+        if kind not in {SeriesKind.CARBON_AVERAGE_LIFECYCLE, SeriesKind.PRICE}:
             raise InputError(f"no typical year of {kind} is packaged; bring a file of your own")
         if start_ms >= end_ms:
             raise InputError(f"nothing to observe in [{start_ms}, {end_ms}) ms; the end must come after the start")

@@ -12,6 +12,8 @@ from sunward.units import DAY_MS, HOUR_MS, floor_to
 
 KEPT_MS = 40 * DAY_MS
 """Observed hours older than this are forgotten; no job may be open longer."""
+REVISABLE_MS = 10 * DAY_MS
+"""Revisions of hours older than this are not taken in: receipts of their energy stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Datum:
     value: int
     source: str
     quality: Quality
+
+
+def hours_of(observation: Observation) -> range:
+    """Starts of the hours an observation has a value for."""
+    return range(observation.start_ms, observation.start_ms + len(observation.values) * HOUR_MS, HOUR_MS)
 
 
 @dataclass(slots=True)
@@ -33,8 +40,8 @@ class SignalBook:
     def observe(self, observation: Observation) -> None:
         """Record values; a later value for the same hour replaces the earlier one."""
         hours = self.observed.setdefault((observation.zone, observation.kind.value), {})
-        for index, value in enumerate(observation.values):
-            hours[observation.start_ms + index * HOUR_MS] = Datum(value, observation.source, observation.quality)
+        for hour_ms, value in zip(hours_of(observation), observation.values, strict=True):
+            hours[hour_ms] = Datum(value, observation.source, observation.quality)
         oldest = observation.start_ms - KEPT_MS
         for hour in [hour for hour in hours if hour < oldest]:
             del hours[hour]

@@ -25,6 +25,7 @@ from sunward.model.records import (
     EnrolmentRequest,
     EntryPage,
     EpochClosed,
+    FeedLine,
     GridView,
     HistoryLine,
     JobPage,
@@ -143,9 +144,13 @@ class AsyncApiClient:
         """A stored file."""
         return (await self._http.get(f"/v1/objects/{digest}")).content
 
-    async def grid(self, zone: str, hours: int) -> GridView:
-        """The hours ahead in a zone."""
-        return read(await self._http.get("/v1/grid", zone=zone, hours=hours), GridView)
+    async def grid(self, zone: str, hours: int, past: int = 0) -> GridView:
+        """The hours ahead in a zone, and `past` hours gone."""
+        return read(await self._http.get("/v1/grid", zone=zone, hours=hours, past=past), GridView)
+
+    async def feeds(self) -> tuple[FeedLine, ...]:
+        """How every series of a live feed stands."""
+        return read(await self._http.get("/v1/feeds"), tuple[FeedLine, ...])
 
     async def sites(self) -> tuple[SiteView, ...]:
         """All sites."""

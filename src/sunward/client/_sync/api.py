@@ -26,6 +26,7 @@ from sunward.model.records import (
     EnrolmentRequest,
     EntryPage,
     EpochClosed,
+    FeedLine,
     GridView,
     HistoryLine,
     JobPage,
@@ -144,9 +145,13 @@ class ApiClient:
         """A stored file."""
         return (self._http.get(f"/v1/objects/{digest}")).content
 
-    def grid(self, zone: str, hours: int) -> GridView:
-        """The hours ahead in a zone."""
-        return read(self._http.get("/v1/grid", zone=zone, hours=hours), GridView)
+    def grid(self, zone: str, hours: int, past: int = 0) -> GridView:
+        """The hours ahead in a zone, and `past` hours gone."""
+        return read(self._http.get("/v1/grid", zone=zone, hours=hours, past=past), GridView)
+
+    def feeds(self) -> tuple[FeedLine, ...]:
+        """How every series of a live feed stands."""
+        return read(self._http.get("/v1/feeds"), tuple[FeedLine, ...])
 
     def sites(self) -> tuple[SiteView, ...]:
         """All sites."""

@@ -1,4 +1,4 @@
-"""Signal sources that need no network: the packaged typical year, and a user's own hourly file."""
+"""A user's own hourly file as a source, and as the forecast of the hours it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.signals.series import UNITS, Series
 from sunward.signals.zones import near_miss
-from sunward.units import HOUR_MS, MG_PER_G, MICRO, SECOND_MS, W_PER_KW
+from sunward.units import HOUR_MS, MG_PER_G, MICRO, MILLI_PER_UNIT, SECOND_MS, W_PER_KW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +30,10 @@ PRICE_UNITS = {"USD/kWh": MICRO, "USD/MWh": MICRO // W_PER_KW, "micro-USD/kWh": 
 """Units a file may use, and how many of our integer units one of them is; a MWh is to a kWh as a kW to a W."""
 SCALES = {
     SeriesKind.CARBON_AVERAGE_LIFECYCLE: CARBON_UNITS,
+    SeriesKind.CARBON_AVERAGE_DIRECT: CARBON_UNITS,
     SeriesKind.CARBON_MARGINAL: CARBON_UNITS,
     SeriesKind.PRICE: PRICE_UNITS,
+    SeriesKind.WET_BULB: {"°C": MILLI_PER_UNIT, "m°C": 1},
 }
 COLUMNS_NEEDED = ("zone", "ts_utc", "value")
 WORST_LAST = tuple(Quality)
@@ -234,7 +236,7 @@ def _value(where: str, kind: SeriesKind, cell: object, scale: int) -> int:
         raise InputError(f"{where}: value '{cell}' is not a number; write it with a decimal point") from None
     if not math.isfinite(value) or abs(value) * scale > INTEGER_MAX:
         raise InputError(f"{where}: value {cell} is not a finite amount; leave no hour blank or infinite")
-    if value < 0 and kind is not SeriesKind.PRICE:
+    if value < 0 and kind not in {SeriesKind.PRICE, SeriesKind.WET_BULB}:
         raise InputError(f"{where}: carbon intensity {cell} is below 0; correct it (only prices may be negative)")
     return math.floor(value * scale + 0.5)
 
