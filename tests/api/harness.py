@@ -59,12 +59,22 @@ class Machine:
 class Service:
     """One run of the service on a home folder."""
 
-    def __init__(self, home: Path, machine: Machine | None = None, config: ServiceConfig | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        machine: Machine | None = None,
+        config: ServiceConfig | None = None,
+        *,
+        speed: int = SPEED,
+        start_ms: int | None = None,
+    ) -> None:
         self.home = home
         self.machine = machine or Machine()
         clock = SystemClock(now_ns=self.machine.now_ns)
         self.loop = asyncio.new_event_loop()
-        self.control = build_control(home, speed=SPEED, grid_start_ms=START_MS, feeds=FEEDS, clock=clock)
+        self.control = build_control(
+            home, speed=speed, grid_start_ms=START_MS if start_ms is None else start_ms, feeds=FEEDS, clock=clock
+        )
         self.credentials = json.loads(issue_credentials(self.control, home, URL).read_bytes())
         self.app = build_app(self.control, config or ServiceConfig())
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -94,7 +104,7 @@ class Service:
 
     def pass_grid(self, grid_ms: int) -> None:
         """Let grid time pass, looking at what is due on the way."""
-        self.machine.ms += -(-grid_ms // SPEED)
+        self.machine.ms += -(-grid_ms // self.control.clock.mapping.speed)
         self.control.tick()
 
     def plan(self) -> None:

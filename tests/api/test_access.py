@@ -22,6 +22,7 @@ ROUTES = {
     ("GET", "/v1/objects/{digest}"): {TENANT, AGENT},
     ("HEAD", "/v1/objects/{digest}"): {TENANT},
     ("GET", "/v1/grid"): EVERYONE,
+    ("GET", "/v1/feeds"): EVERYONE,
     ("GET", "/v1/sites"): EVERYONE,
     ("GET", "/v1/sites/{site}"): EVERYONE,
     ("POST", "/v1/sites/{site}/drain"): {PROVIDER, OPERATOR, AGENT},

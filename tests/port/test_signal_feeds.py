@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -293,6 +294,22 @@ def test_a_wrong_key_is_refused(server):
         with pytest.raises(FeedError, match="refuses the key"):
             feed.observed(kind, DAY_AGO_MS, NOW_MS)
         feed.close()
+
+
+def test_an_auction_of_whole_hours_and_an_empty_one_are_read(server):
+    feed = energy_charts.EnergyCharts(place="DE-LU", usd_per_eur=1.0, url=server.url)
+    hours = list(range(NOW_S, NOW_S + 3 * HOUR_S, HOUR_S))
+    for seconds, prices, count in ((hours, [1.0, -2.0, 3.0], 3), (hours[:1], [1.0], 1), ([], [], 0)):
+        server.faults.append(
+            Fault(200, json.dumps({"unix_seconds": seconds, "price": prices, "unit": "EUR/MWh"}).encode())
+        )
+        told = feed.observed(SeriesKind.PRICE, NOW_MS, NOW_MS + 24 * HOUR_MS)
+        assert [one.value for one in told] == [round(price * 1_000) for price in prices]
+        assert len(told) == count
+    server.faults.append(Fault(200, b'{"unix_seconds": [1, 2], "price": [1.0], "unit": "EUR/MWh"}'))
+    with pytest.raises(FeedError, match="unequal rows"):
+        feed.observed(SeriesKind.PRICE, NOW_MS, NOW_MS + 24 * HOUR_MS)
+    feed.close()
 
 
 def test_two_threads_may_ask_at_once(server):

@@ -14,6 +14,7 @@ import click
 import sunward
 from sunward.cli.commands.account import account
 from sunward.cli.commands.catalog import catalog
+from sunward.cli.commands.feeds import feeds
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
@@ -194,6 +195,7 @@ COMMANDS: tuple[click.Command, ...] = (
     receipt,
     verify,
     grid,
+    feeds,
     plan,
     site,
     epoch,

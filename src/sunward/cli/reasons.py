@@ -50,6 +50,20 @@ SLEEPS = {
     "off": N_("switches off"),
 }
 
+SERIES = {
+    "carbon_average_lifecycle": N_("carbon intensity, average, life-cycle, gCO2e/kWh"),
+    "carbon_average_direct": N_("carbon intensity, average, direct, gCO2e/kWh"),
+    "carbon_marginal": N_("carbon intensity, marginal, gCO2e/kWh"),
+    "price": N_("price, USD/kWh"),
+    "wet_bulb": N_("wet-bulb temperature, °C"),
+}
+
+STANDINGS = {
+    "observed": N_("observed"),
+    "forecast": N_("forecast"),
+    "typical year": N_("typical year"),
+}
+
 PLACED = {
     "now": N_("it starts at once: no later or other place is better"),
     "waiting": N_("waiting brings cleaner or cheaper power"),
@@ -182,6 +196,14 @@ ERRORS = {
     "SW-166": N_("the control plane cannot start in this home"),
     "SW-200": N_("an outside source failed"),
     "SW-210": N_("the database failed"),
+    "SW-220": N_("live feeds need the real hour"),
+    "SW-221": N_("the settings of live feeds cannot be used"),
+    "SW-222": N_("a feed's key cannot be used"),
+    "SW-223": N_("a source refuses the key"),
+    "SW-224": N_("a source does not know what is asked for"),
+    "SW-225": N_("a source was asked too often"),
+    "SW-226": N_("a source cannot be used now"),
+    "SW-227": N_("a source's answer is not understood"),
     "SW-510": N_("the agent's settings cannot be read"),
 }
 """By code: what a message from below the command line is about; a code that is not here counts as its class's.

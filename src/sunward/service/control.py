@@ -391,9 +391,10 @@ class ControlPlane:
     def tick(self) -> None:
         """Fire timers when due, take signals hourly and when feeds have news, notice silent agents, keep snapshots."""
         now_ms = self.clock.grid_ms()
-        live = self.feeds.live
-        told = live is not None and live.take_news()
-        if told or floor_to(now_ms, HOUR_MS) != self._hour_ms:
+        if self.feeds.live is not None and self.feeds.live.take_news():
+            self._signals_for = (-1, frozenset())
+            self.ensure_signals()
+        if floor_to(now_ms, HOUR_MS) != self._hour_ms:
             self._hour_ms = floor_to(now_ms, HOUR_MS)
             self.ensure_signals()
         due_ms = self.state.next_due_ms

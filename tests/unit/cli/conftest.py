@@ -22,6 +22,8 @@ from sunward.model.records import (
     DepositMade,
     Enrolment,
     EpochClosed,
+    FeedLine,
+    GridStretch,
     GridView,
     HistoryLine,
     JobPage,
@@ -122,7 +124,54 @@ GRID = GridView(
     price_usd_micro_per_kwh=Quantiles(p10=(1, 2), p50=(80_000, 120_000), p90=(3, 4)),
     source="a named series",
     quality="measured",
+    past=(
+        GridStretch(
+            kind="carbon_average_lifecycle",
+            unit="mgCO2e/kWh",
+            start_ms=DAY - 3 * HOUR_MS,
+            values=(50_000, 60_000, 70_000),
+            source="NESO",
+            quality="measured",
+        ),
+    ),
+    more=(
+        GridStretch(
+            kind="carbon_marginal",
+            unit="mgCO2e/kWh",
+            start_ms=DAY,
+            values=(1, 2),
+            source="WattTime",
+            quality="forecast",
+        ),
+    ),
 )
+FEED = FeedLine(
+    zone="GB",
+    kind="carbon_average_lifecycle",
+    feed="neso",
+    source="NESO",
+    using="observed",
+    quality="estimated",
+    observed_to_ms=DAY,
+    had_ms=DAY + 60_000,
+    next_ms=DAY + 900_000,
+    failures=0,
+    code="",
+    error="",
+)
+FEEDS = [
+    FEED,
+    replace(
+        FEED,
+        zone="DE",
+        feed="electricity-maps",
+        using="typical year",
+        had_ms=0,
+        failures=2,
+        code="SW-223",
+        error="host refuses the key",
+    ),
+]
 PLAN = PlanView(
     based_on=41,
     at_ms=DAY,
@@ -259,6 +308,7 @@ def whole_service():
             "GET /v1/jobs/j-huge": answer(HUGE),
             "PUT /v1/objects": answer({"digest": "d" * 64}),
             "GET /v1/grid": answer(GRID),
+            "GET /v1/feeds": answer(FEEDS),
             "GET /v1/sites": answer((SITE,)),
             "POST /v1/enrolments": answer(Enrolment(token="once-1234")),
             "GET /v1/plan": answer(PLAN),

@@ -11,7 +11,18 @@ from sunward.cli.shell import commands_of
 from sunward.model.codec import encode
 from sunward.model.records import ReceiptView
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex, receipt_in
-from tests.unit.cli.conftest import ASSIGNMENT, DAY, JOB, answer, archive, job_view, log_part, problem
+from tests.unit.cli.conftest import (
+    ASSIGNMENT,
+    DAY,
+    GRID,
+    HOUR_MS,
+    JOB,
+    answer,
+    archive,
+    job_view,
+    log_part,
+    problem,
+)
 
 SUBMIT = ("submit", "-y", "--zone", "DE", "--hours", "2", "--finish-within", "12h", "--units", "1000", "--pausable")
 EVERY = {
@@ -22,6 +33,9 @@ EVERY = {
     ("receipt", JOB): ("location-based, life-cycle", "run now at the tenant's origin", "Not proved:"),
     ("verify", JOB): ("OK:", "Not proved:", "that the meters told the truth"),
     ("grid", "ES"): ("ES Spain: measured", "a named series", "500", "█"),
+    ("grid", "show", "ES"): ("ES Spain: measured", "gone: NESO (measured)", "carbon intensity, marginal, gCO2e/kWh"),
+    ("feeds",): ("GB", "electricity-maps", "observed", "typical year", "SW-223 host refuses the key"),
+    ("feeds", "--schema"): ("wait_hours", "usd_per_eur"),
     ("plan",): ("es-solar/A100", "waiting brings cleaner or cheaper power", "j-huge: no site has enough GPUs"),
     ("plan", JOB): ("✓ GPUs", "provider's ask", "4.0000", "47 % less carbon than starting now", "start now"),
     ("plan", "j-huge"): ("✗ GPUs", "largest site has 4"),
@@ -51,6 +65,8 @@ EVERY = {
 }
 LINES = {("journal", "tail", "-n", "2")}
 """Commands whose JSON is one object a line."""
+PRETTY = {("feeds", "--schema")}
+"""Commands whose JSON is for people too, and no sentence."""
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
@@ -66,7 +82,7 @@ def test_every_command_speaks_plainly_without_a_terminal(run, words):
 def test_every_command_gives_json(run, words):
     result = run("--json", *words)
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
+    lines = [result.stdout] if words in PRETTY else result.stdout.splitlines()
     assert len(lines) == (2 if words in LINES else 1)
     assert all(isinstance(json.loads(line), dict | list) for line in lines)
 
@@ -76,6 +92,7 @@ def test_every_command_speaks_korean(run, words):
     result = run("--lang", "ko", *words)
     assert result.exit_code == 0, result.output
     if words not in {
+        *PRETTY,
         ("logs", JOB),
         ("site", "token", "--note", "rack 3"),
         ("catalog", "zones", "NO-NO1"),
@@ -198,6 +215,30 @@ def test_grid_works_without_a_service(run, service):
     service.answers["GET /v1/grid"] = httpx.ConnectError("refused")
     data = json.loads(run("grid", "NO-NO1", "--hours", "30", "--json").stdout)
     assert (len(data["carbon_mg_per_kwh"]["p50"]), data["quality"]) == (30, "modelled")
+
+
+def test_grid_draws_hours_gone_solid_and_hours_ahead_dim_with_their_range(run, service):
+    lines = run("grid", "ES", FORCE_COLOR="1", TERM="xterm-256color").stdout.splitlines()
+    assert any("█" in line for line in lines)
+    assert any("\x1b[2;31m░" in line or "\x1b[2;31m▓" in line for line in lines), "the range of a forecast"
+    assert any("\x1b[32m▅" in line for line in lines), "an hour gone"
+    assert dict(service.requests[0].url.params) == {"zone": "ES", "hours": "48", "past": "48"}
+    run("grid", "--hours", "3", "--past", "0", "ES")
+    assert dict(service.requests[1].url.params) == {"zone": "ES", "hours": "3", "past": "0"}
+    assert "Draw the hours gone" in run("grid", "show", "--help").stdout
+    assert "show" in run("grid", "--help").stdout
+
+
+def test_an_hour_nobody_told_leaves_a_gap(run, service):
+    past = (replace(GRID.past[0], values=(50_000,)), replace(GRID.past[0], start_ms=DAY - HOUR_MS, values=(60_000,)))
+    service.answers["GET /v1/grid"] = answer(replace(GRID, past=past))
+    axis = next(line for line in run("grid", "ES").stdout.splitlines() if "└" in line)
+    assert axis.count("─") == 5, "three hours gone, one of them unknown, and two ahead"
+
+
+def test_without_feeds_the_table_says_how_to_get_them(run, service):
+    service.answers["GET /v1/feeds"] = answer([])
+    assert "up --feeds feeds.toml" in run("feeds").stdout
 
 
 def test_the_origin_is_read_from_the_environment_never_guessed(run, service):

@@ -7,7 +7,6 @@ https://api.energy-charts.info
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from sunward.adapters.feeds.feed import NOT_UNDERSTOOD, FeedError, Sample, Told, hourly
 from sunward.adapters.feeds.stamps import text_of
@@ -64,8 +63,8 @@ class EnergyCharts:
         if prices.unit not in EUROS or len(prices.unix_seconds) != len(prices.price):
             raise FeedError(f"{NAME} gives prices in {prices.unit[:20]!r}, or unequal rows", code=NOT_UNDERSTOOD)
         starts = [second * SECOND_MS for second in prices.unix_seconds]
-        lengths = [after - before for before, after in pairwise(starts)]
-        lengths.append(lengths[-1] if lengths else HOUR_MS)
+        ends = [*starts[1:], 2 * starts[-1] - starts[-2] if starts[1:] else sum(starts) + HOUR_MS]
+        lengths = [end - start for start, end in zip(starts, ends, strict=False)]
         scale = self._usd_per_eur * MICRO / KWH_PER_MWH
         return [
             Sample(start, length, None if price is None or not STEP_MS <= length <= HOUR_MS else price * scale)

@@ -17,7 +17,7 @@ from sunward.errors import InputError
 from sunward.model.codec import decode
 from sunward.model.datum import SeriesKind
 from sunward.model.identity import ZoneId
-from sunward.signals import climatology
+from sunward.signals import zones
 
 WRONG, NO_KEY = "SW-221", "SW-222"
 KEYS = {
@@ -127,7 +127,7 @@ def _refuse_unknown(path: Path, raw: dict[str, Any]) -> None:
 
 def subscribe(entry: FeedEntry, where: str, folder: Path, environment: Mapping[str, str]) -> Subscription:
     """One entry made ready. Raises: InputError."""
-    known = climatology.load().zone(entry.zone)
+    known = zones.load().zone(entry.zone)
     for words, span in ((entry.every_minutes, EVERY_MINUTES), (entry.wait_hours, WAIT_HOURS)):
         if words not in span:
             line = f"{where}: {words} is out of range; every_minutes 5 to 1440, wait_hours 1 to 168"

@@ -20,6 +20,7 @@ import sunward
 from sunward.adapters.feeds.feed import NOT_UNDERSTOOD, OUTAGE, REFUSED_KEY, TOO_OFTEN, UNKNOWN_PLACE, FeedError
 from sunward.errors import InputError
 from sunward.model.codec import decode
+from sunward.units import HOUR_S
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ SILENCE_S = 10.0
 ANSWER_S = 30.0
 """Longest time a whole answer may take: a source that trickles is as good as one that is down."""
 ANSWER_BYTES_MAX = 16 << 20
-REST_S_MAX = 24 * 3_600
+REST_S_MAX = 24 * HOUR_S
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 UNAUTHORIZED, FORBIDDEN, TOO_MANY, SERVER_FAULT, REDIRECT = 401, 403, 429, 500, 300
 

@@ -1,23 +1,24 @@
-"""`sunward grid`: the hours ahead in a grid zone, drawn in the terminal."""
+"""`sunward grid`: the hours gone and ahead in a grid zone, drawn in the terminal."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from sunward.cli import show
-from sunward.cli.reasons import QUALITIES, word
-from sunward.cli.shell import Shell, command, option, pass_shell
+from sunward.cli.reasons import QUALITIES, SERIES, word
+from sunward.cli.shell import Group, Shell, group, option, pass_shell
 from sunward.cli.text import N_, _
 from sunward.client.place import origin_zone
 from sunward.errors import SourceError
-from sunward.model.datum import Quality
-from sunward.model.records import GridView, Quantiles
-from sunward.units import DAY_MS, HOUR_MS, MG_PER_G, MICRO, SECOND_MS, floor_to
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.records import GridStretch, GridView, Quantiles
+from sunward.units import DAY_MS, HOUR_MS, MG_PER_G, MICRO, MILLI_PER_UNIT, SECOND_MS, floor_to
 
 if TYPE_CHECKING:
     from sunward.signals.climatology import Band
@@ -25,43 +26,61 @@ if TYPE_CHECKING:
 MODELLED = N_("modelled typical year")
 HEIGHT = 8
 EIGHTHS = " ▁▂▃▄▅▆▇█"
+RANGE_ABOVE, RANGE_BELOW = "░", "▓"
 STEPS = len(EIGHTHS) - 1
 AXIS_WIDTH = 7
 GREEN_BELOW_G = 150
 RED_FROM_G = 450
 """Colours for the eye only, g/kWh: hydro, wind, solar and nuclear grids stay green; grids led by coal are red."""
-HOURS_MAX = 336
+HOURS_MAX = 168
 LABEL_HOURS = 6
 
 
-@command()
+class Shown(Group):
+    """A group whose first word may be a zone: then the zone is shown."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; without a command among them `show` is meant."""
+        if args != ["--help"] and not (args and args[0] in self.commands):
+            args = [show_zone.name or "", *args]
+        return super().parse_args(ctx, args)
+
+
+@group(cls=Shown)
+def grid() -> None:
+    """Draw a zone's carbon intensity and price: `sunward grid ZONE`."""
+
+
+@grid.command("show")
 @click.argument("zone", required=False)
 @option("--hours", type=click.IntRange(1, HOURS_MAX), default=48, show_default=True, metavar="N", help="Hours ahead.")
+@option("--past", type=click.IntRange(0, HOURS_MAX), default=48, show_default=True, metavar="N", help="Hours gone.")
 @pass_shell
-def grid(shell: Shell, zone: str | None, hours: int) -> None:
-    """Draw a zone's carbon intensity and price, hour by hour.
+def show_zone(shell: Shell, zone: str | None, hours: int, past: int) -> None:
+    """Draw the hours gone and the hours ahead of a zone, each with its source.
 
     Without a service the packaged typical year is drawn, and says so.
     """
     name = zone or origin_zone(os.environ)
     try:
         with shell.client() as client:
-            view = client.grid(name, hours)
+            view = client.grid(name, hours, past)
     except SourceError as reason:
         click.echo(_("{reason}; the packaged typical year is shown").format(reason=reason.message), err=True)
-        view = typical(name, floor_to(int(time.time()) * SECOND_MS, HOUR_MS), hours)
+        view = typical(name, floor_to(int(time.time()) * SECOND_MS, HOUR_MS), hours, past)
     if shell.json:
         show.json_line(view)
         return
     show.line(_("{zone} {name}: {quality}").format(zone=view.zone, name=view.name, quality=_quality(view)))
-    show.line(view.source, "dim")
     show.line()
     show.drawing(chart(view, max(show.width() - AXIS_WIDTH, LABEL_HOURS)))
     show.line()
-    show.table(("", _("LEAST"), _("MEAN"), _("MOST")), [_carbon_row(view), _price_row(view)])
+    show.table(("", _("LEAST"), _("MEAN"), _("MOST")), _rows(view))
+    for text in _sources(view):
+        show.line(text, "dim")
 
 
-def typical(zone: str, start_ms: int, hours: int) -> GridView:
+def typical(zone: str, start_ms: int, hours: int, past: int = 0) -> GridView:
     """The packaged typical year of a zone.
 
     Raises: InputError for an unknown zone.
@@ -71,6 +90,8 @@ def typical(zone: str, start_ms: int, hours: int) -> GridView:
     known = climatology.load()
     carbon = known.carbon_mgco2e_per_kwh(zone, start_ms, hours)
     price = known.price_usd_micro_per_kwh(zone, start_ms, hours)
+    gone_ms = start_ms - past * HOUR_MS
+    gone = known.carbon_moments(zone, gone_ms, past).mean.tolist() if past else []
     return GridView(
         zone=zone,
         name=known.zone(zone).name,
@@ -79,23 +100,92 @@ def typical(zone: str, start_ms: int, hours: int) -> GridView:
         price_usd_micro_per_kwh=_quantiles(price),
         source=carbon.source,
         quality=Quality.MODELLED,
+        past=(_typical_past(gone_ms, gone, carbon.source),) if gone else (),
     )
 
 
+def _typical_past(start_ms: int, values: list[int], source: str) -> GridStretch:
+    from sunward.signals.series import UNITS  # noqa: PLC0415 - needs numpy, as above
+
+    kind = SeriesKind.CARBON_AVERAGE_LIFECYCLE
+    return GridStretch(
+        kind=kind,
+        unit=UNITS[kind],
+        start_ms=start_ms,
+        values=tuple(values),
+        source=source,
+        quality=Quality.MODELLED,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One column: the middle, how far it may lie below and above, and whether it is forecast."""
+
+    low: float
+    middle: float
+    high: float
+    ahead: bool
+
+
 def chart(view: GridView, room: int) -> list[list[show.Cell]]:
-    """Columns of bars with a scale at the left and UTC hours below; several hours share a column if they must."""
-    per_column = -(-len(view.carbon_mg_per_kwh.p50) // room)
-    bars = _means([value / MG_PER_G for value in view.carbon_mg_per_kwh.p50], per_column)
-    top = max(*bars, 1.0)
+    """Columns with a scale at the left and UTC hours below: solid for hours gone, dim with their range for those ahead.
+
+    Several hours share a column if they must; an hour not known leaves its column empty.
+    """
+    start_ms, bars = _bars(view)
+    per_column = -(-len(bars) // room)
+    columns = [_joined(bars[first : first + per_column]) for first in range(0, len(bars), per_column)]
+    top = max(*(bar.high for bar in columns if bar is not None), 1.0)
     lines = [
-        [show.Cell(_scale(level, top)), *(show.Cell(_bar(value, level, top), colour(value)) for value in bars)]
+        [show.Cell(_scale(level, top)), *(_piece(bar, level, top) for bar in columns)]
         for level in reversed(range(HEIGHT))
     ]
     return [
         *lines,
-        [show.Cell(" " * (AXIS_WIDTH - 1) + "└" + "─" * len(bars))],
-        *_hours(view.start_ms, per_column, len(bars)),
+        [show.Cell(" " * (AXIS_WIDTH - 1) + "└" + "─" * len(columns))],
+        *_hours(start_ms, per_column, len(columns)),
     ]
+
+
+def _bars(view: GridView) -> tuple[int, list[Bar | None]]:
+    """When the first hour starts, and every hour from then on."""
+    gone = {
+        one.start_ms + index * HOUR_MS: value / MG_PER_G for one in view.past for index, value in enumerate(one.values)
+    }
+    start_ms = min(gone, default=view.start_ms)
+    known = (gone.get(hour_ms) for hour_ms in range(start_ms, view.start_ms, HOUR_MS))
+    past = [None if value is None else Bar(value, value, value, ahead=False) for value in known]
+    bands = view.carbon_mg_per_kwh
+    ahead = [
+        Bar(low / MG_PER_G, middle / MG_PER_G, high / MG_PER_G, ahead=True)
+        for low, middle, high in zip(bands.p10, bands.p50, bands.p90, strict=True)
+    ]
+    return start_ms, [*past, *ahead]
+
+
+def _joined(group: Sequence[Bar | None]) -> Bar | None:
+    """The mean of the hours that share a column; forecast when any of them is."""
+    known = [bar for bar in group if bar is not None]
+    if not known:
+        return None
+    lows, middles, highs = zip(*((bar.low, bar.middle, bar.high) for bar in known), strict=True)
+    count = len(known)
+    return Bar(sum(lows) / count, sum(middles) / count, sum(highs) / count, ahead=any(bar.ahead for bar in known))
+
+
+def _piece(bar: Bar | None, level: int, top: float) -> show.Cell:
+    """The part of a column that lies in one line: the bar, above it the upper range, and below it the lower."""
+    if bar is None:
+        return show.Cell(" ")
+    text = _bar(bar.middle, level, top)
+    if not bar.ahead:
+        return show.Cell(text, colour(bar.middle))
+    if text == " " and _bar(bar.high, level, top) != " ":
+        text = RANGE_ABOVE
+    elif text == EIGHTHS[-1] and _bar(bar.low, level, top) != EIGHTHS[-1]:
+        text = RANGE_BELOW
+    return show.Cell(text, f"dim {colour(bar.middle)}")
 
 
 def colour(gco2e_per_kwh: float) -> str:
@@ -131,11 +221,6 @@ def _hours(start_ms: int, per_column: int, columns: int) -> list[list[show.Cell]
     return [[show.Cell(indent + marks)], [show.Cell(f"{indent}{days} UTC")]]
 
 
-def _means(values: Sequence[float], per_column: int) -> list[float]:
-    groups = (values[start : start + per_column] for start in range(0, len(values), per_column))
-    return [sum(group) / len(group) for group in groups]
-
-
 def _quantiles(band: Band) -> Quantiles:
     return Quantiles(p10=tuple(band.p10.tolist()), p50=tuple(band.p50.tolist()), p90=tuple(band.p90.tolist()))
 
@@ -144,13 +229,31 @@ def _quality(view: GridView) -> str:
     return _(MODELLED) if view.quality == Quality.MODELLED else word(QUALITIES, view.quality)
 
 
-def _carbon_row(view: GridView) -> tuple[str, ...]:
-    values = view.carbon_mg_per_kwh.p50
-    figures = (min(values), sum(values) / len(values), max(values))
-    return (_("carbon intensity, average, life-cycle, gCO2e/kWh"), *(f"{figure / MG_PER_G:,.0f}" for figure in figures))
+def _rows(view: GridView) -> list[tuple[str, ...]]:
+    """Least, mean and most of each series, gone and ahead apart."""
+    carbon = _("carbon intensity, average, life-cycle, gCO2e/kWh")
+    gone = [value for one in view.past for value in one.values]
+    rows = [_figures(_("{series}, gone").format(series=carbon), gone, MG_PER_G, ",.0f")] if gone else []
+    ahead = _("{series}, ahead").format(series=carbon)
+    rows.append(_figures(ahead, view.carbon_mg_per_kwh.p50, MG_PER_G, ",.0f"))
+    rows.append(_figures(_("price, USD/kWh"), view.price_usd_micro_per_kwh.p50, MICRO, ",.3f"))
+    for kind in dict.fromkeys(one.kind for one in view.more):
+        values = [value for one in view.more if one.kind is kind for value in one.values]
+        rows.append(_figures(word(SERIES, kind), values, MILLI_PER_UNIT, ",.1f"))
+    return rows
 
 
-def _price_row(view: GridView) -> tuple[str, ...]:
-    values = view.price_usd_micro_per_kwh.p50
+def _figures(name: str, values: Sequence[int], scale: int, form: str) -> tuple[str, ...]:
     figures = (min(values), sum(values) / len(values), max(values))
-    return (_("price, USD/kWh"), *(f"{figure / MICRO:,.3f}" for figure in figures))
+    return (name, *(f"{figure / scale:{form}}" for figure in figures))
+
+
+def _sources(view: GridView) -> list[str]:
+    """Every source that is drawn or counted, once, with its quality."""
+    gone = dict.fromkeys((one.source, one.quality) for one in view.past)
+    other = dict.fromkeys((one.source, one.quality) for one in view.more)
+    return [
+        *(_("gone: {source} ({quality})").format(source=source, quality=word(QUALITIES, q)) for source, q in gone),
+        _("ahead: {source}").format(source=view.source),
+        *(_("also: {source} ({quality})").format(source=source, quality=word(QUALITIES, q)) for source, q in other),
+    ]
