@@ -5,6 +5,7 @@ from __future__ import annotations
 from sunward.sim.checkers import check_all, sealed_it_j
 from sunward.sim.parity import run_again
 from sunward.sim.runner import Faults, Simulation
+from sunward.sim.site_checker import check_sites
 from tests.support.scenarios import random_jobs, scenario
 
 FAULTS = Faults(
@@ -13,6 +14,8 @@ FAULTS = Faults(
     service_restarts_per_h=0.3,
     duplicate_frac=0.3,
     delay_ms_max=120_000,
+    owner_uses_per_h=0.2,
+    drains_per_h=0.05,
 )
 
 
@@ -27,6 +30,7 @@ def problems(simulation: Simulation, *, settled: bool = True) -> list[str]:
     """Everything that does not hold, in words."""
     records, commands = list(simulation.journal.read()), list(simulation.journal.projected.values())
     found = check_all(records, commands, simulation.writer.state, settled=settled)
+    found += check_sites(records, simulation.journal.projected)
     found += simulation.tally.plan_violations
     if sealed_it_j(records) != simulation.tally.metered_j:
         found.append(f"{simulation.tally.metered_j} J acknowledged, {sealed_it_j(records)} J sealed")

@@ -90,6 +90,27 @@ def move_on(turn: Turn, site: SiteId, reason: str) -> None:
             begin_suspend(turn, lease, reason)
 
 
+def withdraw_excess(turn: Turn, site: SiteId) -> None:
+    """Withdraw offers that nobody accepted yet and that the owner has left no container for, the last ones first."""
+    world = turn.world
+    for pool in world.sites[site].spec.pools:
+        room = pool.count - withheld(world.sites[site], pool)
+        offered = [lease for lease in world.on_pool.get(pool.pool, ()) if _is_offered(turn, lease)]
+        for lease in sorted(offered, key=lambda one: (-_offered_at(turn, one), one)):
+            if world.busy(pool.pool) > room:
+                close(turn, lease, "withdrawn")
+
+
+def _is_offered(turn: Turn, lease: str) -> bool:
+    leases = turn.world.leases
+    return bool(leases.ints["state"][leases.row_of[lease]] == LeaseState.OFFERED)
+
+
+def _offered_at(turn: Turn, lease: str) -> int:
+    leases = turn.world.leases
+    return int(leases.ints["offered_sequence"][leases.row_of[lease]])
+
+
 def check_reported(state: State, payload: LeasesReported) -> None:
     """Refuse what no agent of this site can have seen.
 

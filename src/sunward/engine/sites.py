@@ -180,6 +180,7 @@ def power_reported(turn: Turn, payload: PowerReported) -> None:
         else:
             site.withheld_ms.pop(one.pool, None)
     if changed:
+        leases.withdraw_excess(turn, payload.site)
         leases.unblock(turn, payload.site)
         turn.orders_changed(payload.site)
         turn.request_plan("owner")

@@ -5,6 +5,7 @@ It follows orders, reports levels and signs nothing: its readings enter the seal
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sunward.metering.seal import Hashed
@@ -12,11 +13,11 @@ from sunward.model.codec import digest, digest_bytes
 from sunward.model.datum import Quality
 from sunward.model.hardware import PowerState, WorkClass
 from sunward.model.reading import ReadingBatch, Span
-from sunward.model.site import WAKE_S, LeaseOrder, LeaseReport, Phase, PoolPower, PoolSpec, SiteOrders, SiteSpec
+from sunward.model.site import LeaseOrder, LeaseReport, Phase, PoolPower, PoolSpec, SiteOrders, SiteSpec
 from sunward.units import SECOND_MS, joules
 from sunward.world import catalogue, power
+from sunward.world.sleeping import sleeps
 
-WAKE_MS = WAKE_S * SECOND_MS
 STOP_MS = 2 * SECOND_MS
 """Grid time a simulated job takes to write its checkpoint and stop."""
 UNCERTAINTY_PPM = 50_000
@@ -123,6 +124,14 @@ class SimSite:
         self.host_since_ms = at_ms
         self.host_spans: list[Span] = []
         self.unsent: list[Hashed] = []
+        self.kept: set[str] = set()
+        """Devices that the owner keeps for itself now."""
+        self.wake_ms = spec.wake_s * SECOND_MS
+        self.can_sleep = sleeps(spec)
+        if not self.can_sleep:
+            for name, device in self.devices.items():
+                self.awake_at[name] = at_ms
+                device.state = PowerState.IDLE
 
     @property
     def boot(self) -> str:
@@ -150,11 +159,11 @@ class SimSite:
 
     def _free(self, pool: str) -> list[str]:
         held = {name for run in self.runs.values() for name in run.devices}
-        return [name for name in self._pool(pool).devices if name not in held]
+        return [name for name in self._pool(pool).devices if name not in held and name not in self.kept]
 
     def _wake(self, name: str, at_ms: int) -> int:
         if name not in self.awake_at:
-            self.awake_at[name] = at_ms + WAKE_MS
+            self.awake_at[name] = at_ms + self.wake_ms
             self._change(name, PowerState.WAKING, "", WorkClass.GENERIC, at_ms)
         return self.awake_at[name]
 
@@ -172,7 +181,21 @@ class SimSite:
             safe_units=order.checkpoint_units,
         )
 
+    def keep(self, names: Iterable[str], at_ms: int) -> None:
+        """The owner takes devices: a job on one goes at once, with no time for a checkpoint."""
+        self.kept.update(names)
+        for run in self.runs.values():
+            if not self.kept.isdisjoint(run.devices):
+                run.phase, run.changed_ms = Phase.SUSPENDED, at_ms
+                self._release(run, at_ms)
+
+    def give_back(self, names: Iterable[str]) -> None:
+        """The owner is done with devices."""
+        self.kept.difference_update(names)
+
     def _set_awake(self, pool: str, count: int, at_ms: int) -> None:
+        if not self.can_sleep:
+            return
         names = self._pool(pool).devices
         awake = [name for name in names if name in self.awake_at]
         for name in [name for name in names if name not in self.awake_at][: max(0, count - len(awake))]:
@@ -290,6 +313,7 @@ class SimSite:
             waking=states.count(PowerState.WAKING),
             idle=states.count(PowerState.IDLE),
             busy=states.count(PowerState.BUSY),
+            withheld=len(self.kept.intersection(pool.devices)),
         )
 
     def _change(self, name: str, state: str, lease: str, work_class: WorkClass, at_ms: int) -> None:

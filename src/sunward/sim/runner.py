@@ -37,6 +37,7 @@ from sunward.model.events import (
     PlanProposed,
     PowerReported,
     RateObserved,
+    SiteDrained,
     SiteEnrolled,
     TimerFired,
 )
@@ -66,6 +67,10 @@ class Faults:
     agent_crashes_per_h: float = 0.0
     job_kills_per_h: float = 0.0
     service_restarts_per_h: float = 0.0
+    owner_uses_per_h: float = 0.0
+    """How often the owner of a site takes some of its containers for a while."""
+    drains_per_h: float = 0.0
+    """How often a site drains for a while."""
     duplicate_frac: float = 0.0
     """Share of deliveries (reports, readings) that arrive twice."""
     delay_ms_max: int = 0
@@ -96,6 +101,8 @@ class Tally:
     crashes: int = 0
     kills: int = 0
     restarts: int = 0
+    owner_uses: int = 0
+    drains: int = 0
     duplicates: int = 0
     plans: int = 0
     metered_j: int = 0
@@ -204,6 +211,8 @@ class Simulation:
         for name in self.sites:
             self._draw("crash", name, faults.agent_crashes_per_h, lambda name=name: self._crash(name))  # type: ignore[misc]
             self._draw("kill", name, faults.job_kills_per_h, lambda name=name: self._kill(name))  # type: ignore[misc]
+            self._draw("owner", name, faults.owner_uses_per_h, lambda name=name: self._owner_comes(name))  # type: ignore[misc]
+            self._draw("drain", name, faults.drains_per_h, lambda name=name: self._drain(name))  # type: ignore[misc]
         self._draw("restart", "", faults.service_restarts_per_h, self._restart)
 
     def _draw(self, purpose: str, entity: str, per_h: float, act: Callable[[], None]) -> None:
@@ -366,6 +375,34 @@ class Simulation:
             self.tally.kills += 1
             site.fail(running[int(draw.integers(len(running)))], self.now_ms)
             self._send_reports(name)
+
+    def _owner_comes(self, name: str) -> None:
+        """The owner uses some containers for minutes to hours, whoever works on them."""
+        site = self.sites[name]
+        free = sorted(set(site.devices) - site.kept)
+        if not site.up or not free or self.now_ms >= self.end_ms:
+            return
+        draw = self.stream(f"owner-{self.now_ms}", name)
+        taken = draw.choice(free, size=int(draw.integers(1, len(free) + 1)), replace=False).tolist()
+        self.tally.owner_uses += 1
+        site.keep(taken, self.now_ms)
+        self._send_reports(name)
+        self.at(self.now_ms + int(draw.integers(MINUTE_MS, 3 * HOUR_MS)), lambda: self._owner_goes(name, taken))
+
+    def _owner_goes(self, name: str, taken: list[str]) -> None:
+        self.sites[name].give_back(taken)
+        if self.sites[name].up:
+            self._send_reports(name)
+
+    def _drain(self, name: str) -> None:
+        """A site drains for minutes to hours."""
+        if self.now_ms >= self.end_ms or self.writer.state.world.sites[name].draining:
+            return
+        self.tally.drains += 1
+        self.commit([SiteDrained(site=SiteId(name), draining=True)])
+        lasts_ms = int(self.stream(f"drained-{self.now_ms}", name).integers(MINUTE_MS, 3 * HOUR_MS))
+        undone = SiteDrained(site=SiteId(name), draining=False)
+        self.at(self.now_ms + lasts_ms, lambda: self.commit([undone]))
 
     def _restart(self) -> None:
         """The control plane dies and comes back: its state is what the journal says."""

@@ -163,6 +163,17 @@ def test_who_was_to_start_on_a_kept_container_waits_until_it_is_given_back():
     assert network.state.world.sites[NORTH].withheld_ms == {}
 
 
+def test_an_offer_nobody_accepted_is_withdrawn_when_the_owner_takes_its_container():
+    network = Network()
+    network.submit(job("j-1"), job("j-2", gpus=2), job("j-3"))
+    network.plan(*(assignment(f"j-{n}", segment(HYDRO, 0, 2, 2 if n == 2 else 1)) for n in (1, 2, 3)))
+    network.report("j-1.1", Phase.RUNNING)
+    withhold(network, 2)
+    assert [order.job for order in network.orders(NORTH).leases] == ["j-1", "j-3"]
+    withhold(network, 4)
+    assert [order.job for order in network.orders(NORTH).leases] == ["j-1"]
+
+
 def test_no_more_is_woken_than_the_owner_leaves():
     network = Network()
     withhold(network, 3)

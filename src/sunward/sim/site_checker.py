@@ -1,0 +1,133 @@
+"""What sites were asked to hold, checked from the journal alone: hours, drains, what owners keep, who has left.
+
+A second author: no arithmetic is shared with the planner or the engine, and time is counted in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sunward.model.commands import Command, JobChanged, Rejected
+from sunward.model.events import (
+    JobsSubmitted,
+    PlanProposed,
+    PowerReported,
+    SiteDrained,
+    SiteEnrolled,
+    SiteLeft,
+)
+from sunward.model.plan import Plan, Segment
+from sunward.ports import Recorded
+
+HOUR = 3_600_000
+HOURS = 24
+HELD = ("staging", "running")
+"""States in which a job holds containers."""
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What the events so far say of one site."""
+
+    containers: dict[str, int]
+    closed: tuple[int, ...]
+    kept: dict[str, int] = field(default_factory=dict)
+    draining: bool = False
+    left: bool = False
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """Sites, and which jobs hold how much of them."""
+
+    sites: dict[str, _Facts] = field(default_factory=dict)
+    gpus: dict[str, int] = field(default_factory=dict)
+    holds: dict[str, str] = field(default_factory=dict)
+    """Site by job."""
+
+
+def check_sites(records: Iterable[Recorded], projected: Mapping[tuple[int, int], Command]) -> list[str]:
+    """Every offer and every plan taken in that a site had no room or no time for."""
+    commands: dict[int, list[Command]] = {}
+    for sequence, index in sorted(projected):
+        commands.setdefault(sequence, []).append(projected[sequence, index])
+    ledger = _Ledger()
+    found: list[str] = []
+    for record in records:
+        _learn(ledger, record)
+        faults = list(_orphans(ledger))
+        told = commands.get(record.sequence, [])
+        if isinstance(record.event.payload, PlanProposed):
+            refused = {str(one.job) for one in told if isinstance(one, Rejected)}
+            faults += _plan(ledger, record.event.payload.plan, refused)
+        for command in told:
+            if isinstance(command, JobChanged):
+                faults += _change(ledger, command)
+        found += [f"record {record.sequence}: {fault}" for fault in faults]
+    return found
+
+
+def _learn(ledger: _Ledger, record: Recorded) -> None:
+    match record.event.payload:
+        case SiteEnrolled(spec=spec):
+            known = ledger.sites.get(spec.site)
+            facts = _Facts({pool.pool: pool.count for pool in spec.pools}, spec.closed_hours_utc)
+            if known is not None and not known.left:
+                facts.kept, facts.draining = known.kept, known.draining
+            ledger.sites[spec.site] = facts
+        case SiteDrained(site=site, draining=draining):
+            ledger.sites[site].draining = draining
+        case SiteLeft(site=site):
+            ledger.sites[site].left = True
+        case PowerReported(site=site, pools=pools):
+            ledger.sites[site].kept |= {one.pool: one.withheld for one in pools}
+        case JobsSubmitted(jobs=jobs):
+            ledger.gpus |= {spec.job: spec.gpus for spec in jobs}
+        case _:
+            return
+
+
+def _orphans(ledger: _Ledger) -> Iterator[str]:
+    for job, site in ledger.holds.items():
+        if ledger.sites[site].left:
+            yield f"{job} is held by {site}, which has left"
+
+
+def _plan(ledger: _Ledger, plan: Plan, refused: set[str]) -> Iterator[str]:
+    for assignment in plan.assignments:
+        if assignment.job in refused:
+            continue
+        for segment in assignment.segments:
+            yield from (f"{assignment.job} {fault}" for fault in _booked(ledger, segment))
+
+
+def _booked(ledger: _Ledger, segment: Segment) -> Iterator[str]:
+    site = segment.pool.partition("/")[0]
+    facts = ledger.sites[site]
+    if facts.draining or facts.left:
+        yield f"is planned on {site}, which takes no work"
+    if segment.containers > facts.containers.get(segment.pool, 0):
+        yield f"is planned on {segment.containers} containers of {segment.pool}"
+    hours = range(segment.start_ms // HOUR, (segment.end_ms - 1) // HOUR + 1)
+    closed = [hour % HOURS for hour in hours if hour % HOURS in facts.closed]
+    if closed:
+        yield f"is planned on {site} in hours {closed}, in which it is closed"
+
+
+def _change(ledger: _Ledger, change: JobChanged) -> Iterator[str]:
+    if change.state not in HELD:
+        ledger.holds.pop(change.job, None)
+        return
+    if change.state != "staging":
+        return
+    ledger.holds[change.job] = change.site
+    facts = ledger.sites[change.site]
+    if facts.draining or facts.left:
+        yield f"{change.job} is offered to {change.site}, which takes no work"
+    if change.at_ms // HOUR % HOURS in facts.closed:
+        yield f"{change.job} is offered to {change.site} in an hour in which it is closed"
+    held = sum(ledger.gpus[job] for job, site in ledger.holds.items() if site == change.site)
+    room = sum(count - facts.kept.get(pool, 0) for pool, count in facts.containers.items())
+    if held > room:
+        yield f"{change.job} is offered to {change.site}, where {held} containers are held then and {room} are there"
