@@ -8,14 +8,16 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.dialects import sqlite
 
-from sunward.adapters import tables
+from sunward.adapters import months, tables
 from sunward.adapters.budgets_sql import Budget
 from sunward.adapters.queries import month_query
-from sunward.adapters.sql import SqlStore
+from sunward.adapters.sql import SqlStore, open_store
 from sunward.errors import InputError
 from sunward.model.calendar import month_of, month_span
 from sunward.model.codec import decode
 from sunward.model.commands import IssueReceipt
+from sunward.model.datum import Quality
+from sunward.model.events import Event, RateObserved
 from sunward.model.receipt import Receipt
 from tests.support.records import receipt_of, seen
 
@@ -101,6 +103,29 @@ def test_among_many_stored_only_the_month_is_read(store: SqlStore) -> None:
             assert 0 < steps < 1_000, "instructions of the machine; one for each row stored would be ten times that"
         finally:
             connection.connection.driver_connection.set_progress_handler(None, 0)
+
+
+def test_a_store_made_before_months_were_kept_gets_them_when_it_is_opened(
+    store: SqlStore, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(months, "ROWS", 2)
+    rates = [
+        Event(0, RateObserved(wei_per_usd_micro=rate, sources=("x",), quality=Quality.MODELLED)) for rate in (10, 7)
+    ]
+    receipts = [replace(receipt_of(f"j-{index}"), finished_ms=START_MS + index, price_wei=140) for index in range(5)]
+    first, *rest = (IssueReceipt(receipt=one, paid_usd_micro=14 if one.job == "j-0" else 20) for one in receipts)
+    store.append(store.head(), [rates[0], seen(1), rates[1], seen(2)], [(), (first,), (), tuple(rest)])
+    before = store.queries.month_receipts(receipts[0].tenant, MONTH)
+    with store.queries.database.writing() as connection:
+        for table in (tables.month_receipts, tables.budgets):
+            table.drop(connection)
+    again = open_store(database_url)
+    assert again.queries.month_receipts(receipts[0].tenant, MONTH) == before
+    assert [row.paid_usd_micro for row in before.rows] == [14, 20, 20, 20, 20]
+    assert again.budgets.get("t-1") is None
+    again.close()
+    open_store(database_url).close()
+    assert store.queries.month_paid(receipts[0].tenant, MONTH) == 94
 
 
 def test_budgets_are_kept_and_dropped(store: SqlStore) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from sunward.adapters import tables
+from sunward.adapters.months import fill_months
 from sunward.errors import InputError, InvariantError, SourceError
 from sunward.model.chain import GENESIS
 
@@ -147,6 +148,9 @@ def _create_schema(database: Database) -> None:
             connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
         if inspect(connection).has_table(tables.schema_version.name):
             _check_version(connection)
+            # Tables that are new since the store was made.
+            tables.metadata.create_all(connection)
+            fill_months(connection)
             return
         tables.metadata.create_all(connection)
         connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Insert, Table, tuple_
 
 from sunward.adapters import tables
 from sunward.adapters.database import insert_on
+from sunward.adapters.months import month_row
 from sunward.errors import InvariantError
-from sunward.model.calendar import month_of
 from sunward.model.codec import digest_bytes, encode
 from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostEntries
 from sunward.model.receipt import Receipt
@@ -121,11 +121,6 @@ def _receipt(receipt: Receipt, sign: Sign) -> Row:
         "body": body.decode(),
         "signature": sign(body),
     }
-
-
-def month_row(receipt: Receipt, paid_usd_micro: int) -> Row:
-    """Where a receipt stands in its tenant's months, but for its identity."""
-    return {"tenant": receipt.tenant, "month": month_of(receipt.finished_ms), "paid_usd_micro": paid_usd_micro}
 
 
 def write_rows(connection: Connection, rows: Rows) -> None:
