@@ -41,6 +41,11 @@ OWN_CODES = ("SW-6", "SW-184", "SW-185", "SW-186")
 
 SERVERS = {
     "up": ("sunward.cli.up", N_("Run the control plane here until stopped.")),
+    "doctor": (
+        "sunward.cli.doctor",
+        N_("Say what this machine lacks to be a site, and the one command that mends it."),
+    ),
+    "estimate": ("sunward.cli.estimate", N_("Estimate what GPUs earn in a month less their power, and say why.")),
     "join": ("sunward.cli.join", N_("Join the network with this machine's GPUs and serve until stopped.")),
     "leave": ("sunward.cli.leave", N_("Leave the network with a site: drain it, wait, settle, end its agent here.")),
     "demo": (
@@ -55,7 +60,7 @@ commands has their summaries from here.
 """
 
 
-EXTRAS = {"join": "agent", "demo": "all"}
+EXTRAS = {"doctor": "agent", "estimate": "agent", "join": "agent", "demo": "all"}
 """What `pip install 'sunward[…]'` must name for a command, where that is not `service`."""
 POSIX = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
 """Modules of Python that are on Linux and macOS only."""
