@@ -1,4 +1,4 @@
-"""What a machine has and lacks to be a site: each check looks at the thing itself, and names a command that mends it."""
+"""What a machine has and lacks to be a site: each check looks at the thing itself, and names what mends it."""
 
 from __future__ import annotations
 

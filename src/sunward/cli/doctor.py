@@ -21,7 +21,7 @@ STYLES = {Level.GOOD: "green", Level.CAN: "yellow", Level.MUST: "red"}
 @option("--server", default="", help="Address of the control plane; else that of the home folder.")
 @pass_shell
 def doctor(shell: Shell, folder: Path | None, server: str) -> int:
-    """Look at this machine as a site: what it has, what it lacks, and the one command that mends each.
+    """Say what this machine lacks to be a site, and the one command that mends it.
 
     Exit 1 if something must be mended before it can take work.
     """

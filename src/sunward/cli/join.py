@@ -7,14 +7,17 @@ from pathlib import Path
 
 import click
 
-from sunward.agent import daemon
+from sunward.agent import daemon, unit
 from sunward.agent.config import CONFIG_FILE, load_config
 from sunward.agent.identity import load_membership
 from sunward.cli import show
+from sunward.cli.commands.submit import interactive
+from sunward.cli.interview import Interview, found_pools, guessed_ask, guessed_site, guessed_zone, price, told_pools
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
 from sunward.model.datum import Quality
+from sunward.model.hardware import Admission
 from sunward.signals import zones
 from sunward.units import MICRO, PPM
 from sunward.world import catalogue
@@ -39,11 +42,17 @@ ROOM = "room"
     help="Facility energy over IT energy; else modelled from the cooling.",
 )
 @option("--ask", type=click.FloatRange(min=0.0), default=None, help="Price asked, USD per GPU hour.")
-@option("--admission", type=click.Choice(["own", "known"]), default=None, help="Whose jobs to accept.")
+@option("--payout", default=None, metavar="0x…", help="Address that earnings go to; else the account alone.")
+@option(
+    "--gpu-year", type=int, default=None, metavar="YEAR", help="Year of first use of the GPUs, for embodied carbon."
+)
+@option("--admission", type=click.Choice(list(Admission)), default=None, help="Whose jobs to accept; anyone: gVisor.")
 @option(
     "--poll", type=click.FloatRange(min=0.1), default=None, help="Longest wait for orders, seconds; below the grace."
 )
 @option("--trusted", is_flag=True, default=None, help="Run own jobs without a sandbox where none is available.")
+@option("--service", is_flag=True, help="Run it as a systemd service of this user, now and with every start.")
+@option("-y", "--yes", is_flag=True, help="Take what this machine tells of itself without being asked.")
 @pass_shell
 def join(
     shell: Shell,
@@ -56,21 +65,38 @@ def join(
     cooling: str | None,
     overhead: float | None,
     ask: float | None,
+    payout: str | None,
+    gpu_year: int | None,
     admission: str | None,
     poll: float | None,
     trusted: bool | None,  # noqa: FBT001 - click's signature
+    service: bool,  # noqa: FBT001 - click's signature
+    yes: bool,  # noqa: FBT001 - click's signature
 ) -> None:
-    """Join the network with this machine's GPUs and serve until stopped."""
+    """Join the network with this machine's GPUs and serve until stopped.
+
+    The first time, name, zone, GPUs and ask are guessed from the machine and confirmed by you (`-y`: taken as is).
+    """
     folder = folder.expanduser() if folder else shell.home / "agent"
     is_first, is_member = not (folder / CONFIG_FILE).exists(), _is_member(folder)
     server = server or shell.url or (shell.address() if is_first else "")
+    pools = [_pool(one) for one in gpus]
+    found: list[dict[str, object]] = []
     if is_first:
+        interview = Interview(yes, interactive())
+        site = site or interview.settle(_("name of the site"), guessed_site())
+        zone = zone or interview.settle(_("grid zone"), guessed_zone())
+        if not pools and (found := found_pools()) and interview.settle(_("GPUs offered"), told_pools(found)):
+            pools = found
+        if ask is None and pools:
+            told_ask = interview.settle(_("ask, USD per GPU hour"), guessed_ask(str(pools[0]["gpu_model"])))
+            ask = None if told_ask is None else price(told_ask)
         needed = {
             "--join-token": join_token or is_member,
             "--server": server,
             "--site": site,
             "--zone": zone,
-            "--gpu": gpus,
+            "--gpu": pools,
             "--ask": ask is not None,
         }
         _require([name for name, given in needed.items() if not given])
@@ -81,10 +107,13 @@ def join(
         "owner": "" if is_first else None,
         "zone": zone,
         "country": zones.load().zone(zone).country if zone else None,
-        "pools": [_pool(one) for one in gpus] or None,
+        "pools": pools or None,
+        "meter": "nvml" if found and pools is found else None,
         "cooling": cooling,
         **_overhead(overhead, cooling),
         "ask_usd_micro_per_gpu_h": None if ask is None else round(ask * MICRO),
+        "payout": payout,
+        "gpu_year": gpu_year,
         "admission": admission,
         "poll_s": poll,
         "trusted": trusted,
@@ -102,6 +131,10 @@ def join(
     elif is_first:
         # The first start was killed between the two files.
         _save(folder / CONFIG_FILE, told)
+    if service:
+        path = unit.install(folder, shell.home)
+        show.line(_("runs as a service: {file}").format(file=path))
+        return
     daemon.run(config)
 
 

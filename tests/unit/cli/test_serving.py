@@ -4,12 +4,16 @@ import json
 
 import pytest
 
-from sunward.agent.config import CONFIG_FILE
+from sunward.adapters.nvml import NvmlDevice
+from sunward.agent.config import CONFIG_FILE, load_config
 from sunward.cli import join, up
+from sunward.cli.interview import price
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.text import choose
 from sunward.errors import InputError
+from sunward.model.hardware import WorkClass
 from sunward.world import catalogue
+from sunward.world.power import relative_rate
 
 FIRST = ("join", "--join-token", "t", "--server", "http://127.0.0.1:1", "--site", "home", "--gpu", "RTX4090:1")
 JOIN_BAD = {
@@ -83,6 +87,52 @@ def test_damaged_credentials_and_databases_are_named_by_file(run, tmp_path):
     result = run("--home", str(other), "up", "--port", "0")
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert result.stderr.startswith("error SW-210: ")
+
+
+def test_what_the_machine_tells_is_taken_when_told_to(run, home, monkeypatch):
+    monkeypatch.setattr("sunward.agent.daemon.join", lambda config, _token: config.home.mkdir(parents=True))
+    monkeypatch.setattr("sunward.agent.daemon.run", lambda _config: None)
+    monkeypatch.setenv("SUNWARD_ZONE", "KR")
+    monkeypatch.setattr("sunward.cli.interview.socket.gethostname", lambda: "My Tower.local")
+    cards = [NvmlDevice(uuid=f"GPU-{n}", name="NVIDIA GeForce RTX 4090", memory_bytes=1, node="") for n in (1, 2)]
+    monkeypatch.setattr("sunward.cli.interview.nvml_devices", lambda: tuple(cards))
+    words = ("join", "--join-token", "t", "--payout", "0x" + "aB" * 20, "--gpu-year", "2023")
+    is_refused(run(*words), "SW-626")
+    assert run(*words, "-y", "--trusted").exit_code == 0
+    config = load_config(home / "agent")
+    assert (config.site, config.zone, config.country, config.meter) == ("my-tower-local", "KR", "KR", "nvml")
+    assert [(pool.gpu_model, pool.devices) for pool in config.pools] == [("RTX4090", ("GPU-1", "GPU-2"))]
+    rate = relative_rate(catalogue.load().gpu("RTX4090"), WorkClass.GENERIC)
+    assert config.ask_usd_micro_per_gpu_h == pytest.approx(rate * 900_000, abs=5_000)
+    assert (config.payout, config.gpu_year) == ("0x" + "aB" * 20, 2023)
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "inf", "nan"])
+def test_a_price_that_is_none_is_named(text):
+    with pytest.raises(InputError, match="is no price"):
+        price(text)
+
+
+def test_a_service_unit_is_sound_and_started(run, home, tmp_path, monkeypatch):
+    monkeypatch.setattr("sunward.agent.daemon.join", lambda config, _token: config.home.mkdir(parents=True))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    said = tmp_path / "said"
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    words = ("join", "--join-token", "t", "--site", "home", "--zone", "DE", "--gpu", "RTX4090:2", "--ask", "1")
+    done = run(*words, "--service")
+    assert done.exit_code == 0, done.output
+    assert said.read_text() == "--user daemon-reload\n--user enable --now sunward-agent.service\n"
+    text = (tmp_path / "config" / "systemd" / "user" / "sunward-agent.service").read_text()
+    assert f"--home {home} join --folder {home / 'agent'}\n" in text
+    (programs / "systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus' >&2\nexit 1\n")
+    (home / "agent" / "membership.json").write_text(json.dumps({"site": "home", "token": "secret"}))
+    failed = run("join", "--service")
+    assert failed.exit_code == 3
+    assert "Failed to connect to bus; when that is mended: systemctl --user daemon-reload" in failed.stderr
 
 
 def test_an_overhead_not_told_is_modelled_from_the_cooling():
