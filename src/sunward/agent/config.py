@@ -33,6 +33,7 @@ class PoolConfig:
     """GPUs of one model."""
 
     gpu_model: str
+    """As in `sunward catalog gpus`."""
     count: int = 0
     """0 = as many as `devices`."""
     devices: tuple[str, ...] = ()
@@ -46,21 +47,33 @@ class AgentConfig:
     folder: str
     """Where key, outbox and attempts live."""
     server: str
+    """Address of the control plane."""
     site: str
+    """Name of the site: lower-case letters, digits and hyphens."""
     owner: str
     """The provider's account."""
     zone: str
+    """Grid zone, as in `sunward catalog zones`."""
     country: str
+    """Two capital letters, ISO 3166-1."""
     cooling: str
+    """Kind of cooling, as in `sunward catalog cooling`."""
     overhead_ppm: int
+    """Facility energy over IT energy times a million; at least 1000000."""
     pools: tuple[PoolConfig, ...]
+    """The GPUs offered."""
     ask_usd_micro_per_gpu_h: int
+    """Price asked for an hour of a GPU, in millionths of a USD."""
     overhead_quality: Quality = Quality.ESTIMATED
+    """Where that figure comes from."""
     water_ml_per_kwh: int = -1
     """-1 = what the catalogue says of this cooling."""
     admission: Admission = Admission.OWN
+    """Whose jobs to accept: `own`, `known` tenants of this network, or `anyone`, which needs gVisor."""
     power_ceiling_w: int = 0
+    """Watts of the grid connection; 0 = not stated."""
     meter: str = "modelled"
+    """`nvml`: the GPUs' own counters; `modelled`: by catalogue and state."""
     site_meter_ppm: int = 0
     """Modelled site meter: facility over IT energy times a million; 0 = the site has none."""
     trusted: bool = False

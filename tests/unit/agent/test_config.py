@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import stat
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
+import jsonschema
 import pytest
+from tools import build_agent_schema
 
 from sunward.adapters.gvisor import GVisor
 from sunward.adapters.sandbox import Sandbox
-from sunward.agent.config import load_config, site_spec
+from sunward.agent.config import AgentConfig, PoolConfig, load_config, site_spec
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
 from sunward.errors import InputError, NotFoundError
 
@@ -140,3 +144,22 @@ def test_membership_is_kept_secret_and_missed_when_absent(tmp_path: Path) -> Non
 
 def test_boots_are_never_the_same() -> None:
     assert len({new_boot() for _ in range(50)}) == 50
+
+
+def test_the_schema_and_the_page_of_settings_are_those_of_the_record() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    assert (docs / "agent.schema.json").read_text("utf-8") == build_agent_schema.text()
+    assert (docs / "agent-settings.md").read_text("utf-8") == build_agent_schema.page()
+
+
+def test_the_schema_accepts_what_the_reader_does_and_refuses_a_slip() -> None:
+    validator = jsonschema.Draft202012Validator(build_agent_schema.schema())
+    good = tomllib.loads(GOOD)
+    assert list(validator.iter_errors(good)) == []
+    for slip in ({"colour": 3}, {"ask_usd_micro_per_gpu_h": "much"}, {"pools": [{"gpu_model": "T4", "counts": 1}]}):
+        assert list(validator.iter_errors(good | slip))
+
+
+def test_every_setting_says_what_it_means() -> None:
+    for kind in (AgentConfig, PoolConfig):
+        assert set(build_agent_schema._meanings(kind)) == {field.name for field in fields(kind)}
