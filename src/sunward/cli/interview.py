@@ -39,6 +39,36 @@ class Interview:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a site says of itself when it joins, as far as it has been said."""
+
+    site: str | None
+    zone: str | None
+    pools: list[dict[str, object]]
+    ask_usd: float | None
+    metered: bool = False
+    """Whether the GPUs were found by their driver, whose counters then are the meter."""
+
+    def lacks(self) -> list[str]:
+        """The options that are still missing."""
+        said = {"--site": self.site, "--zone": self.zone, "--gpu": self.pools, "--ask": self.ask_usd is not None}
+        return [name for name, given in said.items() if not given]
+
+
+def completed(said: Offer, interview: Interview) -> Offer:
+    """An offer with what the machine tells of itself, as far as it is confirmed."""
+    site = said.site or interview.settle(_("name of the site"), guessed_site())
+    zone = said.zone or interview.settle(_("grid zone"), guessed_zone())
+    pools, metered, ask_usd = said.pools, False, said.ask_usd
+    if not pools and (found := found_pools()) and interview.settle(_("GPUs offered"), told_pools(found)):
+        pools, metered = found, True
+    if ask_usd is None and pools:
+        told = interview.settle(_("ask, USD per GPU hour"), guessed_ask(str(pools[0]["gpu_model"])))
+        ask_usd = None if told is None else price(told)
+    return Offer(site, zone, pools, ask_usd, metered)
+
+
 def guessed_site() -> str:
     """This machine's name as a site's, as far as the letters allow."""
     return re.sub(r"[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:SITE_CHARS]

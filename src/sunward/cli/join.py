@@ -12,7 +12,7 @@ from sunward.agent.config import CONFIG_FILE, load_config
 from sunward.agent.identity import load_membership
 from sunward.cli import show
 from sunward.cli.commands.submit import interactive
-from sunward.cli.interview import Interview, found_pools, guessed_ask, guessed_site, guessed_zone, price, told_pools
+from sunward.cli.interview import Interview, Offer, completed
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError, NotFoundError
@@ -80,38 +80,24 @@ def join(
     folder = folder.expanduser() if folder else shell.home / "agent"
     is_first, is_member = not (folder / CONFIG_FILE).exists(), _is_member(folder)
     server = server or shell.url or (shell.address() if is_first else "")
-    pools = [_pool(one) for one in gpus]
-    found: list[dict[str, object]] = []
+    said = Offer(site, zone, [_pool(one) for one in gpus], ask)
     if is_first:
-        interview = Interview(yes, interactive())
-        site = site or interview.settle(_("name of the site"), guessed_site())
-        zone = zone or interview.settle(_("grid zone"), guessed_zone())
-        if not pools and (found := found_pools()) and interview.settle(_("GPUs offered"), told_pools(found)):
-            pools = found
-        if ask is None and pools:
-            told_ask = interview.settle(_("ask, USD per GPU hour"), guessed_ask(str(pools[0]["gpu_model"])))
-            ask = None if told_ask is None else price(told_ask)
-        needed = {
-            "--join-token": join_token or is_member,
-            "--server": server,
-            "--site": site,
-            "--zone": zone,
-            "--gpu": pools,
-            "--ask": ask is not None,
-        }
-        _require([name for name, given in needed.items() if not given])
+        said = completed(said, Interview(yes, interactive()))
+        _require(
+            [*([] if join_token or is_member else ["--join-token"]), *([] if server else ["--server"]), *said.lacks()]
+        )
         cooling = cooling or ROOM
     told: dict[str, object] = {
         "server": server or None,
-        "site": site,
+        "site": said.site,
         "owner": "" if is_first else None,
-        "zone": zone,
-        "country": zones.load().zone(zone).country if zone else None,
-        "pools": pools or None,
-        "meter": "nvml" if found and pools is found else None,
+        "zone": said.zone,
+        "country": zones.load().zone(said.zone).country if said.zone else None,
+        "pools": said.pools or None,
+        "meter": "nvml" if said.metered else None,
         "cooling": cooling,
         **_overhead(overhead, cooling),
-        "ask_usd_micro_per_gpu_h": None if ask is None else round(ask * MICRO),
+        "ask_usd_micro_per_gpu_h": None if said.ask_usd is None else round(said.ask_usd * MICRO),
         "payout": payout,
         "gpu_year": gpu_year,
         "admission": admission,
