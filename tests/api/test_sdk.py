@@ -82,6 +82,7 @@ def test_a_job_from_submission_to_receipt(client: Client, going_on: None, folder
     assert (ended.state, ended.units_done) == ("finished", 100)
     assert client.fetch(job, tmp_path / "out") == ("model.txt",)
     assert client.receipt(job, timeout_s=60).receipt.gpu_j > 0
+    assert [line.job for line in client.statement("2025-06").lines] == [job.job]
     assert [line.state for line in client.history(job)][-1] == "finished"
     assert [each.job for each in client.jobs(state="finished")] == [job.job]
 

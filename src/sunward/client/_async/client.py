@@ -24,6 +24,7 @@ from sunward.errors import ConflictError, SourceError
 from sunward.model.job import JobState
 from sunward.model.records import AccountView, HistoryLine, ReceiptView
 from sunward.model.request import JobView, Quote, Submitted
+from sunward.model.statement import MonthStatement
 
 ARCHIVE = "folder.tar"
 FINAL = frozenset(state.word for state in JobState if state.final)
@@ -183,3 +184,7 @@ class AsyncClient:
     async def account(self) -> AccountView:
         """The balance of your account."""
         return await self.api.account()
+
+    async def statement(self, month: str) -> MonthStatement:
+        """Your jobs that ended in a month, such as 2025-06 in UTC: energy, carbon by both methods, cost."""
+        return await self.api.statement(month)

@@ -25,6 +25,7 @@ from sunward.errors import ConflictError, SourceError
 from sunward.model.job import JobState
 from sunward.model.records import AccountView, HistoryLine, ReceiptView
 from sunward.model.request import JobView, Quote, Submitted
+from sunward.model.statement import MonthStatement
 
 ARCHIVE = "folder.tar"
 FINAL = frozenset(state.word for state in JobState if state.final)
@@ -184,3 +185,7 @@ class Client:
     def account(self) -> AccountView:
         """The balance of your account."""
         return self.api.account()
+
+    def statement(self, month: str) -> MonthStatement:
+        """Your jobs that ended in a month, such as 2025-06 in UTC: energy, carbon by both methods, cost."""
+        return self.api.statement(month)
