@@ -17,6 +17,7 @@ from sunward.model.hardware import Admission
 from sunward.model.identity import SiteId, TenantId, ZoneId, pool_id
 from sunward.model.site import WAKE_S, PoolSpec, SiteSpec, Sleep
 from sunward.units import ML_PER_L, PPM
+from sunward.world.capacity import HOURS_A_DAY
 from sunward.world.catalogue import load
 
 CONFIG_FILE = "agent.toml"
@@ -26,6 +27,8 @@ YIELD_S_MAX = 3.5
 """With the second between two looks a GPU is the owner's again within five."""
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 COUNTRY = re.compile(r"[A-Z]{2}")
+HOURS = frozenset(range(HOURS_A_DAY))
+PAYOUT = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +249,10 @@ def _check(config: AgentConfig, where: str) -> None:
         )
         < 0,
         "poll_s, tick_s: above 0": min(config.poll_s, config.tick_s) <= 0,
+        "closed_hours_utc: some of the hours 0 to 23, not all": not set(config.closed_hours_utc)
+        < set(range(HOURS_A_DAY)),
+        "asleep_w: not negative": config.asleep_w < 0,
+        "payout: empty, or 0x and 40 hex digits": bool(config.payout) and not PAYOUT.fullmatch(config.payout),
     }
     for wanted, wrong in problems.items():
         if wrong:

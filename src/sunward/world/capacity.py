@@ -43,15 +43,16 @@ def capacity(site: Site, pool: PoolSpec, now_ms: int, slot_ms: int, slots: int) 
     used a machine for long goes on, and a plan that hopes anew every hour would promise and break every hour. In
     closed hours it says nothing of the time after them.
     """
-    if site.draining or site.left_ms:
-        return np.zeros(slots, np.int64)
-    start_ms = floor_to(now_ms, slot_ms) + np.arange(slots, dtype=np.int64) * slot_ms
-    room = np.full(slots, pool.count, np.int64)
+    room = np.full(slots, 0 if site.draining or site.left_ms else pool.count, np.int64)
     kept = withheld(site, pool)
+    if not kept and not site.spec.closed_hours_utc:
+        # Most pools by far, and every snapshot counts them all.
+        return room
+    start_ms = floor_to(now_ms, slot_ms) + np.arange(slots, dtype=np.int64) * slot_ms
     if kept:
         room -= kept * (start_ms < _withheld_until_ms(site, pool, now_ms))
     room[_closed(site.spec, start_ms, slot_ms)] = 0
-    return room
+    return np.maximum(room, 0)
 
 
 def _withheld_until_ms(site: Site, pool: PoolSpec, now_ms: int) -> int:

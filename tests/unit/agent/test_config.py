@@ -78,6 +78,10 @@ def test_overrides_suffice_without_a_file(tmp_path: Path) -> None:
         ("[[pools]]", 'meter = "guess"\n[[pools]]', "meter: one of modelled, nvml"),
         ("[[pools]]", "[[pools", "agent.toml"),
         ("[[pools]]", "tick_s = 0\n[[pools]]", "poll_s, tick_s: above 0"),
+        ("[[pools]]", "closed_hours_utc = [24]\n[[pools]]", "closed_hours_utc: some of the hours"),
+        ("[[pools]]", "asleep_w = -1\n[[pools]]", "asleep_w: not negative"),
+        ("[[pools]]", 'payout = "0x1"\n[[pools]]', "payout: empty, or 0x"),
+        ("[[pools]]", 'sleep = "deep"\n[[pools]]', "sleep"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, before: str, after: str, message: str) -> None:
@@ -115,6 +119,16 @@ def test_no_more_isolation_is_promised_than_there_is(
     else:
         with pytest.raises(InputError, match="admi"):
             site_spec(config, "s", "ab" * 32, CAGES[cage])
+
+
+def test_only_a_proved_sleep_is_declared(tmp_path: Path) -> None:
+    def declared(**more: object) -> tuple[str, int, int]:
+        spec = site_spec(load_config(written(tmp_path, GOOD), more), "s", "ab" * 32, CAGES["bubblewrap"])
+        return spec.sleep.value, spec.wake_s, spec.asleep_w
+
+    assert declared() == ("suspend", 90, 0)
+    assert declared(meter="nvml") == ("gpu_idle", 90, 0)
+    assert declared(meter="nvml", sleep="off", wake_s=45, asleep_w=6) == ("off", 45, 6)
 
 
 def test_a_gpu_model_or_device_named_twice_is_refused(tmp_path: Path) -> None:
