@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sunward.errors import SourceError
@@ -50,8 +51,7 @@ def unit_path(environ: Mapping[str, str]) -> Path:
 def unit_text(folder: Path, home: Path) -> str:
     """The unit that runs the agent of a folder."""
     words = [sys.executable, "-m", "sunward", "--home", str(home), "join", "--folder", str(folder)]
-    command = shlex.join(words).replace("%", "%%").replace("$", "$$")
-    return TEMPLATE.format(command=command, stop_s=STOP_S, memory=MEMORY_SHARE, tasks=TASKS)
+    return TEMPLATE.format(command=_escaped(shlex.join(words)), stop_s=STOP_S, memory=MEMORY_SHARE, tasks=TASKS)
 
 
 def install(folder: Path, home: Path) -> Path:
@@ -65,6 +65,24 @@ def install(folder: Path, home: Path) -> Path:
     for words in (["daemon-reload"], ["enable", "--now", UNIT]):
         _systemctl(words)
     return path
+
+
+def remove(folder: Path) -> bool:
+    """Take the unit away and end what it runs, where it runs the agent of this folder; whether it did."""
+    path = unit_path(os.environ)
+    if not path.exists() or _escaped(shlex.quote(str(folder.resolve()))) not in path.read_text("utf-8"):
+        return False
+    # Where no session of systemd answers, the file goes all the same, and nothing starts the agent again.
+    with suppress(SourceError):
+        _systemctl(["disable", "--now", UNIT])
+    path.unlink()
+    with suppress(SourceError):
+        _systemctl(["daemon-reload"])
+    return True
+
+
+def _escaped(command: str) -> str:
+    return command.replace("%", "%%").replace("$", "$$")
 
 
 def _systemctl(words: list[str]) -> None:

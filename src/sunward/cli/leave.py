@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from sunward.agent import unit
 from sunward.agent.folder import holder
 from sunward.cli import show
 from sunward.cli.keeper import MEMBERSHIP_FILE, Joined, agent_folder, joined, keeper, named
@@ -20,7 +20,6 @@ from sunward.client import ApiClient
 from sunward.errors import ConflictError, SourceError
 from sunward.model.site_views import Left, SiteLease, SiteStatus
 
-UNIT = "sunward-agent.service"
 LOOK_S = 2.0
 """Between two looks at what still runs."""
 PATIENCE = 90
@@ -43,7 +42,7 @@ def leave(shell: Shell, name: str, folder: Path | None, purge: bool) -> None:  #
     with keeper(shell, here, name) as client:
         _wait(shell, client, client.drain(name))
         if ours is not None:
-            remove_unit(ours.folder)
+            unit.remove(ours.folder)
             _stop(shell, ours.folder)
         left = _leave(shell, client, name)
     if ours is not None:
@@ -71,21 +70,6 @@ def _wait(shell: Shell, client: ApiClient, found: SiteStatus) -> None:
 
 def _progress(lease: SiteLease) -> str:
     return f"{lease.lease} ({lease.units_done}/{lease.units})"
-
-
-def remove_unit(folder: Path) -> None:
-    """Take away the systemd user unit that starts this folder's agent, and end what it runs."""
-    base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    file = base / "systemd" / "user" / UNIT
-    if not file.exists() or str(folder) not in file.read_text("utf-8", errors="replace"):
-        return
-    control = shutil.which("systemctl")
-    if control:
-        # A machine without a session bus refuses; the file goes all the same, and nothing starts it again.
-        subprocess.run([control, "--user", "disable", "--now", UNIT], check=False, capture_output=True)
-    file.unlink()
-    if control:
-        subprocess.run([control, "--user", "daemon-reload"], check=False, capture_output=True)
 
 
 def _stop(shell: Shell, folder: Path) -> None:

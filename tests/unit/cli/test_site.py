@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from sunward.agent import config, identity
+from sunward.agent import config, identity, unit
 from sunward.agent.folder import holder, take_folder
-from sunward.cli import keeper, leave
+from sunward.cli import keeper
 from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
 from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, answer, problem
 
@@ -186,11 +186,11 @@ def test_an_agent_that_does_not_end_is_named(run, asked, folder, monkeypatch):
 def test_the_unit_goes_when_it_starts_this_folder(folder, tmp_path, monkeypatch, mine):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PATH", "")
-    unit = tmp_path / "config" / "systemd" / "user" / leave.UNIT
-    unit.parent.mkdir(parents=True)
-    unit.write_text(f"ExecStart=sunward join --folder {folder if mine else '/elsewhere'}\n")
-    leave.remove_unit(folder)
-    assert unit.exists() != mine
+    file = unit.unit_path(os.environ)
+    file.parent.mkdir(parents=True)
+    file.write_text(unit.unit_text(folder if mine else tmp_path / "elsewhere", tmp_path))
+    assert unit.remove(folder) == mine
+    assert file.exists() != mine
 
 
 def test_damaged_settings_are_named(run, asked, folder):
