@@ -34,6 +34,8 @@ START_MS = 1_749_772_800_000
 GPU = "A100-SXM-80GB"
 BUSY_W, HOST_W = 300, 120
 URL = "http://service"
+UNLIMITED = ServiceConfig(reads_per_s=0, writes_per_s=0, agents_per_s=0, visitors_per_s=0, failures_per_s=0)
+"""A clock that only the test moves would never fill a bucket again."""
 FEEDS = Feeds(ClimatologySource(), ClimatologyForecaster())
 JOB = {
     "name": "train",
@@ -76,7 +78,7 @@ class Service:
             home, speed=speed, grid_start_ms=START_MS if start_ms is None else start_ms, feeds=FEEDS, clock=clock
         )
         self.credentials = json.loads(issue_credentials(self.control, home, URL).read_bytes())
-        self.app = build_app(self.control, config or ServiceConfig())
+        self.app = build_app(self.control, config or UNLIMITED)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url=URL)
 

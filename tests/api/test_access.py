@@ -35,6 +35,10 @@ ROUTES = {
     ("GET", "/v1/tokens"): {OPERATOR},
     ("POST", "/v1/tokens"): {OPERATOR},
     ("DELETE", "/v1/tokens/{hash_}"): {OPERATOR},
+    ("GET", "/v1/tenants"): {AUDITOR, OPERATOR},
+    ("POST", "/v1/tenants"): {OPERATOR},
+    ("GET", "/v1/audit"): {AUDITOR, OPERATOR},
+    ("GET", "/metrics"): {AUDITOR, OPERATOR},
     ("GET", "/v1/epochs"): EVERYONE,
     ("POST", "/v1/epochs/close"): {OPERATOR},
     ("GET", "/v1/ledger/balances"): EVERYONE - {AGENT},
@@ -56,7 +60,7 @@ ROUTES = {
     ("PUT", "/v1/leases/{lease}/output"): {AGENT},
     ("POST", "/v1/leases/{lease}/log"): {AGENT},
 }
-OPEN = {("POST", "/v1/agents/enroll"), ("GET", "/healthz"), ("GET", "/metrics")}
+OPEN = {("POST", "/v1/agents/enroll"), ("GET", "/healthz")}
 """Routes that take no bearer token: enrolment brings its own."""
 NOWHERE = {"job": "j-none", "site": "nowhere", "digest": "0" * 64, "hash_": "0" * 64, "lease": "j-none.1"}
 

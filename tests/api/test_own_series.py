@@ -82,7 +82,7 @@ def test_where_the_file_ends_the_log_and_the_metrics_say_so_and_planning_goes_on
         fed.control.ensure_signals()
     assert [record.message.partition(":")[0] for record in caplog.records] == ["signals"]
     assert "own.csv" in caplog.text
-    metrics = fed.ask("GET", "/metrics", token="").text
+    metrics = fed.ask("GET", "/metrics", "operator").text
     assert float(metrics.partition("\nsunward_feed_failures_total ")[2].split()[0]) >= 1
     fed.plan()
     assert fed.ok("GET", f"/v1/jobs/{job}")["state"] in ("placed", "staging")

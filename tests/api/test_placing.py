@@ -62,7 +62,7 @@ def test_the_service_places_new_jobs_by_itself_and_says_how_long_it_took(service
 
     service.loop.run_until_complete(asyncio.wait_for(until_placed(), 60))
     assert records(service, "plan_proposed")[0].plan.adds
-    text = service.ask("GET", "/metrics").text
+    text = service.ask("GET", "/metrics", "operator").text
     assert 'sunward_submit_to_placed_seconds_bucket{le="+Inf"} 1.0' in text
     assert "sunward_immediate_plans_total 1.0" in text
 

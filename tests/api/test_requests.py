@@ -211,7 +211,7 @@ def test_openapi_describes_every_record(service: Service) -> None:
 
 def test_metrics_parse_and_count(service: Service, agent: Agent) -> None:
     _, lease = start(service, agent)
-    text = service.ask("GET", "/metrics", token="").text
+    text = service.ask("GET", "/metrics", "operator").text
     values = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -225,7 +225,7 @@ def test_metrics_parse_and_count(service: Service, agent: Agent) -> None:
     assert values["sunward_plan_seconds_count",] == service.control.plans > 0
     finish(service, agent, lease)
     service.control.seal_now()
-    assert "sunward_energy_sealed_joules_total 0.0" not in service.ask("GET", "/metrics", token="").text
+    assert "sunward_energy_sealed_joules_total 0.0" not in service.ask("GET", "/metrics", "operator").text
 
 
 def test_the_grid_and_the_sites_are_shown(service: Service, agent: Agent) -> None:

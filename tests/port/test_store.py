@@ -351,8 +351,8 @@ def test_racing_keys_spend_an_enrolment_once(store: SqlStore) -> None:
 def test_a_repeated_request_gets_the_first_reply(store: SqlStore) -> None:
     assert store.access.recall_reply("t-1", "key", "digest") is None
     first = Reply(status=201, response=json.dumps({"job": "j-1"}).encode())
-    store.access.keep_reply("t-1", "key", "digest", first)
-    store.access.keep_reply("t-1", "key", "digest", Reply(status=500, response=b""))
+    store.access.keep_reply("t-1", "key", "digest", first, 5)
+    store.access.keep_reply("t-1", "key", "digest", Reply(status=500, response=b""), 6)
     assert store.access.recall_reply("t-1", "key", "digest") == first
     assert store.access.recall_reply("t-2", "key", "digest") is None
     with pytest.raises(ConflictError):

@@ -7,6 +7,7 @@ random bits, so there is nothing to guess and a slow password hash would only co
 from __future__ import annotations
 
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ class AuditLine:
     subject: str
     action: str
     target: str
+    address: str
+    """Where the request came from, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,11 @@ class Access:
 
     database: Database
 
-    def create_token(self, subject: str, scopes: tuple[str, ...], expires_machine_ms: int, note: str = "") -> str:
-        """A new token; the caller shows it once."""
-        token = _mint()
+    def create_token(
+        self, subject: str, scopes: tuple[str, ...], expires_machine_ms: int, note: str = "", token: str = ""
+    ) -> str:
+        """A new token, made here or given; the caller shows it once."""
+        token = token or mint_token()
         row = {
             "hash": _hash(token),
             "subject": subject,
@@ -71,7 +76,7 @@ class Access:
             "note": note,
         }
         with self.database.writing() as connection:
-            connection.execute(insert(_tokens), row)
+            connection.execute(self.database.insert(_tokens).on_conflict_do_nothing(), row)
         return token
 
     def lookup_token(self, token: str, now_machine_ms: int) -> Token | None:
@@ -81,9 +86,9 @@ class Access:
             row = connection.execute(query).one_or_none()
         return None if row is None else _token(row)
 
-    def tokens(self, subject: str | None = None) -> tuple[Token, ...]:
-        """Every token, or those of one subject."""
-        query = select(_tokens).order_by(_tokens.c.subject, _tokens.c.hash)
+    def tokens(self, subject: str | None = None, after: str = "", limit: int | None = None) -> tuple[Token, ...]:
+        """Every token, or those of one subject, by hash; from the one after a hash on, at most `limit`."""
+        query = select(_tokens).where(_tokens.c.hash > after).order_by(_tokens.c.hash).limit(limit)
         if subject is not None:
             query = query.where(_tokens.c.subject == subject)
         with self.database.reading() as connection:
@@ -94,12 +99,26 @@ class Access:
         with self.database.writing() as connection:
             return connection.execute(delete(_tokens).where(_tokens.c.hash == hash_)).rowcount == 1
 
-    def create_enrolment(self, subject: str, expires_machine_ms: int) -> str:
-        """A new token with which one site of `subject` may enrol once."""
-        token = _mint()
+    def clean_up(self, now_machine_ms: int, replies_kept_ms: int) -> int:
+        """Drop what can no longer be used: expired tokens and enrolments, and replies kept for so long; how many."""
+        columns = _replies.c
+        unused = (
+            delete(_tokens).where(_tokens.c.expires_machine_ms <= now_machine_ms),
+            delete(_enrolments).where(_enrolments.c.expires_machine_ms <= now_machine_ms),
+            delete(_replies).where(columns.kept_machine_ms <= now_machine_ms - replies_kept_ms),
+        )
+        with self.database.writing() as connection:
+            # Replies of a store from before their time was kept count from now.
+            undated = update(_replies).where(columns.kept_machine_ms == 0).values(kept_machine_ms=now_machine_ms)
+            connection.execute(undated)
+            return sum(connection.execute(statement).rowcount for statement in unused)
+
+    def create_enrolment(self, subject: str, expires_machine_ms: int, token: str = "") -> str:
+        """A new token, made here or given, with which one site of `subject` may enrol once."""
+        token = token or mint_token()
         row = {"hash": _hash(token), "subject": subject, "expires_machine_ms": expires_machine_ms, "consumed_by": ""}
         with self.database.writing() as connection:
-            connection.execute(insert(_enrolments), row)
+            connection.execute(self.database.insert(_enrolments).on_conflict_do_nothing(), row)
         return token
 
     def consume_enrolment(self, token: str, public_key: str, now_machine_ms: int) -> str | None:
@@ -135,7 +154,7 @@ class Access:
             raise ConflictError("this idempotency key was used for another request; choose a new one", code="SW-112")
         return Reply(status=row.status, response=row.response)
 
-    def keep_reply(self, subject: str, key: str, request: str, reply: Reply) -> None:
+    def keep_reply(self, subject: str, key: str, request: str, reply: Reply, now_machine_ms: int) -> None:
         """Keep a reply under a key; the first one kept stays."""
         row = {
             "subject": subject,
@@ -143,13 +162,20 @@ class Access:
             "request": request,
             "status": reply.status,
             "response": reply.response,
+            "kept_machine_ms": now_machine_ms,
         }
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_replies).on_conflict_do_nothing(), row)
 
-    def record_act(self, at_machine_ms: int, subject: str, action: str, target: str) -> None:
+    def record_act(self, at_machine_ms: int, subject: str, action: str, target: str, address: str = "") -> None:
         """Add a line to the audit trail."""
-        row = {"at_machine_ms": at_machine_ms, "subject": subject, "action": action, "target": target}
+        row = {
+            "at_machine_ms": at_machine_ms,
+            "subject": subject,
+            "action": action,
+            "target": target,
+            "address": address,
+        }
         with self.database.writing() as connection:
             connection.execute(insert(_audit), row)
 
@@ -160,8 +186,9 @@ class Access:
             return tuple(AuditLine(**row._mapping) for row in connection.execute(query))  # noqa: SLF001  SQLAlchemy's public name
 
 
-def _mint() -> str:
-    return f"sw_{secrets.token_urlsafe(TOKEN_BYTES)}"
+def mint_token(material: bytes = b"") -> str:
+    """A new token; from material that nobody can guess always the same one."""
+    return f"sw_{urlsafe_b64encode(material or secrets.token_bytes(TOKEN_BYTES)).decode().rstrip('=')}"
 
 
 def _hash(token: str) -> str:

@@ -123,6 +123,12 @@ class Contents:
         with self.database.writing() as connection:
             connection.execute(upsert, {"tenant": tenant, "name": name})
 
+    def register_tenant(self, tenant: str, name: str) -> None:
+        """Make a tenant known; one that is known keeps its name."""
+        with self.database.writing() as connection:
+            statement = self.database.insert(_tenants).on_conflict_do_nothing()
+            connection.execute(statement, {"tenant": tenant, "name": name})
+
     def tenant_name(self, tenant: str) -> str:
         """The name of a tenant. Raises: NotFoundError."""
         with self.database.reading() as connection:
@@ -136,10 +142,17 @@ class Contents:
         with self.database.reading() as connection:
             return connection.scalar(select(_tenants.c.tenant).where(_tenants.c.tenant == tenant)) is not None
 
-    def tenants(self) -> tuple[tuple[str, str], ...]:
-        """Every tenant with its name."""
+    def find_tenant(self, name: str) -> str | None:
+        """The tenant of a name."""
+        query = select(_tenants.c.tenant).where(_tenants.c.name == name).order_by(_tenants.c.tenant).limit(1)
         with self.database.reading() as connection:
-            rows = connection.execute(select(_tenants).order_by(_tenants.c.tenant)).all()
+            return connection.scalar(query)
+
+    def tenants(self, after: str = "", limit: int | None = None) -> tuple[tuple[str, str], ...]:
+        """Tenants with their names, by id; every one, or at most `limit` after an id."""
+        query = select(_tenants).where(_tenants.c.tenant > after).order_by(_tenants.c.tenant).limit(limit)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
         return tuple((row.tenant, row.name) for row in rows)
 
     def erase_tenant(self, tenant: str) -> None:

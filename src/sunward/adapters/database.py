@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from sunward.adapters import tables
+from sunward.adapters.migrations import bring_up
 from sunward.adapters.months import fill_months
 from sunward.errors import InputError, InvariantError, SourceError
 from sunward.model.chain import GENESIS
@@ -91,7 +92,7 @@ def _named_faults() -> Iterator[None]:
 
 
 def open_database(url: str) -> Database:
-    """Open a database and create its schema where it is empty.
+    """Open a database, create its schema where it is empty and bring an older one to the present one.
 
     Raises: InputError for a URL of another kind, a missing driver or a newer schema; SourceError when it
         cannot be reached.
@@ -147,19 +148,9 @@ def _create_schema(database: Database) -> None:
         if not database.on_sqlite:
             connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
         if inspect(connection).has_table(tables.schema_version.name):
-            _check_version(connection)
-            # Tables that are new since the store was made.
-            tables.metadata.create_all(connection)
+            bring_up(connection)
             fill_months(connection)
             return
         tables.metadata.create_all(connection)
         connection.execute(insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
         connection.execute(insert(tables.journal_head).values(id=1, sequence=0, hash=GENESIS, term=0))
-
-
-def _check_version(connection: Connection) -> None:
-    found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
-    if found > tables.SCHEMA_VERSION:
-        raise InputError(
-            f"the store has schema {found}, this sunward knows {tables.SCHEMA_VERSION}; upgrade sunward", code="SW-103"
-        )

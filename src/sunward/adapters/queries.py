@@ -190,9 +190,10 @@ class Queries:
         with self.database.reading() as connection:
             return int(connection.scalar(select(func.sum(_months.paid_usd_micro)).where(*where)) or 0)
 
-    def epochs(self) -> tuple[EpochStatement, ...]:
-        """The statements of all closed epochs, oldest first."""
-        rows = self._all(select(tables.epochs.c.body).order_by(tables.epochs.c.epoch))
+    def epochs(self, after: int = 0, limit: int | None = None) -> tuple[EpochStatement, ...]:
+        """The statements of closed epochs, oldest first; of all, or of at most `limit` after one."""
+        column = tables.epochs.c.epoch
+        rows = self._all(select(tables.epochs.c.body).where(column > after).order_by(column).limit(limit))
         return tuple(decode(row.body, EpochStatement) for row in rows)
 
     def entries(

@@ -20,7 +20,8 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised with every change of a table; `migrations` brings an older store here."""
 
 WORD = Text().with_variant(Text(collation="C"), "postgresql")
 """Text in byte order on both: the order of batches under a Merkle root must not depend on a locale."""
@@ -279,6 +280,7 @@ idempotency = Table(
     Column("request", WORD, nullable=False),
     Column("status", Integer, nullable=False),
     Column("response", LargeBinary, nullable=False),
+    Column("kept_machine_ms", BIG, nullable=False, server_default="0"),
 )
 
 audit = Table(
@@ -289,4 +291,5 @@ audit = Table(
     Column("subject", WORD, nullable=False),
     Column("action", WORD, nullable=False),
     Column("target", WORD, nullable=False),
+    Column("address", WORD, nullable=False, server_default=""),
 )

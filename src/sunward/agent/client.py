@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import httpx
 
 from sunward.agent.identity import Membership
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.model.address import require_private
 from sunward.model.codec import decode, encode
 from sunward.model.site import SiteSpec
 from sunward.model.wire import JobContent, SyncReply, SyncRequest
@@ -67,9 +69,23 @@ class ControlPlane:
     attempt is fenced (409), NotFoundError (404) and InputError (any other 4xx).
     """
 
-    def __init__(self, server: str, token: str, backoff: Backoff, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        server: str,
+        token: str,
+        backoff: Backoff,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        ca: str = "",
+        insecure: bool = False,
+    ) -> None:
+        if transport is None:
+            # An enrolment token is as secret as the one it is spent for.
+            require_private(server, insecure=insecure)
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport)
+        self._http = httpx.Client(
+            base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=_trust(ca)
+        )
         self._backoff = backoff
         self._moved = 0
         self._counting = threading.Lock()
@@ -182,6 +198,15 @@ class ControlPlane:
     def _ask(self, method: str, path: str, **request: object) -> httpx.Response:
         with _faults():
             return _checked(self._http.request(method, path, **request))  # type: ignore[arg-type]
+
+
+def _trust(ca: str) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: those of a file, else those that the world believes. Raises: InputError."""
+    try:
+        return ssl.create_default_context(cafile=ca) if ca else True
+    except (OSError, ssl.SSLError) as reason:
+        why = reason.strerror or reason
+        raise InputError(f"{ca} holds no certificates ({why}); ca takes a PEM file", code="SW-684") from None
 
 
 @contextmanager

@@ -75,6 +75,10 @@ class AgentConfig:
     """Whose jobs to accept: `own`, `known` tenants of this network, or `anyone`, which needs gVisor."""
     power_ceiling_w: int = 0
     """Watts of the grid connection; 0 = not stated."""
+    ca: str = ""
+    """File of the certificates to believe; empty = those of the system."""
+    insecure: bool = False
+    """Send the token over plain HTTP to another machine."""
     meter: str = "modelled"
     """`nvml`: the GPUs' own counters; `modelled`: by catalogue and state."""
     site_meter_ppm: int = 0

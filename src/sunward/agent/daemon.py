@@ -71,7 +71,7 @@ def join(config: AgentConfig, token: str) -> Membership:
     # What is declared was checked first: a mistake leaves no folder and no key behind.
     config.home.mkdir(parents=True, exist_ok=True)
     spec = replace(spec, public_key=public_key(load_key(config.home)))
-    plane = ControlPlane(config.server, "", _backoff(time.sleep))
+    plane = ControlPlane(config.server, "", _backoff(time.sleep), ca=config.ca, insecure=config.insecure)
     try:
         membership = plane.enroll(token, spec)
     finally:
@@ -130,7 +130,13 @@ class Agent:
         self._alone = take_folder(config.home)
         self._key = load_key(config.home)
         self._pools = pool_specs(config, self._membership.site)
-        self._plane = ControlPlane(config.server, self._membership.token, _backoff(self._over.wait))
+        self._plane = ControlPlane(
+            config.server,
+            self._membership.token,
+            _backoff(self._over.wait),
+            ca=config.ca,
+            insecure=config.insecure,
+        )
         self._outbox = Outbox(config.home / "outbox.db")
         self._clock = SystemClock()
         self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools}, config.gpu_power_w_max)

@@ -103,6 +103,8 @@ def join(
         "admission": admission,
         "poll_s": poll,
         "trusted": trusted,
+        "ca": str(shell.ca.absolute()) if shell.ca else None,
+        "insecure": shell.insecure or None,
     }
     config = load_config(folder, told)
     if not is_member:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 import sunward
+from sunward.cli.commands.access import access, tenant, token
 from sunward.cli.commands.account import account
 from sunward.cli.commands.catalog import catalog
 from sunward.cli.commands.feeds import feeds
@@ -180,13 +181,29 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
 @option("--url", envvar="SUNWARD_URL", default="", help="Address of the service; else from the home folder.")
 @option("--token", envvar="SUNWARD_TOKEN", default="", help="Access token; else from the home folder.")
 @option(
+    "--ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="SUNWARD_CA",
+    help="Certificates to believe, PEM; else those of the system.",
+)
+@option("--insecure", is_flag=True, envvar="SUNWARD_INSECURE", help="Send the token over plain HTTP to other machines.")
+@option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
 )
 @click.pass_context
-def cli(ctx: click.Context, lang: str | None, home: Path, url: str, token: str) -> None:  # noqa: ARG001 - read before
+def cli(
+    ctx: click.Context,
+    lang: str | None,  # noqa: ARG001 - read before
+    home: Path,
+    url: str,
+    token: str,
+    ca: Path | None,
+    insecure: bool,  # noqa: FBT001 - click's signature
+) -> None:
     """AI jobs run where power is clean, with a receipt."""
     shell = ctx.ensure_object(Shell)
     shell.home, shell.url, shell.token = home.expanduser(), url, token
+    shell.ca, shell.insecure = ca, insecure
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -211,6 +228,9 @@ COMMANDS: tuple[click.Command, ...] = (
     login,
     logout,
     whoami,
+    tenant,
+    token,
+    access,
 )
 for _command in COMMANDS:
     cli.add_command(_command)

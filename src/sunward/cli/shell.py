@@ -28,6 +28,8 @@ class Shell:
     url: str = ""
     token: str = ""
     json: bool = False
+    ca: Path | None = None
+    insecure: bool = False
     transport: httpx.BaseTransport | None = None
     sleep: Callable[[float], None] = time.sleep
 
@@ -43,7 +45,7 @@ class Shell:
 
     def speaking(self, url: str, token: str) -> ApiClient:
         """A client that speaks to one service with one token."""
-        return ApiClient(url, token, transport=self.transport)
+        return ApiClient(url, token, transport=self.transport, ca=self.ca, insecure=self.insecure)
 
     def address(self) -> str:
         """The service named by `--url`, else the one of the home folder; empty when there is none."""

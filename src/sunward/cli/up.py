@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import socket
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import click
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.cli import show
+from sunward.cli.door import LOOPBACK, Door
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
 from sunward.engine.inputs import Feeds
@@ -29,8 +29,8 @@ from sunward.service.fetching import fetching
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
-LOOPBACK = "127.0.0.1"
 LOCK_FILE = "lock"
+RATE = click.FloatRange(min=0)
 YEARS = range(1971, 2200)
 """In which a network may start; others are typing errors."""
 SWITCH_MS = 750
@@ -40,7 +40,16 @@ MARGIN_MS = 2_000
 
 
 @command()
-@option("--port", type=click.IntRange(0, 65_535), default=8_600, help="Port on this machine; 0 takes a free one.")
+@option("--port", type=click.IntRange(0, 65_535), default=8_600, help="Port to listen on; 0 takes a free one.")
+@option("--host", default=LOOPBACK, help="Address to listen on; any but this machine's own needs TLS or a proxy.")
+@option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
+@option("--tls-key", type=click.Path(path_type=Path), help="Its private key, PEM.")
+@option("--behind-proxy", is_flag=True, help="A proxy of yours ends TLS and passes requests on.")
+@option("--proxy-address", default=LOOPBACK, help="Where that proxy asks from; only it may say who asked it.")
+@option("--public-url", default="", help="Address for others, when it is not the one listened on.")
+@option("--read-rate", type=RATE, default=500.0, help="Requests to read, per second and token; 0 is no limit.")
+@option("--write-rate", type=RATE, default=200.0, help="Requests to change something, per second and token.")
+@option("--agent-rate", type=RATE, default=200.0, help="Requests of one agent, per second.")
 @option("--speed", type=click.IntRange(1), default=1, help="Hours of grid time per hour; fixed by the first start.")
 @option("--start", default="", help="Grid time of the first start, e.g. 2026-06-11T06:00; else now.")
 @option("--grace", type=click.FloatRange(min=0.1), default=30.0, help="Seconds of silence before an agent is lost.")
@@ -53,6 +62,15 @@ MARGIN_MS = 2_000
 def up(
     shell: Shell,
     port: int,
+    host: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    behind_proxy: bool,  # noqa: FBT001 - click's signature
+    proxy_address: str,
+    public_url: str,
+    read_rate: float,
+    write_rate: float,
+    agent_rate: float,
     speed: int,
     start: str,
     grace: float,
@@ -71,7 +89,23 @@ def up(
     feeds = Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, ClimatologyForecaster()))
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
     _refuse_both(files, subscriptions)
-    with _take(shell.home), _listen(port) as listener:
+    door = Door(
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        behind_proxy=behind_proxy,
+        proxy_address=proxy_address,
+        public_url=public_url,
+    )
+    entrance = door.entrance()
+    config = ServiceConfig(
+        reads_per_s=read_rate,
+        writes_per_s=write_rate,
+        agents_per_s=agent_rate,
+        webhook_allow_private=webhook_allow_private,
+    )
+    with _take(shell.home), door.listen() as listener:
         control = build_control(
             shell.home,
             speed=speed,
@@ -81,14 +115,14 @@ def up(
             database_url=database or None,
             feeds=feeds,
         )
-        url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        url = door.url(listener)
         with fetching(control, subscriptions, shell.home):
             issue_credentials(control, shell.home, url)
             if shell.json:
                 show.json_line({"url": url, "home": str(shell.home)})
             else:
                 click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
-            serve(control, ServiceConfig(webhook_allow_private=webhook_allow_private), listener)
+            serve(control, config, listener, entrance)
 
 
 def _files(carbon: Path | None, price: Path | None) -> tuple[FileSource, ...]:
@@ -129,20 +163,6 @@ def _take(home: Path) -> TextIO:
         line = _("a control plane runs in {home} already; stop it, or name another with --home")
         raise InputError(line.format(home=home), code="SW-625") from None
     return lock
-
-
-def _listen(port: int) -> socket.socket:
-    """A socket on this machine only, taken before anything is written."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK, port))
-    except OSError:
-        listener.close()
-        raise InputError(
-            _("port {port} is taken; choose another with --port").format(port=port), code="SW-620"
-        ) from None
-    return listener
 
 
 def _moment(text: str) -> int:

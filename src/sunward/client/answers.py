@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from gettext import gettext as _
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 TRY_AGAIN = frozenset({408, 425, 429})
 """Refusals of the moment: the same request is welcome later."""
-TOO_MANY = 429
+BUSY = frozenset({429, 503})
 REFUSALS: dict[int, type[InputError]] = {404: NotFoundError, 409: ConflictError}
 
 
@@ -76,9 +78,23 @@ def refusal(reply: httpx.Response) -> InputError | SourceError:
 
 
 def retry_after_s(reply: httpx.Response) -> float | None:
-    """When to ask again, if the service took nothing because it was asked too often; else None."""
+    """When to ask again, if the service took nothing because it is busy or was asked too often; else None."""
     told = reply.headers.get("Retry-After", "")
-    return float(told) if reply.status_code == TOO_MANY and told.isascii() and told.isdigit() else None
+    return float(told) if reply.status_code in BUSY and told.isascii() and told.isdigit() else None
+
+
+def trust(ca: Path | None) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: those of a file, else those that the world believes.
+
+    Raises: InputError when the file holds none.
+    """
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (OSError, ssl.SSLError) as reason:
+        line = _("{file} holds no certificates ({reason}); --ca takes a PEM file")
+        raise InputError(line.format(file=ca, reason=reason.strerror or reason), code="SW-684") from None
 
 
 def unreachable(url: str, reason: httpx.TransportError) -> SourceError:

@@ -36,6 +36,8 @@ def decode(raw: bytes | str, kind: type[T]) -> T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         return decoder.decode(raw)  # type: ignore[no-any-return]
+    except RecursionError:
+        raise InputError(f"not a valid {kind.__name__}: it is nested too deeply", code="SW-101") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as reason:
         raise InputError(f"not a valid {kind.__name__}: {reason}", code="SW-101") from None
 

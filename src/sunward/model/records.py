@@ -257,6 +257,59 @@ class TokenLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRequest:
+    """A tenant wanted; the name is what the operator calls it and can be erased."""
+
+    name: str
+    days: int = 0
+    """Of its first token; 0 = the service's own lifetime of tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantMade:
+    """A new tenant and its first token, which is shown once."""
+
+    tenant: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantLine:
+    """A tenant as the operator knows it."""
+
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantPage:
+    """Some tenants by id, and where the next page starts."""
+
+    tenants: tuple[TenantLine, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One act: who did what to whom, from where."""
+
+    id: int
+    at_machine_ms: int
+    subject: str
+    action: str
+    target: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage:
+    """Some acts, oldest first, and where the next page starts."""
+
+    acts: tuple[AuditEntry, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollRequest:
     """A site that joins with a one-time token."""
 

@@ -23,16 +23,29 @@ from sunward.service import (
     routes_grid,
     routes_jobs,
     routes_sites,
+    routes_tenants,
 )
+from sunward.service.auth import Auditor, require_declared
 from sunward.service.bodies import describe
-from sunward.service.config import ServiceConfig
+from sunward.service.config import Entrance, ServiceConfig
 from sunward.service.control import ControlPlane
+from sunward.service.gate import Gate, PatientProtocol
+from sunward.service.limits import Limits
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
 
 SWITCH_S = 0.0005
 """How long one thread runs before another one has its turn."""
-ROUTERS = (routes_jobs, routes_agents, routes_grid, routes_sites, routes_books, routes_account, routes_admin)
+ROUTERS = (
+    routes_jobs,
+    routes_agents,
+    routes_grid,
+    routes_sites,
+    routes_books,
+    routes_account,
+    routes_admin,
+    routes_tenants,
+)
 
 
 def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], None] | None = None) -> FastAPI:
@@ -50,16 +63,19 @@ def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], N
                 one.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
+    limits = Limits(config, control.clock.machine_ms)
     app = FastAPI(title="Sunward", version=sunward.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.control = control
     app.state.config = config
+    app.state.limits = limits
     for area in ROUTERS:
         # Taken as they are: `include_router` would build every route and its models anew for each application.
         app.router.routes.extend(area.router.routes)
     _add_health(app, control)
+    require_declared(app)
     problems.install(app)
     describe(app)
-    app.add_middleware(problems.BodyLimit, config=config)
+    app.add_middleware(Gate, config=config, limits=limits)
     return app
 
 
@@ -85,7 +101,7 @@ def _add_health(app: FastAPI, control: ControlPlane) -> None:
         return problems.problem(503, "the control plane has failed; its log says why", problems.BROKEN)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def get_metrics() -> Response:
+    async def get_metrics(_caller: Auditor) -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -101,7 +117,9 @@ class Server(uvicorn.Server):
         self.leave()
 
 
-def serve(control: ControlPlane, config: ServiceConfig, listener: socket.socket) -> None:
+def serve(
+    control: ControlPlane, config: ServiceConfig, listener: socket.socket, entrance: Entrance | None = None
+) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
     Raises: what the control plane failed of, so that the process ends with an error.
@@ -111,8 +129,21 @@ def serve(control: ControlPlane, config: ServiceConfig, listener: socket.socket)
         server.should_exit = True
 
     app = build_app(control, config, stop)
+    entrance = entrance or Entrance()
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=config.drain_s, server_header=False
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=config.drain_s,
+        server_header=False,
+        ssl_certfile=entrance.tls_cert or None,
+        ssl_keyfile=entrance.tls_key or None,
+        # Nobody is believed about who asks unless the operator named a proxy.
+        proxy_headers=bool(entrance.proxy_address),
+        forwarded_allow_ips=entrance.proxy_address or [],
+        h11_max_incomplete_event_size=config.header_bytes_max + config.address_chars_max,
+        http=PatientProtocol,
+        ws="none",
     )
     # Plans are solved in threads: the loop should not wait 5 ms for its turn after every call to the system.
     sys.setswitchinterval(SWITCH_S)

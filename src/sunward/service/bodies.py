@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
 from fastapi import FastAPI, Path, Query, Request, Response
@@ -11,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 import sunward
-from sunward.adapters.access_sql import Reply
+from sunward.adapters.access_sql import Reply, mint_token
 from sunward.errors import InputError
 from sunward.model.codec import decode, digest_bytes, encode
 from sunward.service.control import ControlPlane
@@ -23,6 +24,8 @@ JSON = "application/json"
 SCHEMAS = "#/components/schemas/{model}"
 SPOOL_BYTES = 1 << 20
 KEY_CHARS = 200
+NEXT = "Sunward-Next"
+"""The header of a plain list that says where the next page starts."""
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
 """An identifier in an address; nothing else ever reaches the store."""
 Cursor = Annotated[str, Query(pattern=r"^([0-9]{1,18}([.][0-9]{1,18}){1,2})?$")]
@@ -64,6 +67,14 @@ def answer(record: object, status: int = 200) -> Response:
     return Response(encode(record), status_code=status, media_type=JSON)
 
 
+def page_of(found: Sequence[T], limit: int, cursor: Callable[[T], str]) -> Response:
+    """At most `limit` of what was found as a plain list, with the cursor of the last where there is more."""
+    response = answer(found[:limit])
+    if len(found) > limit:
+        response.headers[NEXT] = cursor(found[limit - 1])
+    return response
+
+
 def describe(app: FastAPI) -> None:
     """Have /openapi.json describe every record, those in requests too."""
 
@@ -93,21 +104,57 @@ async def once(
     `act` is given the key, or nothing.
     Raises: InputError for an unusable key, ConflictError for one that was used for another request.
     """
-    key = request.headers.get("idempotency-key", "")
-    if len(key) > KEY_CHARS or not key.isascii() or not key.isprintable():
-        raise InputError(f"an Idempotency-Key has at most {KEY_CHARS} printable ASCII characters", code="SW-149")
+    key = key_of(request)
     if not key:
         return await act("")
-    line = f"{request.method} {request.url.path}\n".encode()
-    asked = digest_bytes(line + await request.body())
+    asked = await asked_of(request)
     reply = control.store.access.recall_reply(subject, key, asked)
     if reply is not None:
         return Response(reply.response, status_code=reply.status, media_type=JSON)
     response = await act(key)
     control.store.access.keep_reply(
-        subject, key, asked, Reply(status=response.status_code, response=bytes(response.body))
+        subject,
+        key,
+        asked,
+        Reply(status=response.status_code, response=bytes(response.body)),
+        control.clock.machine_ms(),
     )
     return response
+
+
+def key_of(request: Request) -> str:
+    """The request's Idempotency-Key, or nothing. Raises: InputError."""
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > KEY_CHARS or not key.isascii() or not key.isprintable():
+        raise InputError(f"an Idempotency-Key has at most {KEY_CHARS} printable ASCII characters", code="SW-149")
+    return key
+
+
+async def asked_of(request: Request) -> str:
+    """What is asked, so that a key is never answered with another request's reply."""
+    line = f"{request.method} {request.url.path}\n".encode()
+    return digest_bytes(line + await request.body())
+
+
+async def secret_once(control: ControlPlane, subject: str, request: Request, keep: Callable[[str], None]) -> str:
+    """A new token that `keep` stores; the same one, and not stored again, when the request comes again with its key.
+
+    No reply that holds a secret is kept: under a key the token follows from the service's own secret instead.
+    Raises: as `once`.
+    """
+    key = key_of(request)
+    if not key:
+        token = mint_token()
+        keep(token)
+        return token
+    asked = await asked_of(request)
+    known = control.store.access.recall_reply(subject, key, asked)
+    token = mint_token(hmac.digest(control.seed, f"token\n{subject}\n{key}\n{asked}".encode(), "sha256"))
+    if known is None:
+        keep(token)
+        reply = Reply(status=200, response=b"")
+        control.store.access.keep_reply(subject, key, asked, reply, control.clock.machine_ms())
+    return token
 
 
 async def spooled(request: Request) -> BinaryIO:

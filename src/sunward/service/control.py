@@ -47,7 +47,7 @@ from sunward.service.desk import Desk
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
-from sunward.units import HOUR_MS, SECOND_MS, floor_to
+from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
 from sunward.world.tick import take_new, take_openings, take_tick
 
@@ -58,6 +58,8 @@ SNAPSHOT_EVERY = 20_000
 TICK_S = 0.02
 """Longest machine time between two looks at what is due, while grid time is accelerated."""
 IDLE_TICK_S = 1.0
+REPLIES_KEPT_MS = 7 * DAY_MS
+"""How long, of machine time, the answer to a request is kept for its repetition."""
 PLAN_REST_S = 0.05
 """Least machine time between two full plans, so that a plan refused at commit never spins."""
 PLAN_SHARE = 0.25
@@ -152,6 +154,7 @@ class ControlPlane:
         self.notices_wanted = asyncio.Event()
         self.private_jobs: set[str] = set()
         """Open jobs of which something is kept only until they end."""
+        self._tidied_machine_ms = 0
         self.writer = self._load()
         endings.catch_up(self)
         self.intake = Intake(store, self.writer.state, clock)
@@ -402,6 +405,7 @@ class ControlPlane:
             self.commit([TimerFired()])
         self._notice_silence()
         self._keep_snapshot()
+        self._keep_tidy()
 
     def _notice_silence(self) -> None:
         now = self.clock.machine_ms()
@@ -438,6 +442,13 @@ class ControlPlane:
                 proposed = await asyncio.to_thread(place_event, snapshot)
                 self.commit([proposed])
                 self.placements += 1
+
+    def _keep_tidy(self) -> None:
+        """Every hour, drop tokens, enrolments and kept replies that can no longer be used."""
+        now_ms = self.clock.machine_ms()
+        if now_ms - self._tidied_machine_ms >= HOUR_MS:
+            self._tidied_machine_ms = now_ms
+            self.store.access.clean_up(now_ms, REPLIES_KEPT_MS)
 
     async def _keep_planning(self) -> None:
         """Solve whenever asked, one plan at a time and no more than its share; the API never waits for it."""

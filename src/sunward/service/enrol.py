@@ -35,7 +35,7 @@ FIGURES = {
 BAD_TOKEN, BAD_SITE, TAKEN = "SW-160", "SW-161", "SW-162"
 
 
-def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollRequest) -> Membership:
+def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollRequest, address: str = "") -> Membership:
     """Take a site in, or take its new declaration; give its agent a token, and end the one it had.
 
     The same token and key may come again, after a lost reply or a crash: the site stays the same.
@@ -67,7 +67,7 @@ def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollReques
         if token.scopes == (scope,):
             access.revoke_token(token.hash)
     agent = access.create_token(owner, (scope,), now_ms + config.token_days * DAY_MS, note=f"agent of {spec.site}")
-    access.record_act(now_ms, owner, "enrol", spec.site)
+    access.record_act(now_ms, owner, "enrol", spec.site, address)
     return Membership(site=spec.site, token=agent, journal=control.signed_head())
 
 

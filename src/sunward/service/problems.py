@@ -9,12 +9,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError, SourceError, SunwardError
 from sunward.model.codec import encode
 from sunward.model.request import Problem
-from sunward.service.config import ServiceConfig
 
 log = logging.getLogger("sunward.api")
 
@@ -26,14 +24,19 @@ TITLES = {
     403: "Not allowed with this token",
     404: "Not found",
     405: "Not possible here",
+    408: "Too slow",
     409: "It contradicts the present state",
     413: "Too large",
+    414: "The address is too long",
     422: "The request cannot be read",
+    429: "Too many requests",
+    431: "The headers are too large",
     500: "The service failed",
-    503: "An outside source failed",
+    503: "Not possible at this moment",
 }
 NO_ROUTE, NO_METHOD, TOO_LARGE, UNREADABLE, BROKEN = "SW-404", "SW-405", "SW-413", "SW-422", "SW-900"
-HTTP_CODES = {404: NO_ROUTE, 405: NO_METHOD, 413: TOO_LARGE}
+TOO_MUCH_HEADER, TOO_LONG, TOO_SLOW = "SW-431", "SW-432", "SW-433"
+HTTP_CODES = {404: NO_ROUTE, 405: NO_METHOD, 408: TOO_SLOW, 413: TOO_LARGE}
 STATUS_OF: tuple[tuple[type[SunwardError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
@@ -117,44 +120,3 @@ def _first(error: Exception) -> str:
     for fault in faults:
         return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
     return "the request cannot be read"
-
-
-class BodyLimit:
-    """Refuses bodies larger than their address takes, by what they declare and by what arrives."""
-
-    def __init__(self, app: ASGIApp, config: ServiceConfig) -> None:
-        self._app = app
-        self._config = config
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with a counted body."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = self._limit(scope["path"])
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
-            await _too_large(limit)(scope, receive, send)
-            return
-        arrived = 0
-
-        async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
-            arrived += len(message.get("body", b""))
-            if arrived > limit:
-                raise HTTPException(413, f"the body may have at most {limit} bytes; send less")
-            return message
-
-        await self._app(scope, counted, send)
-
-    def _limit(self, path: str) -> int:
-        if path == "/v1/agents/readings":
-            return self._config.readings_bytes_max
-        if path == "/v1/objects" or path.startswith("/v1/leases/"):
-            return self._config.object_bytes_max
-        return self._config.body_bytes_max
-
-
-def _too_large(limit: int) -> Response:
-    return problem(413, f"the body may have at most {limit} bytes; send less", TOO_LARGE)

@@ -16,7 +16,8 @@ from sunward.service.bodies import Name, answer, record_of, takes, takes_bytes
 from sunward.service.control import ControlPlane
 from sunward.service.enrol import enrolled
 from sunward.service.hearing import require_current, settled, upload_ref
-from sunward.service.problems import problem
+from sunward.service.limits import address_of, limits_of
+from sunward.service.problems import RequestError, problem
 from sunward.service.routes_jobs import BYTES, keep
 from sunward.service.secrecy import unseal
 from sunward.units import SECOND_MS
@@ -34,10 +35,19 @@ Offset = Annotated[int, Query(ge=0, le=LOG_BYTES_MAX)]
 
 @router.post("/v1/agents/enroll", response_model=Membership, openapi_extra=takes(EnrollRequest))
 async def post_enroll(
-    control: Plane, config: Config, request: Annotated[EnrollRequest, Depends(record_of(EnrollRequest))]
+    control: Plane,
+    config: Config,
+    request: Request,
+    wanted: Annotated[EnrollRequest, Depends(record_of(EnrollRequest))],
 ) -> Response:
     """Join with a one-time token; the same token and key may come again."""
-    return answer(enrolled(control, config, request))
+    limits, address = limits_of(request), address_of(request)
+    limits.guard(address)
+    try:
+        return answer(enrolled(control, config, wanted, address))
+    except RequestError:
+        limits.fail(address)
+        raise
 
 
 @router.post("/v1/agents/sync", response_model=SyncReply, openapi_extra=takes(SyncRequest))

@@ -19,8 +19,9 @@ from sunward.model.records import (
     JournalPage,
 )
 from sunward.model.wire import JournalHead
+from sunward.service.audit import note
 from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Operator, Plane
-from sunward.service.bodies import Cursor, answer, once
+from sunward.service.bodies import Cursor, answer, once, page_of
 from sunward.service.bundle import recorded_event
 from sunward.settlement.ledger import provider_account, tenant_account
 
@@ -33,9 +34,12 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 
 @router.get("/v1/epochs", response_model=list[EpochStatement])
-async def get_epochs(control: Plane, _caller: Anyone) -> Response:
-    """Statements of all closed epochs, oldest first."""
-    return answer(control.store.queries.epochs())
+async def get_epochs(
+    control: Plane, _caller: Anyone, after: Annotated[int, Query(ge=0, le=2**62)] = 0, limit: Limit = PAGE_MAX
+) -> Response:
+    """Statements of closed epochs, oldest first; the header Sunward-Next names the last one where more follow."""
+    found = control.store.queries.epochs(after, limit + 1)
+    return page_of(found, limit, lambda statement: str(statement.epoch))
 
 
 @router.post("/v1/epochs/close", response_model=EpochClosed)
@@ -46,7 +50,7 @@ async def post_close(control: Plane, caller: Operator, request: Request) -> Resp
         control.seal_now()
         epoch = control.state.epoch
         control.commit_one(EpochRequested())
-        control.store.access.record_act(control.clock.machine_ms(), caller.subject, "close_epoch", str(epoch))
+        note(control, caller, "close_epoch", str(epoch))
         return answer(EpochClosed(epoch=epoch, journal=control.signed_head()))
 
     return await once(control, caller.subject, request, act)

@@ -11,11 +11,12 @@ from sunward.model.request import SiteView
 from sunward.model.wire import ClockMapping
 from sunward.service import views
 from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Plane
-from sunward.service.bodies import answer
+from sunward.service.bodies import answer, page_of
 
 router = APIRouter(tags=["grid"])
 
 HOURS_MAX = 168
+PAGE_MAX = 1_000
 
 
 @router.get("/v1/grid", response_model=GridView)
@@ -38,10 +39,16 @@ async def get_feeds(control: Plane, _caller: Anyone) -> Response:
 
 
 @router.get("/v1/sites", response_model=list[SiteView])
-async def get_sites(control: Plane, _caller: Anyone) -> Response:
-    """All sites of the network now."""
+async def get_sites(
+    control: Plane,
+    _caller: Anyone,
+    after: Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{0,63}$")] = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+) -> Response:
+    """Sites of the network now, by name; the header Sunward-Next names the last one where more follow."""
     sites = control.state.world.sites
-    return answer([views.site_view(control, sites[name]) for name in sorted(sites) if not sites[name].left_ms])
+    names = sorted(name for name in sites if name > after and not sites[name].left_ms)[: limit + 1]
+    return page_of([views.site_view(control, sites[name]) for name in names], limit, lambda view: view.site)
 
 
 @router.get("/v1/plan", response_model=PlanView)

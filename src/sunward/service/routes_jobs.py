@@ -22,6 +22,7 @@ from sunward.service.bundle import gather
 from sunward.service.contents import check_webhook
 from sunward.service.control import ControlPlane
 from sunward.service.hearing import output_ref, upload_ref
+from sunward.service.limits import Solving
 from sunward.service.secrecy import webhook_key
 from sunward.verification.bundle import Bundle
 
@@ -48,14 +49,16 @@ def _named(caller: Caller, tenant: str) -> bool:
 
 
 @router.post("/v1/quotes", response_model=Quote, openapi_extra=takes(JobRequest))
-async def post_quote(control: Plane, config: Config, caller: Tenant, wanted: Wanted) -> Response:
+async def post_quote(control: Plane, config: Config, caller: Tenant, wanted: Wanted, _place: Solving) -> Response:
     """What a job would cost and cause if submitted now."""
     check_webhook(config, wanted)
     return answer(await submit.quoted(control, caller.subject, wanted))
 
 
 @router.post("/v1/jobs", response_model=Submitted, status_code=201, openapi_extra=takes(JobRequest))
-async def post_job(control: Plane, config: Config, caller: Tenant, request: Request, wanted: Wanted) -> Response:
+async def post_job(
+    control: Plane, config: Config, caller: Tenant, request: Request, wanted: Wanted, _place: Solving
+) -> Response:
     """Submit a job; with an Idempotency-Key the same request gives the same job."""
     check_webhook(config, wanted)
 

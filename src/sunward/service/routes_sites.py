@@ -12,6 +12,7 @@ from sunward.errors import InputError, NotFoundError
 from sunward.model.events import SiteDrained, SiteEnrolled, SiteLeft
 from sunward.model.site import SiteSpec
 from sunward.model.site_views import AskRequest, Declaration, DrainRequest, Left, SiteStatus
+from sunward.service.audit import note
 from sunward.service.auth import AGENT, AGENT_PREFIX, OPERATOR, PROVIDER, AgentSite, Anyone, Caller, Plane, allow
 from sunward.service.bodies import Name, answer, once, record_of, takes
 from sunward.service.control import ControlPlane
@@ -50,10 +51,6 @@ def _own(control: ControlPlane, caller: Caller, name: str) -> Site:
     return site
 
 
-def _note(control: ControlPlane, caller: Caller, act: str, site: str) -> None:
-    control.store.access.record_act(control.clock.machine_ms(), caller.subject, act, site)
-
-
 @router.get("/v1/sites/{site}", response_model=SiteStatus)
 async def get_site(control: Plane, caller: Anyone, site: Name) -> Response:
     """How a site stands; its leases and what it earned only for its owner and the operator."""
@@ -75,7 +72,7 @@ async def post_drain(
         found = _own(control, caller, site)
         if found.draining != wanted.draining or found.left_ms:
             control.commit_one(SiteDrained(site=found.spec.site, draining=wanted.draining))
-            _note(control, caller, "drain" if wanted.draining else "undrain", site)
+            note(control, caller, "drain" if wanted.draining else "undrain", site)
         return answer(site_status(control, found, own=True))
 
     return await once(control, caller.subject, request, act)
@@ -90,7 +87,7 @@ async def post_leave(control: Plane, caller: Keeper, request: Request, site: Nam
         control.seal_now()
         control.commit_one(SiteLeft(site=found.spec.site))
         _end_tokens(control, found)
-        _note(control, caller, "leave", site)
+        note(control, caller, "leave", site)
         owed = owed_usd_micro(control, site)
         head = control.signed_head()
         return answer(Left(site=site, owed_usd_micro=owed, settles_ms=control.state.epoch_end_ms, journal=head))
@@ -122,7 +119,7 @@ async def post_ask(
         if not named:
             raise InputError("name the ask or the payout to change", code="SW-193")
         _declare(control, found, replace(found.spec, **named))  # type: ignore[arg-type]
-        _note(control, caller, "ask", site)
+        note(control, caller, "ask", site)
         return answer(site_status(control, found, own=True))
 
     return await once(control, caller.subject, request, act)

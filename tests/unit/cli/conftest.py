@@ -18,6 +18,8 @@ from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms,
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
+    AuditEntry,
+    AuditPage,
     BudgetView,
     DepositMade,
     Enrolment,
@@ -31,6 +33,10 @@ from sunward.model.records import (
     PlanView,
     Quantiles,
     ReceiptView,
+    TenantLine,
+    TenantMade,
+    TenantPage,
+    TokenLine,
     Whoami,
 )
 from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
@@ -47,6 +53,10 @@ DAY = 1_686_528_000_000
 """2023-06-12T00:00Z."""
 JOB = "j-abcdefghij"
 
+TOKEN = TokenLine(hash="ab" * 32, subject="t-1", scopes=("tenant",), expires_machine_ms=DAY, note="laptop")
+ACT = AuditEntry(
+    id=7, at_machine_ms=DAY, subject="t-op", action="create_token", target="t-1 tenant", address="127.0.0.1"
+)
 ASSIGNMENT = Assignment(
     job=JOB,
     revision=1,
@@ -310,6 +320,12 @@ def whole_service():
             "GET /v1/grid": answer(GRID),
             "GET /v1/feeds": answer(FEEDS),
             "GET /v1/sites": answer((SITE,)),
+            "GET /v1/tenants": answer(TenantPage(tenants=(TenantLine(tenant="t-1", name="Lab"),), next=None)),
+            "POST /v1/tenants": answer(TenantMade(tenant="t-2", token="sw_new")),
+            "GET /v1/tokens": answer((TOKEN,)),
+            "POST /v1/tokens": answer(Enrolment(token="sw_made")),
+            f"DELETE /v1/tokens/{TOKEN.hash}": answer(b"", 204),
+            "GET /v1/audit": answer(AuditPage(acts=(ACT,), next=None)),
             "POST /v1/enrolments": answer(Enrolment(token="once-1234")),
             "GET /v1/plan": answer(PLAN),
             "GET /v1/epochs": answer((EPOCH,)),
@@ -354,6 +370,8 @@ def run(service, home, monkeypatch):
         "SUNWARD_ZONE",
         "SUNWARD_URL",
         "SUNWARD_TOKEN",
+        "SUNWARD_CA",
+        "SUNWARD_INSECURE",
         "TZ",
         "LANGUAGE",
     ):

@@ -7,6 +7,7 @@ import pytest
 from sunward.adapters.nvml import NvmlDevice
 from sunward.agent.config import CONFIG_FILE, load_config
 from sunward.cli import join, up
+from sunward.cli.door import Door
 from sunward.cli.interview import price
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.text import choose
@@ -70,10 +71,11 @@ def test_a_home_is_held_by_one_control_plane(run, tmp_path):
 
 
 def test_a_taken_port_is_named(tmp_path):
-    with up._listen(0) as taken:
+    with Door().listen() as taken:
         taken.listen()
-        with pytest.raises(InputError, match="is taken"):
-            up._listen(taken.getsockname()[1])
+        with pytest.raises(InputError) as refused:
+            Door(port=taken.getsockname()[1]).listen()
+    assert refused.value.code == "SW-620"
 
 
 def test_damaged_credentials_and_databases_are_named_by_file(run, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -17,6 +18,7 @@ from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
+    AuditPage,
     BudgetRequest,
     BudgetView,
     DepositMade,
@@ -33,6 +35,12 @@ from sunward.model.records import (
     PlanView,
     ReceiptView,
     Stored,
+    TenantLine,
+    TenantMade,
+    TenantPage,
+    TenantRequest,
+    TokenLine,
+    TokenRequest,
     Whoami,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
@@ -40,6 +48,8 @@ from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 from sunward.report.monthly import whole_month
+
+T = TypeVar("T")
 
 PAGE = 500
 
@@ -58,8 +68,10 @@ class AsyncApiClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
+        ca: Path | None = None,
+        insecure: bool = False,
     ) -> None:
-        self._http = AsyncHttp(url, token, transport=transport, timeout_s=timeout_s)
+        self._http = AsyncHttp(url, token, transport=transport, timeout_s=timeout_s, ca=ca, insecure=insecure)
 
     @property
     def url(self) -> str:
@@ -154,7 +166,7 @@ class AsyncApiClient:
 
     async def sites(self) -> tuple[SiteView, ...]:
         """All sites."""
-        return read(await self._http.get("/v1/sites"), tuple[SiteView, ...])
+        return await self._all("/v1/sites", SiteView)
 
     async def site(self, site: str) -> SiteStatus:
         """One site; with its leases and earnings for its owner."""
@@ -176,13 +188,44 @@ class AsyncApiClient:
         """A one-time token for a new site."""
         return read(await self._http.post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
 
+    async def tokens(self) -> tuple[TokenLine, ...]:
+        """Every token, without its secret."""
+        return await self._all("/v1/tokens", TokenLine)
+
+    async def create_token(self, wanted: TokenRequest) -> Enrolment:
+        """A token for a subject."""
+        return read(await self._http.post("/v1/tokens", wanted), Enrolment)
+
+    async def revoke_token(self, token_hash: str) -> None:
+        """End a token."""
+        await self._http.delete("/v1/tokens/" + quote(token_hash, safe=""))
+
+    async def tenants(self) -> tuple[TenantLine, ...]:
+        """Every tenant."""
+        found: list[TenantLine] = []
+        after = ""
+        while True:
+            page = read(await self._http.get("/v1/tenants", after=after, limit=PAGE), TenantPage)
+            found.extend(page.tenants)
+            if not page.next:
+                return tuple(found)
+            after = page.next
+
+    async def add_tenant(self, name: str, days: int = 0) -> TenantMade:
+        """A new tenant with its first token."""
+        return read(await self._http.post("/v1/tenants", TenantRequest(name=name, days=days)), TenantMade)
+
+    async def audit(self, after: int = 0, limit: int = PAGE) -> AuditPage:
+        """Who did what, oldest first."""
+        return read(await self._http.get("/v1/audit", after=after, limit=limit), AuditPage)
+
     async def plan(self) -> PlanView:
         """The present plan."""
         return read(await self._http.get("/v1/plan"), PlanView)
 
     async def epochs(self) -> tuple[EpochStatement, ...]:
         """Closed epochs, oldest first."""
-        return read(await self._http.get("/v1/epochs"), tuple[EpochStatement, ...])
+        return await self._all("/v1/epochs", EpochStatement)
 
     async def close_epoch(self) -> EpochClosed:
         """Close the present epoch now."""
@@ -241,6 +284,17 @@ class AsyncApiClient:
     async def entries(self, account: str = "", after: str = "", limit: int = PAGE) -> EntryPage:
         """Some postings of the ledger, of one account or of all."""
         return read(await self._http.get("/v1/ledger/entries", account=account, after=after, limit=limit), EntryPage)
+
+    async def _all(self, path: str, kind: type[T]) -> tuple[T, ...]:
+        """Every line of a list that the service gives page by page."""
+        found: list[T] = []
+        after = ""
+        while True:
+            reply = await self._http.get(path, after=after)
+            found.extend(read(reply, tuple[kind, ...]))  # type: ignore[valid-type]
+            after = reply.headers.get("Sunward-Next", "")
+            if not after:
+                return tuple(found)
 
     async def healthy(self) -> bool:
         """Whether the service answers and is well."""

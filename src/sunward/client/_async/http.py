@@ -7,12 +7,14 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from gettext import gettext as _
+from pathlib import Path
 
 import httpx
 
-from sunward.client.answers import refusal, retry_after_s, unreachable
+from sunward.client.answers import refusal, retry_after_s, trust, unreachable
 from sunward.client.waiting import async_pause
 from sunward.errors import InputError
+from sunward.model.address import require_private
 from sunward.model.codec import encode
 
 TIMEOUT_S = 30.0
@@ -26,14 +28,27 @@ UNKNOWN = frozenset({404, 405})
 class AsyncHttp:
     """One service, one token; every refusal and every failure is an error of this project."""
 
-    def __init__(self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None,
+        timeout_s: float,
+        ca: Path | None = None,
+        insecure: bool = False,
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise InputError(
                 _("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-611"
             )
+        if token and transport is None:
+            require_private(url, insecure=insecure)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout_s, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca)
+        )
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -42,6 +57,10 @@ class AsyncHttp:
     async def get(self, path: str, **query: str | int) -> httpx.Response:
         """Read what an address holds; parameters that are empty are left out."""
         return await self._ask("GET", path, params={name: value for name, value in query.items() if value != ""})
+
+    async def delete(self, path: str, **query: str | int) -> httpx.Response:
+        """Remove what an address holds; parameters that are empty are left out."""
+        return await self._ask("DELETE", path, params={name: value for name, value in query.items() if value != ""})
 
     async def post(self, path: str, record: object, key: str = "") -> httpx.Response:
         """Send a record; the service takes it once, however often it must be sent."""

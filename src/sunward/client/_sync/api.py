@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -18,6 +19,7 @@ from sunward.errors import SourceError
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
+    AuditPage,
     BudgetRequest,
     BudgetView,
     DepositMade,
@@ -34,6 +36,12 @@ from sunward.model.records import (
     PlanView,
     ReceiptView,
     Stored,
+    TenantLine,
+    TenantMade,
+    TenantPage,
+    TenantRequest,
+    TokenLine,
+    TokenRequest,
     Whoami,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
@@ -41,6 +49,8 @@ from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 from sunward.report.monthly import whole_month
+
+T = TypeVar("T")
 
 PAGE = 500
 
@@ -59,8 +69,10 @@ class ApiClient:
         *,
         transport: httpx.BaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
+        ca: Path | None = None,
+        insecure: bool = False,
     ) -> None:
-        self._http = Http(url, token, transport=transport, timeout_s=timeout_s)
+        self._http = Http(url, token, transport=transport, timeout_s=timeout_s, ca=ca, insecure=insecure)
 
     @property
     def url(self) -> str:
@@ -155,7 +167,7 @@ class ApiClient:
 
     def sites(self) -> tuple[SiteView, ...]:
         """All sites."""
-        return read(self._http.get("/v1/sites"), tuple[SiteView, ...])
+        return self._all("/v1/sites", SiteView)
 
     def site(self, site: str) -> SiteStatus:
         """One site; with its leases and earnings for its owner."""
@@ -177,13 +189,44 @@ class ApiClient:
         """A one-time token for a new site."""
         return read(self._http.post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
 
+    def tokens(self) -> tuple[TokenLine, ...]:
+        """Every token, without its secret."""
+        return self._all("/v1/tokens", TokenLine)
+
+    def create_token(self, wanted: TokenRequest) -> Enrolment:
+        """A token for a subject."""
+        return read(self._http.post("/v1/tokens", wanted), Enrolment)
+
+    def revoke_token(self, token_hash: str) -> None:
+        """End a token."""
+        self._http.delete("/v1/tokens/" + quote(token_hash, safe=""))
+
+    def tenants(self) -> tuple[TenantLine, ...]:
+        """Every tenant."""
+        found: list[TenantLine] = []
+        after = ""
+        while True:
+            page = read(self._http.get("/v1/tenants", after=after, limit=PAGE), TenantPage)
+            found.extend(page.tenants)
+            if not page.next:
+                return tuple(found)
+            after = page.next
+
+    def add_tenant(self, name: str, days: int = 0) -> TenantMade:
+        """A new tenant with its first token."""
+        return read(self._http.post("/v1/tenants", TenantRequest(name=name, days=days)), TenantMade)
+
+    def audit(self, after: int = 0, limit: int = PAGE) -> AuditPage:
+        """Who did what, oldest first."""
+        return read(self._http.get("/v1/audit", after=after, limit=limit), AuditPage)
+
     def plan(self) -> PlanView:
         """The present plan."""
         return read(self._http.get("/v1/plan"), PlanView)
 
     def epochs(self) -> tuple[EpochStatement, ...]:
         """Closed epochs, oldest first."""
-        return read(self._http.get("/v1/epochs"), tuple[EpochStatement, ...])
+        return self._all("/v1/epochs", EpochStatement)
 
     def close_epoch(self) -> EpochClosed:
         """Close the present epoch now."""
@@ -242,6 +285,17 @@ class ApiClient:
     def entries(self, account: str = "", after: str = "", limit: int = PAGE) -> EntryPage:
         """Some postings of the ledger, of one account or of all."""
         return read(self._http.get("/v1/ledger/entries", account=account, after=after, limit=limit), EntryPage)
+
+    def _all(self, path: str, kind: type[T]) -> tuple[T, ...]:
+        """Every line of a list that the service gives page by page."""
+        found: list[T] = []
+        after = ""
+        while True:
+            reply = self._http.get(path, after=after)
+            found.extend(read(reply, tuple[kind, ...]))  # type: ignore[valid-type]
+            after = reply.headers.get("Sunward-Next", "")
+            if not after:
+                return tuple(found)
 
     def healthy(self) -> bool:
         """Whether the service answers and is well."""

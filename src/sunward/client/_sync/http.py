@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gettext import gettext as _
+from pathlib import Path
 
 import httpx
 
-from sunward.client.answers import refusal, retry_after_s, unreachable
+from sunward.client.answers import refusal, retry_after_s, trust, unreachable
 from sunward.client.waiting import pause
 from sunward.errors import InputError
+from sunward.model.address import require_private
 from sunward.model.codec import encode
 
 TIMEOUT_S = 30.0
@@ -27,14 +29,27 @@ UNKNOWN = frozenset({404, 405})
 class Http:
     """One service, one token; every refusal and every failure is an error of this project."""
 
-    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        transport: httpx.BaseTransport | None,
+        timeout_s: float,
+        ca: Path | None = None,
+        insecure: bool = False,
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise InputError(
                 _("not a service address: {url}; give http://… or https://…").format(url=url), code="SW-611"
             )
+        if token and transport is None:
+            require_private(url, insecure=insecure)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, transport=transport)
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca)
+        )
 
     def close(self) -> None:
         """Let the connections go."""
@@ -43,6 +58,10 @@ class Http:
     def get(self, path: str, **query: str | int) -> httpx.Response:
         """Read what an address holds; parameters that are empty are left out."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value != ""})
+
+    def delete(self, path: str, **query: str | int) -> httpx.Response:
+        """Remove what an address holds; parameters that are empty are left out."""
+        return self._ask("DELETE", path, params={name: value for name, value in query.items() if value != ""})
 
     def post(self, path: str, record: object, key: str = "") -> httpx.Response:
         """Send a record; the service takes it once, however often it must be sent."""
