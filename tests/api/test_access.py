@@ -37,6 +37,8 @@ ROUTES = {
     ("DELETE", "/v1/tokens/{hash_}"): {OPERATOR},
     ("GET", "/v1/tenants"): {AUDITOR, OPERATOR},
     ("POST", "/v1/tenants"): {OPERATOR},
+    ("DELETE", "/v1/tenants/{tenant}/content"): {OPERATOR},
+    ("DELETE", "/v1/account/content"): {TENANT},
     ("GET", "/v1/audit"): {AUDITOR, OPERATOR},
     ("GET", "/metrics"): {AUDITOR, OPERATOR},
     ("GET", "/v1/epochs"): EVERYONE,
@@ -62,7 +64,14 @@ ROUTES = {
 }
 OPEN = {("POST", "/v1/agents/enroll"), ("GET", "/healthz")}
 """Routes that take no bearer token: enrolment brings its own."""
-NOWHERE = {"job": "j-none", "site": "nowhere", "digest": "0" * 64, "hash_": "0" * 64, "lease": "j-none.1"}
+NOWHERE = {
+    "tenant": "t-none",
+    "job": "j-none",
+    "site": "nowhere",
+    "digest": "0" * 64,
+    "hash_": "0" * 64,
+    "lease": "j-none.1",
+}
 
 
 def test_the_matrix_names_every_route(service: Service) -> None:

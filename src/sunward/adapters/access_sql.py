@@ -167,6 +167,11 @@ class Access:
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_replies).on_conflict_do_nothing(), row)
 
+    def drop_replies(self, subject: str) -> None:
+        """Drop every reply kept for a subject."""
+        with self.database.writing() as connection:
+            connection.execute(delete(_replies).where(_replies.c.subject == subject))
+
     def record_act(self, at_machine_ms: int, subject: str, action: str, target: str, address: str = "") -> None:
         """Add a line to the audit trail."""
         row = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -17,6 +17,7 @@ _contents = tables.job_contents
 _tenants = tables.tenants
 _logs = tables.logs
 _held = tables.objects_held
+_jobs = tables.jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +95,9 @@ class Contents:
 
         On SQLite the bytes leave the files at once; PostgreSQL reuses their space at its next vacuum.
         """
-        # Lease ids are `job.attempt`, and "/" is the sign after "." in byte order.
-        leases = and_(_logs.c.lease >= f"{job}.", _logs.c.lease < f"{job}/")
         with self.database.writing() as connection:
             connection.execute(delete(_contents).where(_contents.c.job == job))
-            connection.execute(delete(_logs).where(leases))
+            connection.execute(delete(_logs).where(_of_job(job)))
         self.database.drop_old_pages()
 
     def hold(self, tenant: str, ref: str, digest: str) -> None:
@@ -155,8 +154,39 @@ class Contents:
             rows = connection.execute(query).all()
         return tuple((row.tenant, row.name) for row in rows)
 
+    def erase_content(self, tenant: str) -> int:
+        """Erase a tenant's name and the content and logs of all its jobs; how many had content.
+
+        The tenant stays registered, under its id.
+        """
+        named = update(_tenants).where(_tenants.c.tenant == tenant).values(name=_tenants.c.tenant)
+        with self.database.writing() as connection:
+            connection.execute(named)
+            jobs = connection.scalars(select(_jobs.c.job).where(_jobs.c.tenant == tenant)).all()
+            for job in jobs:
+                connection.execute(delete(_logs).where(_of_job(job)))
+            return connection.execute(delete(_contents).where(_contents.c.tenant == tenant)).rowcount
+
+    def release(self, tenant: str) -> tuple[str, ...]:
+        """Forget what a tenant holds; the objects that nobody holds any more."""
+        others = select(_held.c.digest).where(_held.c.tenant != tenant)
+        query = select(_held.c.digest).where(_held.c.tenant == tenant, _held.c.digest.not_in(others)).distinct()
+        with self.database.writing() as connection:
+            alone = tuple(connection.scalars(query.order_by(_held.c.digest)))
+            connection.execute(delete(_held).where(_held.c.tenant == tenant))
+        return alone
+
+    def drop_old_pages(self) -> None:
+        """Let what was erased leave the files at once."""
+        self.database.drop_old_pages()
+
     def erase_tenant(self, tenant: str) -> None:
         """Erase a tenant's name."""
         with self.database.writing() as connection:
             connection.execute(delete(_tenants).where(_tenants.c.tenant == tenant))
         self.database.drop_old_pages()
+
+
+def _of_job(job: str) -> ColumnElement[bool]:
+    """Logs of a job: lease ids are `job.attempt`, and "/" is the sign after "." in byte order."""
+    return and_(_logs.c.lease >= f"{job}.", _logs.c.lease < f"{job}/")

@@ -290,6 +290,17 @@ class TenantPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What is gone of a tenant's private content."""
+
+    tenant: str
+    jobs: int
+    """Jobs whose name, command, environment and log were erased."""
+    objects: int
+    """Stored files that nobody else holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One act: who did what to whom, from where."""
 

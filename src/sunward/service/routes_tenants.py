@@ -7,13 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from sunward.errors import ConflictError, InputError
+from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.identity import mint
-from sunward.model.records import TenantLine, TenantMade, TenantPage, TenantRequest
+from sunward.model.records import Erased, TenantLine, TenantMade, TenantPage, TenantRequest
 from sunward.service.audit import note
-from sunward.service.auth import TENANT, Auditor, Config, Operator, Plane
-from sunward.service.bodies import answer, key_of, record_of, secret_once, takes
+from sunward.service.auth import TENANT, Auditor, Caller, Config, Operator, Plane, Tenant
+from sunward.service.bodies import Name, answer, key_of, record_of, secret_once, takes
 from sunward.service.control import ControlPlane
+from sunward.service.erasure import erased
 from sunward.service.routes_admin import PAGE_MAX, SUBJECT, check_days
 from sunward.units import DAY_MS
 
@@ -23,6 +24,7 @@ NAME_CHARS = 80
 SALT_BYTES = 16
 BAD_NAME, TAKEN = "SW-167", "SW-168"
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+Cancel = Annotated[bool, Query()]
 After = Annotated[str, Query(pattern=rf"^({SUBJECT.pattern})?$")]
 
 
@@ -57,6 +59,26 @@ async def post_tenant(
 
     token = await secret_once(control, caller.subject, request, keep)
     return answer(TenantMade(tenant=tenant, token=token), 201)
+
+
+@router.delete("/v1/tenants/{tenant}/content", response_model=Erased)
+async def delete_content(control: Plane, caller: Operator, tenant: Name, cancel: Cancel = False) -> Response:  # noqa: FBT002 - a query parameter
+    """Erase a tenant's name and the private content of its jobs, which must have ended; the books stay."""
+    if not control.store.contents.is_tenant(tenant):
+        raise NotFoundError("no such tenant", code="SW-104")
+    return await _erase(control, caller, tenant, cancel=cancel)
+
+
+@router.delete("/v1/account/content", response_model=Erased)
+async def delete_own_content(control: Plane, caller: Tenant, cancel: Cancel = False) -> Response:  # noqa: FBT002 - as above
+    """Erase the private content of one's own jobs, which must have ended; the books stay."""
+    return await _erase(control, caller, caller.subject, cancel=cancel)
+
+
+async def _erase(control: ControlPlane, caller: Caller, tenant: str, *, cancel: bool) -> Response:
+    done = await erased(control, tenant, cancel=cancel)
+    note(control, caller, "erase_content", tenant)
+    return answer(done)
 
 
 def _name(wanted: TenantRequest) -> str:

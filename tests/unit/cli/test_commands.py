@@ -63,6 +63,7 @@ EVERY = {
     ("whoami",): ("t-1", "2023-06-13 00:00Z"),
     ("tenant", "add", "Lab"): ("t-2", "sw_new"),
     ("tenant", "list"): ("t-1", "Lab"),
+    ("tenant", "erase", "Lab", "-y"): ("content of 2 jobs, 3 stored files",),
     ("token", "create", "t-1", "--role", "tenant"): ("sw_made",),
     ("token", "list"): ("abababababababab", "laptop", "2023-06-12"),
     ("token", "revoke", "abababababababab"): ("token ended",),

@@ -18,6 +18,7 @@ BAD = {
     ("--lang", "xx", "jobs"): "SW-600",
     ("jobs", "--limit", "0"): "SW-600",
     ("jobs", "a", "b"): "SW-600",
+    ("tenant", "erase", "nobody", "-y"): "SW-685",
     ("logs",): "SW-600",
     ("site", "nonsense"): "SW-600",
     ("journal",): "SW-600",

@@ -7,6 +7,7 @@ import click
 from sunward.cli import show
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _
+from sunward.errors import NotFoundError
 from sunward.model.records import TokenRequest
 
 ROLES = ("tenant", "provider", "operator", "auditor")
@@ -15,7 +16,7 @@ HASH_SHOWN = 16
 
 @group()
 def tenant() -> None:
-    """Add and list tenants."""
+    """Add, list and erase tenants."""
 
 
 @tenant.command("add")
@@ -42,6 +43,27 @@ def tenant_list(shell: Shell) -> None:
         show.json_line(found)
     else:
         show.table((_("TENANT"), _("NAME")), ((each.tenant, each.name) for each in found))
+
+
+@tenant.command("erase")
+@click.argument("name")
+@option("--cancel", is_flag=True, help="Cancel its open jobs first.")
+@option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_shell
+def tenant_erase(shell: Shell, name: str, cancel: bool, yes: bool) -> None:  # noqa: FBT001 - click's signature
+    """Erase a tenant's name and all private content of its ended jobs: it cannot be brought back."""
+    with shell.client("operator") as client:
+        named = [each.tenant for each in client.tenants() if name in (each.tenant, each.name)]
+        if len(named) != 1:
+            raise NotFoundError(_("no tenant {name}").format(name=name), code="SW-685")
+        if not yes:
+            click.confirm(_("Erase all private content of {name} for good?").format(name=name), abort=True)
+        done = client.erase_tenant(named[0], cancel=cancel)
+    if shell.json:
+        show.json_line(done)
+    else:
+        text = _("erased: content of {jobs} jobs, {objects} stored files")
+        show.line(text.format(jobs=done.jobs, objects=done.objects))
 
 
 @group()

@@ -28,6 +28,7 @@ from sunward.model.records import (
     EnrolmentRequest,
     EntryPage,
     EpochClosed,
+    Erased,
     FeedLine,
     GridView,
     HistoryLine,
@@ -215,6 +216,11 @@ class ApiClient:
     def add_tenant(self, name: str, days: int = 0) -> TenantMade:
         """A new tenant with its first token."""
         return read(self._http.post("/v1/tenants", TenantRequest(name=name, days=days)), TenantMade)
+
+    def erase_tenant(self, tenant: str, *, cancel: bool = False) -> Erased:
+        """Erase a tenant's private content; its jobs must have ended, or are cancelled first."""
+        path = f"/v1/tenants/{quote(tenant, safe='')}/content"
+        return read(self._http.delete(path, cancel="true" if cancel else ""), Erased)
 
     def audit(self, after: int = 0, limit: int = PAGE) -> AuditPage:
         """Who did what, oldest first."""
