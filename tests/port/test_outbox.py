@@ -38,6 +38,25 @@ def test_batches_wait_in_order_until_they_are_acknowledged(tmp_path: Path) -> No
     outbox.close()
 
 
+def test_what_was_held_once_can_be_sent_again(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sunward.agent.outbox.KEPT_BATCHES", 3)
+    outbox = Outbox(tmp_path / "outbox.db")
+    for number in range(1, 8):
+        outbox.append(b"batch %d" % number, number, number, {})
+    outbox.acknowledge(6)
+    assert outbox.unsent(9) == ((7, b"batch 7"),)
+    assert not outbox.rewind(2), "too old: dropped"
+    assert outbox.unsent(9) == ((7, b"batch 7"),)
+    assert outbox.rewind(4)
+    assert [number for number, _ in outbox.unsent(9)] == [5, 6, 7]
+    outbox.acknowledge(7)
+    assert not outbox.rewind(7)
+    outbox.close()
+    again = Outbox(tmp_path / "outbox.db")
+    assert again.unsent(9) == ()
+    again.close()
+
+
 def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
     first = Outbox(tmp_path / "outbox.db")
     first.append(b"one", 1, 5, {"gpu-0": 7, "host": 2})

@@ -324,6 +324,9 @@ class Agent:
             return
         held = self._plane.send_batches([raw for _, raw in batches])
         self._outbox.acknowledge(held)
+        if held < batches[0][0] - 1 and self._outbox.rewind(held):
+            # The control plane came back from a backup and lacks what it once held.
+            return
         if held < batches[0][0]:
             raise SourceError(f"readings from {batches[0][0]} on are refused; the control plane holds up to {held}")
 

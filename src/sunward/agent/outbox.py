@@ -19,9 +19,13 @@ from sunward.model.codec import decode, encode
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (counter INTEGER PRIMARY KEY, raw BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS held (id INTEGER PRIMARY KEY CHECK (id = 1), upto INTEGER NOT NULL);
+INSERT OR IGNORE INTO held VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL);
 """
 BUSY_TIMEOUT_S = 30
+KEPT_BATCHES = 2_880
+"""Acknowledged batches that are kept: two days of grid minutes, should the control plane come back from a backup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,26 @@ class Outbox:
     def unsent(self, limit: int) -> tuple[tuple[int, bytes], ...]:
         """The oldest batches nobody acknowledged yet, as (number, signed bytes), in order."""
         with self._lock:
-            rows = self._database.execute("SELECT counter, raw FROM batches ORDER BY counter LIMIT ?", (limit,))
+            rows = self._database.execute(
+                "SELECT counter, raw FROM batches WHERE counter > (SELECT upto FROM held) ORDER BY counter LIMIT ?",
+                (limit,),
+            )
             return tuple((counter, raw) for counter, raw in rows)
 
     def acknowledge(self, upto: int) -> None:
-        """Drop batches that the control plane holds durably, up to and with a number."""
+        """Note that the control plane holds all batches durably, up to and with a number; the oldest are dropped."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("UPDATE held SET upto = max(upto, ?)", (upto,))
+            self._database.execute("DELETE FROM batches WHERE counter <= (SELECT upto FROM held) - ?", (KEPT_BATCHES,))
+
+    def rewind(self, upto: int) -> bool:
+        """Take back that more than this is held, where the batch after it is still here to be sent again."""
         with self._lock:
-            self._database.execute("DELETE FROM batches WHERE counter <= ?", (upto,))
+            kept = self._database.execute("SELECT 1 FROM batches WHERE counter = ?", (upto + 1,)).fetchone()
+            if kept is not None:
+                self._database.execute("UPDATE held SET upto = min(upto, ?)", (upto,))
+            return kept is not None
 
     def close(self) -> None:
         """Close the file."""

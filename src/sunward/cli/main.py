@@ -41,6 +41,11 @@ OWN_CODES = ("SW-6", "SW-184", "SW-185", "SW-186")
 
 
 SERVERS = {
+    "backup": ("sunward.cli.commands.backup", N_("Write the whole home to a file, while the service runs.")),
+    "restore": (
+        "sunward.cli.commands.backup",
+        N_("Put a home back from a file, into the empty folder that --home names."),
+    ),
     "up": ("sunward.cli.up", N_("Run the control plane here until stopped.")),
     "doctor": (
         "sunward.cli.doctor",
