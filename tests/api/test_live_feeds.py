@@ -264,7 +264,7 @@ def test_the_grid_shows_hours_gone_and_other_series(fed: Fed) -> None:
 
 def test_metrics_and_status_say_what_counts(fed: Fed, caplog: pytest.LogCaptureFixture) -> None:
     fed.fetch()
-    text = fed.service.ask("GET", "/metrics", token="").text
+    text = fed.service.ask("GET", "/metrics", "operator").text
     assert 'sunward_feed_observed{feed="electricity-maps",kind="carbon_average_lifecycle",zone="DE"} 1.0' in text
     assert 'sunward_feed_failures_in_a_row{feed="watttime",kind="carbon_marginal",zone="DE"} 0.0' in text
     fed.server.down = Fault(401)
