@@ -279,7 +279,7 @@ def test_metrics_and_status_say_what_counts(fed: Fed, caplog: pytest.LogCaptureF
 
 def test_without_feeds_there_is_no_line(service: Service) -> None:
     assert service.ok("GET", "/v1/feeds") == []
-    assert "sunward_feed_observed" not in service.ask("GET", "/metrics", token="").text
+    assert "sunward_feed_observed" not in service.ask("GET", "/metrics", "operator").text
 
 
 def test_accelerated_or_shifted_grid_time_and_feeds_do_not_meet(fed: Fed, tmp_path: Path) -> None:

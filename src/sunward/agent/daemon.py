@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+import sunward
 from sunward.adapters import gvisor, sandbox
 from sunward.adapters.cage import Cage
 from sunward.adapters.clock import SystemClock
@@ -41,6 +42,7 @@ from sunward.agent.owner import Kept, Owner, changes
 from sunward.errors import InputError, SourceError, SunwardError
 from sunward.model.hardware import Admission
 from sunward.model.site import LeaseReport, PoolPower, PoolSpec
+from sunward.model.version import FIRST, compatible
 from sunward.model.wire import SyncReply, SyncRequest
 from sunward.units import BYTES_PER_GIB, SECOND_MS
 from sunward.world.sleeping import ASLEEP
@@ -315,8 +317,16 @@ class Agent:
             wait_ms=wait_ms,
             reports=told.reports,
             power=told.powers,
+            version=sunward.__version__,
         )
-        self._replies.put(self._plane.sync(request))
+        reply = self._plane.sync(request)
+        if not compatible(sunward.__version__, reply.version):
+            raise InputError(
+                f"the control plane is sunward {reply.version[:40] or FIRST}, this agent {sunward.__version__}; "
+                "upgrade the older of the two",
+                code="SW-434",
+            )
+        self._replies.put(reply)
 
     def _send(self) -> None:
         batches = self._outbox.unsent(SEND_BATCHES)

@@ -59,6 +59,8 @@ class SyncRequest:
     wait_ms: int
     reports: tuple[LeaseReport, ...]
     power: tuple[PoolPower, ...]
+    version: str = ""
+    """Of the agent's sunward; empty from the first version, which did not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class SyncReply:
     clock: ClockMapping
     orders: SiteOrders
     settled: tuple[str, ...]
+    version: str = ""
+    """Of the control plane's sunward."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

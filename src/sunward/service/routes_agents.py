@@ -7,9 +7,11 @@ from typing import Annotated
 import cbor2
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+import sunward
 from sunward.errors import ConflictError, InputError
 from sunward.model.identity import SiteId
 from sunward.model.records import BatchesHeld, EnrollRequest, Membership, Stored
+from sunward.model.version import FIRST, compatible
 from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
 from sunward.service.auth import AgentSite, Config, Plane
 from sunward.service.bodies import Name, answer, record_of, takes, takes_bytes
@@ -55,12 +57,23 @@ async def post_sync(
     control: Plane, config: Config, site: AgentSite, request: Annotated[SyncRequest, Depends(record_of(SyncRequest))]
 ) -> Response:
     """Say everything, and take orders: at once when there are newer ones, else when they come or the wait is over."""
+    if not compatible(sunward.__version__, request.version):
+        raise ConflictError(
+            f"this control plane is sunward {sunward.__version__} and understands agents one minor version away; "
+            f"yours is {request.version[:40] or FIRST}: upgrade the older of the two",
+            code="SW-434",
+        )
     control.hear(site, request)
     wait_s = min(max(request.wait_ms / SECOND_MS, 0.0), config.poll_s_max)
     if wait_s:
         await control.wait_for_orders(site, request.orders_version, wait_s)
     mapping: ClockMapping = control.clock.mapping
-    reply = SyncReply(clock=mapping, orders=control.orders_for(site), settled=settled(control.state, site, request))
+    reply = SyncReply(
+        clock=mapping,
+        orders=control.orders_for(site),
+        settled=settled(control.state, site, request),
+        version=sunward.__version__,
+    )
     return answer(reply)
 
 
