@@ -15,14 +15,19 @@ from sunward.adapters.feeds.cache import FILE, Cache
 from sunward.adapters.feeds.live import LiveFeeds
 from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.engine.inputs import Feeds
+from sunward.engine.snapshots import state_digest
+from sunward.engine.writer import replay
 from sunward.errors import InputError
+from sunward.model.codec import decode
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.service.bootstrap import build_control
 from sunward.service.fetching import Fetcher, fetching
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from tests.api.harness import FEEDS, Agent, Machine, Service
+from sunward.verification.bundle import Bundle
+from sunward.verification.receipt import verify
+from tests.api.harness import FEEDS, Agent, Machine, Service, finish, start
 from tests.support.feed_server import HOUR_S, KEY, NOW_S, Fault, FeedServer
 
 CARBON = SeriesKind.CARBON_AVERAGE_LIFECYCLE
@@ -308,3 +313,38 @@ def test_threads_fetch_by_themselves_and_end(fed: Fed, tmp_path: Path) -> None:
         assert live.told(DE, CARBON, NOW_MS - DAY_MS, NOW_MS)
         waited.close()
     control.store.close()
+
+
+def test_a_revision_after_the_receipt_is_posted_beside_it_and_checked_by_other_code(fed: Fed) -> None:
+    fed.fetch()
+    fed.service.control.settings.grace_s = DAY_MS / SECOND_MS  # Half an hour passes at one stroke here.
+    agent = Agent(fed.service, site="de-late", zone="DE")
+    agent.join()
+    job, lease = start(fed.service, agent)
+    finish(fed.service, agent, lease)
+    fed.server.grid.now_s = fed.service.machine.ms // SECOND_MS
+    fed.fetch()
+    fed.pass_time(20 * MINUTE_MS)
+    fed.fetch()
+    agent.meter()
+    fed.service.ok("POST", "/v1/epochs/close", "operator")
+    before = fed.service.ok("GET", f"/v1/jobs/{job}/receipt")
+    assert before["final"]
+    assert before["adjustments"] == []
+    line = before["receipt"]["lines"][0]
+    fed.server.grid.revised = {line["hour_ms"] // SECOND_MS: 50.0}
+    fed.pass_time(20 * MINUTE_MS)
+    fed.fetch()
+    after = fed.service.ok("GET", f"/v1/jobs/{job}/receipt")
+    assert (after["receipt"], after["signature"]) == (before["receipt"], before["signature"])
+    (entry,) = after["adjustments"]
+    assert entry["new_mg_per_kwh"] - entry["old_mg_per_kwh"] == 50_000
+    assert entry["old_mg"] == line["location_mg"]
+    bundle = decode(fed.service.ask("GET", f"/v1/jobs/{job}/bundle").content, Bundle)
+    assert len(bundle.adjustments) == len(bundle.revisions) == 1
+    assert verify(bundle).findings == ()
+    fed.service.ok("POST", "/v1/epochs/close", "operator")
+    statement = fed.service.ok("GET", "/v1/epochs")[-1]
+    assert (statement["adjustments"], statement["adjusted_location_mg"]) == (1, entry["new_mg"] - entry["old_mg"])
+    restarted = replay(fed.service.control.store.read())
+    assert state_digest(restarted) == state_digest(fed.service.control.state)

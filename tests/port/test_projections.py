@@ -7,9 +7,9 @@ import pytest
 from sunward.adapters.projections import rows_of
 from sunward.errors import InvariantError
 from sunward.model.codec import digest_bytes, encode
-from sunward.model.commands import Command, IssueReceipt, OrdersChanged, Rejected, RequestPlan
+from sunward.model.commands import Command, IssueReceipt, OrdersChanged, PostAdjustments, Rejected, RequestPlan
 from sunward.model.identity import JobId, SiteId
-from tests.support.records import RECEIPT, changed, posted
+from tests.support.records import ADJUSTMENT, RECEIPT, changed, posted
 
 
 def test_rows_are_named_by_their_command() -> None:
@@ -36,6 +36,15 @@ def test_the_canonical_bytes_of_a_receipt_are_signed() -> None:
     assert signed == [encode(RECEIPT)]
     assert (row["digest"], row["signature"]) == (digest_bytes(signed[0]), "signature")
     assert row["body"].encode() == signed[0]
+
+
+def test_adjustments_are_lines_of_their_command() -> None:
+    one = ADJUSTMENT
+    rows = rows_of(4, [(PostAdjustments(adjustments=(one, one)),)], str).adjustments
+    assert [(row["sequence"], row["command"], row["line"], row["job"]) for row in rows] == [
+        (4, 0, 0, one.job),
+        (4, 0, 1, one.job),
+    ]
 
 
 def test_an_entry_that_does_not_balance_is_refused() -> None:

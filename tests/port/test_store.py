@@ -16,10 +16,10 @@ from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.sql import SqlStore, open_store
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError, SourceError
 from sunward.model.codec import decode, digest_bytes
-from sunward.model.commands import CloseEpoch, IssueReceipt
+from sunward.model.commands import CloseEpoch, IssueReceipt, PostAdjustments
 from sunward.model.receipt import Receipt
 from sunward.model.wire import JobContent
-from tests.support.records import HUGE_WEI, STATEMENT, changed, posted, receipt_of, sealing, seen
+from tests.support.records import ADJUSTMENT, HUGE_WEI, STATEMENT, changed, posted, receipt_of, sealing, seen
 
 CONTENT = StoredContent(
     tenant="t-1",
@@ -56,6 +56,25 @@ def test_opening_at_once_creates_one_schema(database_url: str) -> None:
     assert [store.head().sequence for store in stores] == [0] * 4
     for store in stores:
         store.close()
+
+
+def test_a_table_that_a_later_version_brought_is_added_and_used(database_url: str) -> None:
+    store = open_store(database_url)
+    head = store.append(store.claim_leadership(), [seen(1)], [(changed("j-1", "placed"),)])
+    store.close()
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE adjustments"))
+    engine.dispose()
+    again = open_store(database_url)
+    assert again.queries.adjustments("j-1") == ()
+    later = replace(ADJUSTMENT, hour_ms=9)
+    commands = [(PostAdjustments(adjustments=(ADJUSTMENT, later, replace(ADJUSTMENT, job="j-2"))),)]
+    again.append(head, [seen(2)], commands)
+    again.project(2, commands)
+    assert again.queries.adjustments("j-1") == (ADJUSTMENT, later)
+    assert again.queries.job_row("j-1").state == "placed"
+    again.close()
 
 
 def test_refuses_a_newer_schema(database_url: str) -> None:

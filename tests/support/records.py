@@ -10,9 +10,26 @@ from sunward.model.events import AgentSeen, Event, ReadingsSealed
 from sunward.model.identity import JobId, SiteId
 from sunward.model.ledger import Entry, Posting
 from sunward.model.reading import LeaseSeals, SiteSeal
-from sunward.model.receipt import EpochStatement, Receipt
+from sunward.model.receipt import Adjustment, EpochStatement, Receipt
 
 HUGE_WEI = 2**200 + 1
+
+ADJUSTMENT = Adjustment(
+    job="j-1",
+    epoch=1,
+    posted_epoch=2,
+    sequence=2,
+    at_ms=7,
+    cause="signal_revised",
+    zone="DE",
+    hour_ms=0,
+    old_mg_per_kwh=100_000,
+    new_mg_per_kwh=90_000,
+    old_mg=100,
+    new_mg=90,
+    source="a source",
+    quality=Quality.MEASURED,
+)
 
 RECEIPT = Receipt(
     version=1,

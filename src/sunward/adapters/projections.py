@@ -17,7 +17,7 @@ from sunward.adapters.database import insert_on
 from sunward.adapters.months import month_row
 from sunward.errors import InvariantError
 from sunward.model.codec import digest_bytes, encode
-from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostEntries
+from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostAdjustments, PostEntries
 from sunward.model.receipt import Receipt
 
 Row: TypeAlias = dict[str, Any]
@@ -34,6 +34,7 @@ class Rows:
     receipts: list[Row] = field(default_factory=list)
     months: list[Row] = field(default_factory=list)
     epochs: list[Row] = field(default_factory=list)
+    adjustments: list[Row] = field(default_factory=list)
 
 
 def rows_of(first_sequence: int, commands: Sequence[tuple[Command, ...]], sign: Sign) -> Rows:
@@ -57,6 +58,11 @@ def _add(rows: Rows, identity: Row, command: Command, sign: Sign) -> None:
         case IssueReceipt():
             rows.receipts.append(identity | _receipt(command.receipt, sign))
             rows.months.append(identity | month_row(command.receipt, command.paid_usd_micro))
+        case PostAdjustments():
+            rows.adjustments.extend(
+                identity | {"line": line, "job": one.job, "body": encode(one).decode()}
+                for line, one in enumerate(command.adjustments)
+            )
         case CloseEpoch():
             statement = command.statement
             rows.epochs.append(identity | {"epoch": statement.epoch, "body": encode(statement).decode()})
@@ -135,6 +141,7 @@ def write_rows(connection: Connection, rows: Rows) -> None:
         (tables.receipts, rows.receipts),
         (tables.month_receipts, rows.months),
         (tables.epochs, rows.epochs),
+        (tables.adjustments, rows.adjustments),
     ):
         if new:
             connection.execute(_insert_new(table, on_sqlite=on_sqlite), new)

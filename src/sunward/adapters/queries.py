@@ -15,7 +15,7 @@ from sunward.adapters import tables
 from sunward.adapters.database import Database
 from sunward.errors import InputError, NotFoundError
 from sunward.model.codec import decode
-from sunward.model.receipt import EpochStatement
+from sunward.model.receipt import Adjustment, EpochStatement
 
 T = TypeVar("T")
 
@@ -189,6 +189,13 @@ class Queries:
         where = (_months.tenant == tenant, _months.month == month)
         with self.database.reading() as connection:
             return int(connection.scalar(select(func.sum(_months.paid_usd_micro)).where(*where)) or 0)
+
+    def adjustments(self, job: str) -> tuple[Adjustment, ...]:
+        """What was posted beside the final receipt of a job, oldest first."""
+        columns = tables.adjustments.c
+        query = select(columns.body).where(columns.job == job)
+        rows = self._all(query.order_by(columns.sequence, columns.command, columns.line))
+        return tuple(decode(row.body, Adjustment) for row in rows)
 
     def epochs(self, after: int = 0, limit: int | None = None) -> tuple[EpochStatement, ...]:
         """The statements of closed epochs, oldest first; of all, or of at most `limit` after one."""

@@ -171,6 +171,18 @@ epochs = Table(
     Column("body", WORD, nullable=False),
 )
 
+adjustments = Table(
+    "adjustments",
+    metadata,
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("command", Integer, primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("job", WORD, nullable=False),
+    Column("body", WORD, nullable=False),
+    Index("adjustments_by_job", "job", "sequence", "command", "line"),
+    sqlite_with_rowid=False,
+)
+
 # Readings and logs as they arrive.
 
 reading_batches = Table(

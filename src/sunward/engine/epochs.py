@@ -59,13 +59,19 @@ def close_epoch(turn: Turn) -> None:
             next_offset_share_bps=books.next_offset_share_bps,
             paid_usd_micro=books.paid_usd_micro,
             balance_wei=books.balance_wei,
+            adjustments=state.adjustments,
+            adjusted_location_mg=state.adjusted_location_mg,
+            adjusted_liability_mg=state.adjusted_liability_mg,
         ),
         merkle.root,
     )
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)
+        turn.world.closed.keep(receipt, turn.at_ms)
     turn.emit(CloseEpoch(statement=statement))
+    turn.world.closed.close(state.epoch, turn.at_ms, statement.location_mg, statement.market_mg)
+    state.adjustments = state.adjusted_location_mg = state.adjusted_liability_mg = 0
     state.closing = carried
     state.liability_mg += statement.liability_mg
     state.offset_share_bps = statement.next_offset_share_bps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sunward.engine import leases
+from sunward.engine.adjust import adjust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError
@@ -187,7 +188,8 @@ def power_reported(turn: Turn, payload: PowerReported) -> None:
 
 
 def signal_observed(turn: Turn, payload: SignalObserved) -> None:
-    """Keep observed values."""
+    """Keep observed values; what they change of final receipts is posted beside them."""
+    adjust(turn, payload.observations)
     for observation in payload.observations:
         turn.world.signals.observe(observation)
 

@@ -28,6 +28,8 @@ _RECORDS: dict[str, tuple[Any, bool]] = {
     "refusal": (Unplaced, True),
 }
 """Object columns that hold records, and whether a cell may be empty."""
+_SUMS = ("liability_mg", "adjustments", "adjusted_location_mg", "adjusted_liability_mg")
+"""Sums of the state that may exceed 64 bits."""
 _BIG = ("escrow_wei",)
 """Integers beyond 64 bits travel as text."""
 
@@ -62,7 +64,8 @@ def _state(record: dict[str, Any]) -> State:
         world=_load_world(record["world"]),
         ledger=Ledger.from_record({account: int(wei) for account, wei in record["ledger"].items()}),
     )
-    state.liability_mg = int(record["liability_mg"])
+    for name in _SUMS:
+        setattr(state, name, int(record[name]))
     for name in ("epoch", "epoch_start_ms", "epoch_end_ms", "offset_share_bps", "closing", "slot_armed_ms"):
         setattr(state, name, record[name])
     for at_ms, kind, ref in record["due"]:
@@ -80,7 +83,7 @@ def _record(state: State) -> dict[str, Any]:
         "epoch_start_ms": state.epoch_start_ms,
         "epoch_end_ms": state.epoch_end_ms,
         "offset_share_bps": state.offset_share_bps,
-        "liability_mg": str(state.liability_mg),
+        **{name: str(getattr(state, name)) for name in _SUMS},
         "closing": state.closing,
         # A sorted list is a heap too, and does not depend on the order of pushes.
         "due": sorted(state.due),
@@ -108,6 +111,7 @@ def _world_record(world: World) -> dict[str, Any]:
         "energy": world.energy.dump(),
         "hours_of": dict(sorted(world.hours_of.items())),
         "signals": world.signals.dump(),
+        "closed": world.closed.dump(),
         "awake": {pool: encode(targets) for pool, targets in sorted(world.awake.items())},
         "on_pool": {pool: sorted(leases) for pool, leases in sorted(world.on_pool.items())},
         "added_awake": [(sequence, encode(targets)) for sequence, targets in world.added_awake],
@@ -157,5 +161,6 @@ def _load_world(record: dict[str, Any]) -> World:
     world.leases.objects["seals"] = [None if cell is None else tuple(cell) for cell in world.leases.objects["seals"]]
     world.energy.load(record["energy"])
     world.signals.load(record["signals"])
+    world.closed.load(record["closed"])
     world.index()
     return world

@@ -21,6 +21,10 @@ class State:
     offset_share_bps: int = 0
     liability_mg: int = 0
     """Residual emissions of all closed epochs; test credits retire none of it."""
+    adjustments: int = 0
+    """Entries posted in this epoch to final receipts."""
+    adjusted_location_mg: int = 0
+    adjusted_liability_mg: int = 0
     closing: list[str] = field(default_factory=list)
     """Jobs in a final state whose receipt is not final yet."""
     due: list[tuple[int, str, str]] = field(default_factory=list)

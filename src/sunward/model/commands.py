@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sunward.model.identity import JobId, SiteId
 from sunward.model.ledger import Entry
-from sunward.model.receipt import EpochStatement, Receipt
+from sunward.model.receipt import Adjustment, EpochStatement, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,13 @@ class IssueReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PostAdjustments:
+    """Final receipts count otherwise from now on: project the entries that say so."""
+
+    adjustments: tuple[Adjustment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseEpoch:
     """An epoch closed: store its statement."""
 
@@ -71,4 +78,6 @@ class Rejected:
     reason: str
 
 
-Command: TypeAlias = OrdersChanged | RequestPlan | JobChanged | PostEntries | IssueReceipt | CloseEpoch | Rejected
+Command: TypeAlias = (
+    OrdersChanged | RequestPlan | JobChanged | PostEntries | PostAdjustments | IssueReceipt | CloseEpoch | Rejected
+)

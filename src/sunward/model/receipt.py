@@ -114,6 +114,37 @@ class Receipt:
     """What this receipt does not prove, stable keys."""
 
 
+SIGNAL_REVISED = "signal_revised"
+"""A source gave an hour another intensity after the receipt had become final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What a later word changes of a final receipt, posted beside it; the receipt stays as it was signed.
+
+    Location-based operational emissions only: prices, counterfactuals and the market basis do not follow.
+    """
+
+    job: str
+    epoch: int
+    """In which the receipt became final."""
+    posted_epoch: int
+    """In whose statement the adjustment counts."""
+    sequence: int
+    """Journal record that caused it."""
+    at_ms: int
+    cause: str
+    zone: str
+    hour_ms: int
+    old_mg_per_kwh: int
+    """As counted until now: by the receipt, or by the adjustment before."""
+    new_mg_per_kwh: int
+    old_mg: int
+    new_mg: int
+    source: str
+    quality: Quality
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochStatement:
     """Totals of one settlement interval."""
@@ -142,3 +173,9 @@ class EpochStatement:
     next_offset_share_bps: int
     balance_wei: int
     """Sum over all accounts: zero."""
+    adjustments: int = 0
+    """Entries posted in this epoch to receipts of earlier ones."""
+    adjusted_location_mg: int = 0
+    """Their sum; not part of `location_mg`."""
+    adjusted_liability_mg: int = 0
+    """What they change of earlier epochs' liability; not part of `liability_mg`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.plan import Assignment, AwakeTarget, Unplaced
-from sunward.model.receipt import Receipt
+from sunward.model.receipt import Adjustment, Receipt
 from sunward.model.request import JobView
 from sunward.model.site import SiteSpec
 from sunward.model.wire import JournalHead, RecordedEvent
@@ -41,6 +41,8 @@ class ReceiptView:
     receipt: Receipt
     signature: str
     final: bool
+    adjustments: tuple[Adjustment, ...] = ()
+    """What was posted beside a final receipt since, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

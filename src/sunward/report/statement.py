@@ -26,6 +26,9 @@ class StatementParts:
     """What the jobs paid, in micro-USD: receipts have it in wei and the metered price, not the rate."""
     balance_wei: int
     """Sum over all ledger accounts."""
+    adjustments: int = 0
+    adjusted_location_mg: int = 0
+    adjusted_liability_mg: int = 0
 
 
 def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]], str]) -> EpochStatement:
@@ -60,12 +63,20 @@ def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]]
         offset_share_bps=parts.offset_share_bps,
         next_offset_share_bps=parts.next_offset_share_bps,
         balance_wei=parts.balance_wei,
+        adjustments=parts.adjustments,
+        adjusted_location_mg=parts.adjusted_location_mg,
+        adjusted_liability_mg=parts.adjusted_liability_mg,
     )
 
 
 def liability_mg(location_mg: int, market_mg: int, embodied_mg: int) -> int:
     """What is left to answer for: the larger basis over the whole epoch, never one basis here and the other there."""
-    return max(location_mg, market_mg) + embodied_mg
+    return larger_mg(location_mg, market_mg) + embodied_mg
+
+
+def larger_mg(location_mg: int, market_mg: int) -> int:
+    """The basis of an epoch's operational liability."""
+    return max(location_mg, market_mg)
 
 
 def _check(parts: StatementParts, receipts: Sequence[Receipt]) -> None:

@@ -30,6 +30,9 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
     receipt = decode(signed.body, Receipt)
     until = takewhile(lambda one: one.sequence <= signed.sequence, control.store.read())
     records = map(recorded_event, until)
+    # No later than the head: what is posted while this gathers is of no use to who holds this head.
+    posted = control.store.queries.adjustments(job)
+    adjustments = tuple(one for one in posted if one.sequence <= head.sequence)
     return Bundle(
         receipt=signed.body.decode(),
         signature=signed.signature,
@@ -43,6 +46,11 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
             for zone in sorted({line.zone for line in receipt.lines})
         ),
         offset_share_bps=_share(control, receipt.epoch),
+        adjustments=adjustments,
+        revisions=tuple(
+            _vouched(control, recorded_event(control.store.record(sequence)))
+            for sequence in sorted({one.sequence for one in adjustments})
+        ),
     )
 
 

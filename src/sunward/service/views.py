@@ -162,7 +162,12 @@ def receipt_view(control: ControlPlane, row: JobRow) -> ReceiptView:
         if row.state not in FINAL_STATES:
             raise ConflictError(f"job {row.job} is {row.state}; a receipt follows its end", code=NOT_ENDED) from None
         return ReceiptView(receipt=provisional(control, row.job)[0], signature="", final=False)
-    return ReceiptView(receipt=decode(signed.body, Receipt), signature=signed.signature, final=True)
+    return ReceiptView(
+        receipt=decode(signed.body, Receipt),
+        signature=signed.signature,
+        final=True,
+        adjustments=control.store.queries.adjustments(row.job),
+    )
 
 
 def provisional(control: ControlPlane, job: str) -> tuple[Receipt, int]:

@@ -17,7 +17,7 @@ from sunward.model.events import (
     SiteEnrolled,
     read_event,
 )
-from sunward.model.receipt import Receipt
+from sunward.model.receipt import Adjustment, Receipt
 from sunward.model.signal import Forecast, Observation
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.exact import MS_IN_HOUR
@@ -87,6 +87,10 @@ class Bundle:
     market: tuple[MarketFactor, ...]
     offset_share_bps: int
     """The share in force in the receipt's epoch."""
+    adjustments: tuple[Adjustment, ...] = ()
+    """What was posted beside the receipt since it became final, oldest first."""
+    revisions: tuple[RecordedEvent, ...] = ()
+    """The records that caused them, in order of sequence."""
 
 
 def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[RecordedEvent, ...]:

@@ -53,11 +53,11 @@ class Evidence:
 
 
 def check_events(bundle: Bundle) -> Iterator[Finding]:
-    """Hash, body, signature and order of every record, and the head."""
+    """Hash, body, signature and order of every record, those of revisions after all others, and the head."""
     if not head_signed(bundle.head, bundle.public_key):
         yield Finding(key="head", sentence="the head is not signed by the control plane's key")
     before: RecordedEvent | None = None
-    for record in bundle.events:
+    for record in (*bundle.events, *bundle.revisions):
         yield from check_record(record)
         head = JournalHead(sequence=record.sequence, hash=record.hash, term=record.term, signature=record.signature)
         if not head_signed(head, bundle.public_key):

@@ -8,6 +8,7 @@ from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.receipt import Receipt
 from sunward.verification.account import check_account
+from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
 from sunward.verification.bundle import BUNDLE_VERSION, Bundle
 from sunward.verification.evidence import check_events, open_evidence
@@ -24,6 +25,7 @@ CHECKED = (
     "lines",
     "sums",
     "account",
+    "adjustments",
 )
 NOT_PROVED = (
     "readings_true",
@@ -92,3 +94,4 @@ def _check_content(bundle: Bundle, receipt: Receipt) -> Iterator[Finding]:
     yield from check_lines(bundle, receipt, evidence, metered)
     yield from check_sums(receipt)
     yield from check_account(bundle, receipt, evidence, metered)
+    yield from check_adjustments(bundle, receipt)

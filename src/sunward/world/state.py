@@ -18,6 +18,7 @@ from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.units import DAY_MS, floor_to
 from sunward.world.bookings import OpenRows, Steps
+from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.signalbook import SignalBook
@@ -90,6 +91,7 @@ class World:
     hours_of: dict[str, list[str]] = field(default_factory=dict)
     """Keys of the energy rows of each lease."""
     signals: SignalBook = field(default_factory=SignalBook)
+    closed: ClosedLines = field(default_factory=ClosedLines)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

@@ -8,7 +8,9 @@ import pytest
 
 from sunward.cli.main import SERVERS, cli
 from sunward.cli.shell import commands_of
+from sunward.cli.show import carbon
 from sunward.model.codec import encode
+from sunward.model.receipt import Adjustment
 from sunward.model.records import ReceiptView
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex, receipt_in
 from tests.unit.cli.conftest import (
@@ -242,6 +244,32 @@ def test_an_hour_nobody_told_leaves_a_gap(run, service):
     service.answers["GET /v1/grid"] = answer(replace(GRID, past=past))
     axis = next(line for line in run("grid", "ES").stdout.splitlines() if "└" in line)
     assert axis.count("─") == 5, "three hours gone, one of them unknown, and two ahead"
+
+
+def test_a_receipt_shows_what_was_posted_beside_it(run, service):
+    paper = receipt_in(genuine())
+    entry = Adjustment(
+        job=paper.job,
+        epoch=1,
+        posted_epoch=2,
+        sequence=9,
+        at_ms=DAY + HOUR_MS,
+        cause="signal_revised",
+        zone="ES",
+        hour_ms=DAY,
+        old_mg_per_kwh=100_000,
+        new_mg_per_kwh=150_000,
+        old_mg=10_000,
+        new_mg=15_000,
+        source="s",
+        quality="measured",
+    )
+    view = ReceiptView(receipt=paper, signature="ab", final=True, adjustments=(entry, entry))
+    service.answers[f"GET /v1/jobs/{JOB}/receipt"] = answer(view)
+    text = run("receipt", JOB).stdout
+    assert "Adjusted since it became final:" in text
+    assert "+5.0" in text
+    assert f"adjusted: {carbon(paper.location_mg + 10_000)}" in text
 
 
 def test_without_feeds_the_table_says_how_to_get_them(run, service):

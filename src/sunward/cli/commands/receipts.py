@@ -14,6 +14,7 @@ from sunward.errors import InputError
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
 from sunward.model.records import ReceiptView
+from sunward.units import MG_PER_G
 from sunward.verification.bundle import Bundle
 from sunward.verification.receipt import verify as check
 from sunward.verification.verdict import Verdict
@@ -121,8 +122,36 @@ def _show(signed: ReceiptView) -> None:
     )
     for source in dict.fromkeys(row.carbon_source for row in paper.lines):
         show.line(_("carbon intensity from: {source}").format(source=source), "dim")
+    _show_adjustments(signed)
     show.line()
     show_open(paper.not_proved)
+
+
+def _show_adjustments(signed: ReceiptView) -> None:
+    """What sources revised since: the receipt stays as signed, and this stands beside it."""
+    if not signed.adjustments:
+        return
+    show.line()
+    show.line(_("Adjusted since it became final:"))
+    columns = (_("POSTED"), _("HOUR"), _("ZONE"), _("WAS g/kWh"), _("IS g/kWh"), _("QUALITY"), _("CHANGE gCO2e"))
+    show.table(
+        columns,
+        (
+            (
+                show.stamp(one.at_ms),
+                show.stamp(one.hour_ms),
+                one.zone,
+                show.intensity(one.old_mg_per_kwh),
+                show.intensity(one.new_mg_per_kwh),
+                word(QUALITIES, one.quality),
+                f"{(one.new_mg - one.old_mg) / MG_PER_G:+,.1f}",
+            )
+            for one in signed.adjustments
+        ),
+    )
+    change_mg = sum(one.new_mg - one.old_mg for one in signed.adjustments)
+    text = _("location-based, life-cycle, adjusted: {carbon}")
+    show.line(text.format(carbon=show.carbon(signed.receipt.location_mg + change_mg)))
 
 
 def _summary(signed: ReceiptView) -> list[tuple[str, str | show.Cell]]:
