@@ -204,6 +204,9 @@ ERRORS = {
     "SW-225": N_("a source was asked too often"),
     "SW-226": N_("a source cannot be used now"),
     "SW-227": N_("a source's answer is not understood"),
+    "SW-228": N_("the archive cannot take these hours"),
+    "SW-229": N_("a source lacks an hour"),
+    "SW-230": N_("no time to fetch"),
     "SW-510": N_("the agent's settings cannot be read"),
 }
 """By code: what a message from below the command line is about; a code that is not here counts as its class's.

@@ -14,6 +14,7 @@ UNKNOWN_PLACE = "SW-224"
 TOO_OFTEN = "SW-225"
 OUTAGE = "SW-226"
 NOT_UNDERSTOOD = "SW-227"
+NOT_THERE = "SW-229"
 
 
 class Told(NamedTuple):

@@ -19,7 +19,7 @@ from sunward.signals.zones import near_miss
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, MILLI_PER_UNIT, SECOND_MS, W_PER_KW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from sunward.model.signal import Forecast
@@ -83,6 +83,12 @@ class FileSource:
     def holds(self, zone: ZoneId) -> bool:
         """Whether the file has hours of a zone."""
         return zone in self._rows
+
+    def hours(self) -> Iterator[tuple[ZoneId, int, int, Quality, str]]:
+        """Every hour: zone, start, value, quality and source."""
+        return (
+            (zone, row.at_ms, row.value, row.quality, row.source) for zone, rows in self._rows.items() for row in rows
+        )
 
     def source(self, zone: ZoneId) -> str:
         """Where the values of a zone come from."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sunward.cli import show
+from sunward.cli.commands.grid_fetch import fetch
 from sunward.cli.reasons import QUALITIES, SERIES, word
 from sunward.cli.shell import Group, Shell, group, option, pass_shell
 from sunward.cli.text import N_, _
@@ -49,6 +50,9 @@ class Shown(Group):
 @group(cls=Shown)
 def grid() -> None:
     """Draw a zone's carbon intensity and price: `sunward grid ZONE`."""
+
+
+grid.add_command(fetch)
 
 
 @grid.command("show")
