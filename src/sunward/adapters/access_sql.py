@@ -11,7 +11,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -23,6 +23,9 @@ _tokens = tables.tokens
 _enrolments = tables.enrolments
 _replies = tables.idempotency
 _audit = tables.audit
+# Made once, because making a statement costs more than running it, and every request asks these.
+_TOKEN = select(_tokens).where(_tokens.c.hash == bindparam("of"), _tokens.c.expires_machine_ms > bindparam("now"))
+_REPLY = select(_replies).where(_replies.c.subject == bindparam("of"), _replies.c.key == bindparam("under"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +84,8 @@ class Access:
 
     def lookup_token(self, token: str, now_machine_ms: int) -> Token | None:
         """What a token allows; None when it is unknown, revoked or expired."""
-        query = select(_tokens).where(_tokens.c.hash == _hash(token), _tokens.c.expires_machine_ms > now_machine_ms)
         with self.database.reading() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_TOKEN, {"of": _hash(token), "now": now_machine_ms}).one_or_none()
         return None if row is None else _token(row)
 
     def tokens(self, subject: str | None = None, after: str = "", limit: int | None = None) -> tuple[Token, ...]:
@@ -145,9 +147,8 @@ class Access:
 
         Raises: ConflictError when the key was used for another request (`request` is the digest of its body).
         """
-        query = select(_replies).where(_replies.c.subject == subject, _replies.c.key == key)
         with self.database.reading() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_REPLY, {"of": subject, "under": key}).one_or_none()
         if row is None:
             return None
         if row.request != request:

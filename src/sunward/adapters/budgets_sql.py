@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
 
 _budgets = tables.budgets
+_BUDGET = select(_budgets).where(_budgets.c.tenant == bindparam("of"))
+"""Made once: every submission asks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Budgets:
     def get(self, tenant: str) -> Budget | None:
         """A tenant's budget, if it has set one."""
         with self.database.reading() as connection:
-            row = connection.execute(select(_budgets).where(_budgets.c.tenant == tenant)).one_or_none()
+            row = connection.execute(_BUDGET, {"of": tenant}).one_or_none()
         return None if row is None else Budget(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name
 
     def drop(self, tenant: str) -> None:

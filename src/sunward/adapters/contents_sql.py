@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -58,11 +58,12 @@ class Contents:
             if held != stored.commitment:
                 raise ConflictError(f"job {job} already has other content")
 
-    def put_all(self, contents: Sequence[tuple[str, StoredContent]]) -> None:
-        """Keep the contents of some jobs in one transaction; the one that a job has already stays."""
-        rows = [_row(job, stored) for job, stored in contents]
-        with self.database.writing() as connection:
-            connection.execute(self.database.insert(_contents).on_conflict_do_nothing(), rows)
+    def put_beside(self, connection: Connection, contents: Mapping[str, StoredContent]) -> None:
+        """Keep the contents of some jobs in a transaction that is open; what a job had before is replaced."""
+        rows = [_row(job, stored) for job, stored in contents.items()]
+        statement = self.database.insert(_contents)
+        changing = {name: statement.excluded[name] for name in ("tenant", "salt", "content", "commitment")}
+        connection.execute(statement.on_conflict_do_update(index_elements=["job"], set_=changing), rows)
 
     def names(self, jobs: Sequence[str]) -> dict[str, str]:
         """What tenants call their jobs; those whose content is erased are left out."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, bindparam, func, select, tuple_
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -23,6 +23,8 @@ STREAM_ROWS = 4_096
 _jobs = tables.jobs.c
 _history = tables.job_history.c
 _ledger = tables.ledger_entries.c
+_JOB = select(tables.jobs).where(_jobs.job == bindparam("of"))
+"""Made once, because making a statement costs more than running it."""
 _months = tables.month_receipts.c
 
 
@@ -130,7 +132,8 @@ class Queries:
 
     def job_row(self, job: str) -> JobRow:
         """One job as it stands. Raises: NotFoundError."""
-        rows = self._all(select(tables.jobs).where(_jobs.job == job))
+        with self.database.reading() as connection:
+            rows = connection.execute(_JOB, {"of": job}).all()
         if not rows:
             raise NotFoundError(f"no job {job}")
         return _job_row(rows[0])

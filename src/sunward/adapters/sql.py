@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sunward.adapters import tables
 from sunward.adapters.access_sql import Access
 from sunward.adapters.budgets_sql import Budgets
-from sunward.adapters.contents_sql import Contents
+from sunward.adapters.contents_sql import Contents, StoredContent
 from sunward.adapters.database import Database, open_database
 from sunward.adapters.ingest_sql import Ingest, mark_sealed
 from sunward.adapters.private_sql import Privates
@@ -51,6 +51,8 @@ class SqlStore:
         self.access = Access(database)
         self.budgets = Budgets(database)
         self.contents = Contents(database)
+        self.coming: dict[str, StoredContent] = {}
+        """Private contents of jobs that are about to be recorded: each is stored with its job, or not at all."""
         self.ingest = Ingest(database)
         self.privates = Privates(database)
         self.queries = Queries(database)
@@ -91,6 +93,7 @@ class SqlStore:
         records = _records(expected, events)
         projected = rows_of(expected.sequence + 1, commands, self._sign)
         marks = _marks(expected.sequence + 1, events, sealed)
+        contents = self._contents_of(events)
         last = records[-1]["hash"] if records else expected.hash
         reached = JournalHead(sequence=expected.sequence + len(records), hash=last, term=expected.term)
         with self._database.writing() as connection:
@@ -98,9 +101,19 @@ class SqlStore:
             if records:
                 connection.execute(insert(tables.journal), records)
             write_rows(connection, projected)
+            if contents:
+                self.contents.put_beside(connection, contents)
             for mark in marks:
                 mark_sealed(connection, *mark)
         return reached
+
+    def _contents_of(self, events: Sequence[Event]) -> dict[str, StoredContent]:
+        """What has come for the jobs that these events submit."""
+        submitted = (
+            [event.payload for event in events if isinstance(event.payload, JobsSubmitted)] if self.coming else []
+        )
+        jobs = [spec.job for payload in submitted for spec in payload.jobs]
+        return {job: self.coming[job] for job in jobs if job in self.coming}
 
     def project(self, first_sequence: int, commands: Sequence[tuple[Command, ...]]) -> None:
         """Project again the commands of recorded events, as a replay returns them; those known change nothing.

@@ -24,7 +24,7 @@ from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
-from sunward.errors import ConflictError, InvariantError, SourceError
+from sunward.errors import ConflictError, InvariantError
 from sunward.model.chain import head_bytes
 from sunward.model.commands import Command, JobChanged, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
@@ -222,9 +222,9 @@ class ControlPlane:
         return outcome
 
     async def submit(self, payload: JobsSubmitted, content: StoredContent) -> Outcome:
-        """Keep the private content of a job and then record it, each in one transaction with those that come with it.
+        """Record a job and keep its private content, in one transaction with those that come at about the same time.
 
-        Raises: InputError when it is refused, its content is then to be erased; InvariantError as `commit` does.
+        Raises: InputError when it is refused, and then nothing of it is kept; InvariantError as `commit` does.
         """
         loop = asyncio.get_running_loop()
         coming = _Submission(payload, content, loop.create_future())
@@ -239,13 +239,16 @@ class ControlPlane:
     def _commit_gathered(self) -> None:
         gathered, self._gathered = self._gathered, []
         try:
-            self.store.contents.put_all([(one.payload.jobs[0].job, one.content) for one in gathered])
+            for one in gathered:
+                self.store.coming.setdefault(one.payload.jobs[0].job, one.content)
             outcomes = self.commit([one.payload for one in gathered])
-        except (InvariantError, SourceError) as reason:
+        except InvariantError as reason:
             for one in gathered:
                 if not one.done.done():
                     one.done.set_exception(reason)
             return
+        finally:
+            self.store.coming.clear()
         for one, outcome in zip(gathered, outcomes, strict=True):
             if not one.done.done():
                 one.done.set_result(outcome)

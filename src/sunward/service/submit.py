@@ -13,7 +13,7 @@ from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.private_sql import Private
 from sunward.engine.advance import check
 from sunward.engine.jobs import OPEN_MS_MAX, check_spec
-from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
+from sunward.errors import InputError, NotFoundError, SourceError
 from sunward.model.codec import digest, encode
 from sunward.model.datum import SeriesKind
 from sunward.model.events import Event, JobsSubmitted
@@ -282,10 +282,11 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     content = content_of(control, tenant, request)
     _require_origin(control, spec)
     _, _, escrow_wei = await priced(control, spec)
-    if _recorded(control, job):
+    if job in control.state.world.jobs:
         # The same request came a second time while this one was being priced.
         return acknowledged(control, job)
-    stored = _stored(control, tenant, job, content)
+    salt = secrets.token_bytes(SALT_BYTES)
+    stored = StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content))
     payload = JobsSubmitted(jobs=(replace(spec, commitment=stored.commitment, escrow_wei=escrow_wei),))
     # Checked before the private part is stored, so that a refusal leaves nothing behind.
     check(control.state, Event(control.state.world.at_ms, payload))
@@ -308,7 +309,6 @@ async def _commit(
     except InputError:
         if not _recorded(control, job):
             # What came in the same moment left it no money.
-            control.store.contents.erase(job)
             control.private_jobs.discard(job)
             control.store.privates.end(job, None)
             raise
@@ -316,7 +316,10 @@ async def _commit(
 
 def acknowledged(control: ControlPlane, job: JobId) -> Submitted:
     """A job as it stands, with the signed head of the journal that holds it."""
-    return Submitted(job=job, state=control.store.queries.job_row(job).state, journal=control.signed_head())
+    jobs = control.state.world.jobs
+    at = jobs.row_of.get(job)
+    state = control.store.queries.job_row(job).state if at is None else jobs.state(at).word
+    return Submitted(job=job, state=state, journal=control.signed_head())
 
 
 def _require_origin(control: ControlPlane, spec: JobSpec) -> None:
@@ -328,23 +331,13 @@ def _require_origin(control: ControlPlane, spec: JobSpec) -> None:
 
 
 def _recorded(control: ControlPlane, job: JobId) -> bool:
+    if job in control.state.world.jobs:
+        return True
     try:
         control.store.queries.job_row(job)
     except NotFoundError:
         return False
     return True
-
-
-def _stored(control: ControlPlane, tenant: str, job: JobId, content: JobContent) -> StoredContent:
-    """The private part under a salt of its own; the one already kept where a try before this one ended midway."""
-    try:
-        kept = control.store.contents.get(job)
-    except NotFoundError:
-        salt = secrets.token_bytes(SALT_BYTES)
-        return StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content))
-    if kept.content != content or kept.tenant != tenant:
-        raise ConflictError(f"job {job} already has other content", code="SW-127")
-    return kept
 
 
 def commitment(salt: bytes, content: JobContent) -> str:

@@ -58,10 +58,8 @@ class Steps:
             if not change[slot]:
                 del change[slot]
 
-    def from_slot(self, first: int, slots: int) -> Rows:
-        """(slots + 1,) changes from a slot on; what came before stands in the first, what comes after in the last."""
-        steps = np.zeros(slots + 1, np.int64)
+    def add_to(self, steps: Rows, first: int) -> None:
+        """Add the changes from a slot on; what came before goes into the first, what comes after into the last."""
         count = len(self._change)
         at = np.fromiter(self._change.keys(), np.int64, count) - first
-        np.add.at(steps, np.clip(at, 0, slots), np.fromiter(self._change.values(), np.int64, count))
-        return steps
+        np.add.at(steps, np.clip(at, 0, len(steps) - 1), np.fromiter(self._change.values(), np.int64, count))

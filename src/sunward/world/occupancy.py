@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sunward.model.plan import Segment
 from sunward.units import ceil_to, floor_to
 from sunward.world.progress import progress
-from sunward.world.snapshot import IntArray
 from sunward.world.state import World
 
 Slots = NDArray[np.int64]
@@ -40,17 +39,18 @@ def occupied(
 
     A job that runs counts as the planner counts it, by what is left of its work and not by what was once planned.
     """
-    steps = {pool: _Steps(world, pool, now_ms, slots) for pool in pools}
+    table: Slots = np.zeros((len(pools), slots + 1), np.int64)
+    steps = {pool: _Steps(world, pool, now_ms, changes) for pool, changes in zip(pools, table, strict=True)}
     rows = [world.jobs.row_of[job] for job in without]
     for row in rows:
         for segment in world.booked_segments(row):
             if segment.pool in steps:
                 steps[segment.pool].add(segment, -1)
     skipped = {row for row in rows if world.jobs.objects["lease"][row]}
+    _add_running(world, steps, table, skipped)
     for pool in pools:
-        _add_running(world, steps[pool], skipped)
         _add_visiting(world, steps[pool], skipped)
-    return {pool: np.cumsum(column.changes[:slots]) for pool, column in steps.items()}
+    return dict(zip(pools, np.cumsum(table[:, :slots], axis=1), strict=True))
 
 
 class _Steps:
@@ -58,14 +58,16 @@ class _Steps:
 
     __slots__ = ("_first", "_slot_ms", "_slots", "changes", "now_ms", "pool")
 
-    def __init__(self, world: World, pool: str, now_ms: int, slots: int) -> None:
+    def __init__(self, world: World, pool: str, now_ms: int, changes: Slots) -> None:
         self.pool = pool
         self.now_ms = now_ms
         self._slot_ms = world.network.policy.slot_ms
         self._first = now_ms // self._slot_ms
-        self._slots = slots
+        self._slots = len(changes) - 1
+        self.changes = changes
         booked = world.booked.get(pool)
-        self.changes: Slots = np.zeros(slots + 1, np.int64) if booked is None else booked.from_slot(self._first, slots)
+        if booked is not None:
+            booked.add_to(changes, self._first)
 
     def add(self, segment: Segment, sign: int) -> None:
         """Count one segment."""
@@ -74,28 +76,27 @@ class _Steps:
         self.changes[first] += sign * segment.containers
         self.changes[last] -= sign * segment.containers
 
-    def hold(self, end_ms: IntArray, containers: IntArray) -> None:
-        """Count what is held from now on to different ends."""
-        self.changes[0] += containers.sum()
-        np.subtract.at(self.changes, np.clip(-(-end_ms // self._slot_ms) - self._first, 0, self._slots), containers)
 
-
-def _add_running(world: World, steps: _Steps, skipped: set[int]) -> None:
-    """Count the leases of a pool: they keep to what they were given while a plan may still move them."""
-    open_rows = world.open_rows.get(steps.pool)
-    if open_rows is None:
+def _add_running(world: World, steps: Mapping[str, _Steps], table: Slots, skipped: set[int]) -> None:
+    """Count the leases of all pools: they keep to what they were given while a plan may still move them."""
+    leased = [(at, *world.open_rows[pool].columns()) for at, pool in enumerate(steps) if pool in world.open_rows]
+    if not leased:
         return
-    lease_rows, job_rows = open_rows.columns()
-    ints = world.jobs.ints
-    state = progress(world, lease_rows, job_rows, steps.now_ms)
+    lease_rows, job_rows = (np.concatenate([one[which] for one in leased]) for which in (1, 2))
+    at = np.repeat([one[0] for one in leased], [len(one[1]) for one in leased])
+    ints, by_pool = world.jobs.ints, list(steps.values())
+    now_ms, slot_ms, slots = by_pool[0].now_ms, world.network.policy.slot_ms, table.shape[1] - 1
+    state = progress(world, lease_rows, job_rows, now_ms)
     counted = np.ones(len(job_rows), np.bool_) if not skipped else ~np.isin(job_rows, list(skipped))
-    given = state.moves & (ints["given_last_end_ms"][job_rows] > steps.now_ms)
+    given = state.moves & (ints["given_last_end_ms"][job_rows] > now_ms)
     holds = counted & ~given
-    steps.hold(state.end_ms[holds], ints["gpus"][job_rows[holds]])
+    gpus = ints["gpus"][job_rows[holds]]
+    np.add.at(table, (at[holds], 0), gpus)
+    np.subtract.at(table, (at[holds], np.clip(-(-state.end_ms[holds] // slot_ms) - now_ms // slot_ms, 0, slots)), gpus)
     booked = counted & (ints["interruptible"][job_rows] > 0)
-    whole = given & (ints["given_first_end_ms"][job_rows] > steps.now_ms)
+    whole = given & (ints["given_first_end_ms"][job_rows] > now_ms)
     for index in np.flatnonzero(booked & ~whole).tolist():
-        _rebook(world, steps, int(job_rows[index]), given=bool(given[index]))
+        _rebook(world, by_pool[at[index]], int(job_rows[index]), given=bool(given[index]))
 
 
 def _add_visiting(world: World, steps: _Steps, skipped: set[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -107,6 +107,18 @@ def _pool_columns(
     zones: tuple[str, ...],
     known: dict[str, bool],
 ) -> PoolColumns:
+    return replace(
+        _declared(tuple(pools), sites, zones),
+        available=_available(world, now_ms, pools, known),
+        awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
+    )
+
+
+@lru_cache(maxsize=4)
+def _declared(
+    pools: tuple[tuple[SiteSpec, PoolSpec], ...], sites: tuple[str, ...], zones: tuple[str, ...]
+) -> PoolColumns:
+    """The columns that follow from what sites declared; they are the same from snapshot to snapshot."""
     watts = [container_w(pool.gpu_model) for _, pool in pools]
     idle = [idling(site, one[1], one[2]) for (site, _), one in zip(pools, watts, strict=True)]
     return PoolColumns(
@@ -116,7 +128,7 @@ def _pool_columns(
         country=tuple(site.country for site, _ in pools),
         gpu_model=tuple(pool.gpu_model for _, pool in pools),
         count=np.array([pool.count for _, pool in pools], np.int64),
-        available=_available(world, now_ms, pools, known),
+        available=np.zeros((len(pools), 0), np.int64),
         memory_gib=np.array([catalogue.load().gpu(pool.gpu_model).memory_gib for _, pool in pools], np.int64),
         overhead=np.array([site.overhead_ppm / PPM for site, _ in pools], np.float64),
         water_l_per_kwh=np.array([site.water_ml_per_kwh / ML_PER_L for site, _ in pools], np.float64),
@@ -127,7 +139,7 @@ def _pool_columns(
         rate=np.array([rates(pool.gpu_model) for _, pool in pools], np.float64).reshape(len(pools), len(WORK_CLASSES)),
         wake_j=np.array([one.wake_j for one in idle], np.float64),
         wake_ms=np.array([one.wake_ms for one in idle], np.int64),
-        awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
+        awake=np.zeros(len(pools), np.int64),
         admission=tuple(site.admission.value for site, _ in pools),
     )
 
