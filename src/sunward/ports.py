@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -125,6 +125,10 @@ class Launch:
     """Holds `work/` (unpacked bundle), `checkpoint/`, `output/`; the executor adds `log`."""
     unit_ms_machine: float
     """Machine ms one unit takes at the modelled rate of these devices; 0 = do not pace."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Part of the environment that is written nowhere but where the job itself is started from."""
+    environment: Path | None = None
+    """A virtual environment whose programs come first, readable to the job; it lies outside the folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def test_a_start_by_that_passes_ends_the_job(service: Service, agent: Agent) -> 
         ({"outputs": ["../*"]}, "SW-174"),
         ({"outputs": ["*"] * 101}, "SW-174"),
         ({"setup": "numpy\0"}, "SW-175"),
+        ({"setup": "--index-url https://example.org/"}, "SW-175"),
         ({"setup": "#" * 500_001}, "SW-175"),
         ({"secrets": {"A=B": "x"}}, "SW-176"),
         ({"secrets": {"A": "x\0"}}, "SW-176"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -443,3 +445,19 @@ def wait_until(true: Callable[[], object]) -> bool:
             return True
         time.sleep(STEP_S)
     return False
+
+
+def test_secrets_are_in_the_environment_and_nowhere_else(executor: EmbeddedExecutor, tmp_path: Path) -> None:
+    script = """
+        import hashlib, os, time
+        print(hashlib.sha256(os.environ["TOKEN"].encode()).hexdigest(), os.environ["SUNWARD_JOB"], flush=True)
+        time.sleep(60)
+    """
+    launch = launch_of(tmp_path, script)
+    secret = "hunter2-Zx9"
+    executor.start(replace(launch, secrets={"TOKEN": secret, "SUNWARD_JOB": "another"}))
+    log = launch.folder / "log"
+    wait_for(executor, "job-a.1", lambda _: bool(log.read_text()))
+    assert log.read_text().split() == [hashlib.sha256(secret.encode()).hexdigest(), "job-a"]
+    wait_for(executor, "job-a.1", lambda _: not (launch.folder / "launch.json").exists())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]

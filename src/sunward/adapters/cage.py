@@ -29,9 +29,12 @@ class Cage(Protocol):
     def strangers(self) -> bool:
         """Whether jobs of tenants whom nobody here knows may run in it (DESIGN §8)."""
 
-    def wrap(self, folder: Path, devices: Sequence[str], command: Sequence[str]) -> list[str]:
+    def wrap(
+        self, folder: Path, devices: Sequence[str], command: Sequence[str], readable: Sequence[Path] = ()
+    ) -> list[str]:
         """The argument list that runs `command` with `folder`'s parts as the only writable places.
 
+        `readable`: more folders that the job may read, under their own names.
         What it needs beside them it writes below the folder.
         """
 

@@ -14,7 +14,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +136,7 @@ class EmbeddedExecutor:
         log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
             return subprocess.Popen(
-                self._command(folder, launch.devices),
+                self._command(launch, folder),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -150,7 +149,7 @@ class EmbeddedExecutor:
         finally:
             os.close(log)
 
-    def _command(self, folder: Path, devices: Sequence[str]) -> list[str]:
+    def _command(self, launch: Launch, folder: Path) -> list[str]:
         interpreter = [sys.executable, "-I", "-S"]
         guard = [*interpreter, launcher.__file__, "guard", str(os.getpid())]
         guard += [str(PROCESS_LIMIT), str(FILE_LIMIT_BYTES)]
@@ -158,13 +157,17 @@ class EmbeddedExecutor:
         if self._cage:
             inside, script = INSIDE, str(INSIDE / Path(script).name)
         job = [*interpreter, script, "job", str(inside / DESCRIPTION), str(inside / "progress" / STARTED)]
-        return [*guard, *(self._cage.wrap(folder, devices, job) if self._cage else job)]
+        readable = [launch.environment] if launch.environment else []
+        return [*guard, *(self._cage.wrap(folder, launch.devices, job, readable) if self._cage else job)]
 
     def _watch(self, attempt: _Attempt) -> None:
         if attempt.exit_code is not None:
             return
         progress = attempt.launch.folder / "progress"
-        attempt.started = attempt.started or (progress / STARTED).exists()
+        if not attempt.started and (progress / STARTED).exists():
+            attempt.started = True
+            # The job has read it; what it holds of secrets is to lie on the disk no longer than that.
+            (attempt.launch.folder / DESCRIPTION).unlink(missing_ok=True)
         process = attempt.process
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             # The group ends before its leader is reaped, while its number cannot belong to anyone else.
@@ -233,12 +236,14 @@ def _environment(launch: Launch, inside: Path) -> dict[str, str]:
     order = launch.order
     return {
         "PATH": f"{Path(sys.prefix) / 'bin'}:{SYSTEM_PATH}",
+        **_programs(launch.environment),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "OMP_NUM_THREADS": "1",
         # Lines reach the log as they are written, also when the job is killed.
         "PYTHONUNBUFFERED": "1",
         **launch.content.env,
+        **launch.secrets,
         "HOME": str(inside / "work"),
         "CUDA_VISIBLE_DEVICES": ",".join(launch.devices),
         "SUNWARD_CHECKPOINT": str(inside / "checkpoint"),
@@ -249,6 +254,12 @@ def _environment(launch: Launch, inside: Path) -> dict[str, str]:
         "SUNWARD_JOB": order.job,
         "SUNWARD_ATTEMPT": str(order.attempt),
     }
+
+
+def _programs(environment: Path | None) -> dict[str, str]:
+    if environment is None:
+        return {}
+    return {"PATH": f"{environment / 'bin'}:{SYSTEM_PATH}", "VIRTUAL_ENV": str(environment)}
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -45,7 +45,9 @@ class GVisor:
     name: str = "gVisor"
     strangers: bool = True
 
-    def wrap(self, folder: Path, devices: Sequence[str], command: Sequence[str]) -> list[str]:
+    def wrap(
+        self, folder: Path, devices: Sequence[str], command: Sequence[str], readable: Sequence[Path] = ()
+    ) -> list[str]:
         """Write the attempt's bundle and return the argument list that runs it."""
         del devices  # modelled ones have no files
         bundle = folder / BUNDLE
@@ -54,6 +56,7 @@ class GVisor:
         places = [_bind(folder / name, INSIDE / name, "rw") for name in WRITABLE]
         places.append(_bind(folder / DESCRIPTION, INSIDE / DESCRIPTION, "ro"))
         places.append(_bind(Path(launcher.__file__), INSIDE / Path(launcher.__file__).name, "ro"))
+        places += [_bind(path, path, "ro") for path in readable]
         (bundle / "config.json").write_bytes(encode(_specification(command, places, str(INSIDE / "work"))))
         return _run(self.program, self.platform, bundle)
 

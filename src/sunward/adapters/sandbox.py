@@ -39,13 +39,17 @@ class Sandbox:
     name: str = "bubblewrap"
     strangers: bool = False
 
-    def wrap(self, folder: Path, devices: Sequence[str], command: Sequence[str]) -> list[str]:
+    def wrap(
+        self, folder: Path, devices: Sequence[str], command: Sequence[str], readable: Sequence[Path] = ()
+    ) -> list[str]:
         """The argument list that runs `command` with `folder`'s parts as the only writable places."""
         arguments = [self.program, *_isolation(), *_system()]
         for name in WRITABLE:
             arguments += ["--bind", str(folder / name), str(INSIDE / name)]
         arguments += ["--ro-bind", str(folder / DESCRIPTION), str(INSIDE / DESCRIPTION)]
         arguments += ["--ro-bind", launcher.__file__, str(INSIDE / Path(launcher.__file__).name)]
+        for path in readable:
+            arguments += ["--ro-bind", str(path), str(path)]
         arguments += self._gpu_nodes(devices)
         return [*arguments, "--chdir", str(INSIDE / "work"), "--", *command]
 

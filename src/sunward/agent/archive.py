@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from sunward.agent.patterns import matches
 from sunward.errors import InputError
 
 FILE_MODE = 0o644
 PROGRAM_MODE = 0o755
 
 
-def pack(folder: Path, target: Path, *, links: bool = True) -> None:
+def pack(
+    folder: Path, target: Path, *, links: bool = True, beside: Path | None = None, named: Sequence[str] = ()
+) -> None:
     """Write a folder as an uncompressed tar: sorted names, no times, no owners.
+
+    `beside`: another folder, of which the files that a pattern names are added unless the first has them too.
 
     A job may still change the folder while it is read: links are never followed, but stored as links or,
     without `links`, left out; so is what is neither a file, a folder nor a link.
@@ -26,6 +32,23 @@ def pack(folder: Path, target: Path, *, links: bool = True) -> None:
             relative = Path(parent).relative_to(folder)
             for name in sorted([*folders, *files]):
                 _add(archive, descriptor, name, str(relative / name), links=links)
+        if beside is not None and named:
+            _add_named(archive, beside, named)
+
+
+def _add_named(archive: tarfile.TarFile, folder: Path, named: Sequence[str]) -> None:
+    """Add the plain files that patterns name, below no name that is taken by something else already."""
+    taken = {entry.name: entry.isdir() for entry in archive.getmembers()}
+    for parent, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        folders.sort()
+        relative = Path(parent).relative_to(folder)
+        above = [str(one) for one in (relative, *relative.parents) if str(one) != "."]
+        if any(taken.get(one) is False for one in above):
+            continue
+        for name in sorted(files):
+            stored = str(relative / name)
+            if stored not in taken and matches(stored, named):
+                _add(archive, descriptor, name, stored, links=False)
 
 
 def unpack(source: Path, folder: Path) -> None:
@@ -39,6 +62,12 @@ def unpack(source: Path, folder: Path) -> None:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as reason:
         raise InputError(f"cannot unpack the archive: {reason}; pack the folder again", code="SW-503") from None
+
+
+def holds_nothing(packed: Path) -> bool:
+    """Whether an archive has no entry."""
+    with tarfile.open(packed) as archive:
+        return archive.next() is None
 
 
 def is_empty(folder: Path) -> bool:

@@ -141,6 +141,13 @@ class ControlPlane:
         """Command and environment of a lease held here."""
         return self._answer("GET", f"/v1/leases/{lease}/content", JobContent)
 
+    def fetch_secrets(self, lease: str) -> dict[str, str]:
+        """Secrets of a lease held here; none from a control plane that does not know of them."""
+        try:
+            return self._answer("GET", f"/v1/leases/{lease}/secrets", dict[str, str])
+        except NotFoundError:
+            return {}
+
     def fetch_object(self, digest: str, target: Path) -> None:
         """Download stored bytes and check them against their digest."""
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sunward.adapters.cage import Cage
+from sunward.agent.environment import PUBLIC_INDEX, SetupRules
+from sunward.agent.inputs import InputRules
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission
 from sunward.model.identity import SiteId, TenantId, ZoneId, pool_id
 from sunward.model.site import WAKE_S, PoolSpec, SiteSpec, Sleep
-from sunward.units import ML_PER_L, PPM
+from sunward.units import BYTES_PER_GIB, ML_PER_L, PPM
 from sunward.world.capacity import HOURS_A_DAY
 from sunward.world.catalogue import load
 
@@ -93,6 +95,18 @@ class AgentConfig:
     """Most disk of a job for each of its GPUs; 0 = no limit."""
     job_processes: int = 4_096
     """Most processes and threads of a job for each of its GPUs."""
+    allow_setup: bool | None = None
+    """Whether environments are built for jobs that ask for packages; unset = unless anyone is admitted."""
+    setup_index: str = PUBLIC_INDEX
+    """Index that packages come from; empty = `setup_links` alone."""
+    setup_links: str = ""
+    """A folder or page of wheels, looked at too."""
+    cache_gib: float = 20.0
+    """Most kept of environments, and as much again of inputs, for later attempts."""
+    input_gib: float = 50.0
+    """Most of one input file."""
+    allow_private_inputs: bool = False
+    """Whether jobs may name inputs on this machine and its own networks, and without https."""
     wake_s: int = WAKE_S
     """Grid time from asleep to ready."""
     sleep: Sleep | None = None
@@ -125,6 +139,26 @@ class AgentConfig:
     """Longest wait of one request for orders; well below the control plane's patience with silent agents."""
     tick_s: float = 0.05
     """Between two looks at processes, power and meters."""
+
+    @property
+    def setup_rules(self) -> SetupRules:
+        """What environments are built for and from."""
+        allowed = self.admission is not Admission.ANYONE if self.allow_setup is None else self.allow_setup
+        return SetupRules(allowed=allowed, index=self.setup_index, find_links=self.setup_links)
+
+    @property
+    def input_rules(self) -> InputRules:
+        """What inputs are fetched."""
+        return InputRules(
+            bytes_max=round(self.input_gib * BYTES_PER_GIB),
+            kept_bytes_max=self.cache_bytes_max,
+            allow_private=self.allow_private_inputs,
+        )
+
+    @property
+    def cache_bytes_max(self) -> int:
+        """Most kept of environments, and of inputs."""
+        return round(self.cache_gib * BYTES_PER_GIB)
 
     @property
     def home(self) -> Path:

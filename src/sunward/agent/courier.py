@@ -7,12 +7,15 @@ when UNITS is there and did not change while the folder was packed; only a compl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from sunward.adapters.embedded import read_units
 from sunward.agent import archive
+from sunward.agent.environment import Environments
+from sunward.agent.inputs import Inputs
 from sunward.model.site import LeaseOrder
 from sunward.model.wire import JobContent
 
@@ -28,6 +31,9 @@ class Plane(Protocol):
 
     def fetch_content(self, lease: str) -> JobContent:
         """Command and environment."""
+
+    def fetch_secrets(self, lease: str) -> dict[str, str]:
+        """Secrets, to be given to the job and kept nowhere."""
 
     def fetch_object(self, digest: str, target: Path) -> None:
         """Download stored bytes."""
@@ -54,15 +60,29 @@ class Stored:
     output: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that an attempt starts from."""
+
+    content: JobContent
+    stored: Stored
+    secrets: Mapping[str, str] = field(repr=False)
+    environment: Path | None
+
+
 class Courier:
     """Moves files; keeps no state of its own, so a move that failed is simply made again."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, environments: Environments, inputs: Inputs) -> None:
         self._plane = plane
+        self._environments = environments
+        self._inputs = inputs
 
-    def prepare(self, order: LeaseOrder, folder: Path) -> tuple[JobContent, Stored]:
-        """Fetch all that an attempt starts from; what is restored counts as stored."""
+    def prepare(self, order: LeaseOrder, folder: Path) -> Prepared:
+        """Fetch and build all that an attempt starts from; what is restored counts as stored."""
         content = self._plane.fetch_content(order.lease)
+        secrets = self._plane.fetch_secrets(order.lease)
+        environment = self._environments.prepare(content.setup, order.lease)
         for digest, name in ((order.bundle, "work"), (order.checkpoint, "checkpoint")):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             if digest:
@@ -70,21 +90,32 @@ class Courier:
                 self._plane.fetch_object(digest, packed)
                 archive.unpack(packed, folder / name)
                 packed.unlink()
+        self._inputs.place(content.inputs, {**content.env, **secrets}, folder / "work", order.lease)
         marker, _ = _marker(folder)
-        return content, Stored(checkpoint_units=order.checkpoint_units, checkpoint=order.checkpoint, marker=marker)
+        stored = Stored(checkpoint_units=order.checkpoint_units, checkpoint=order.checkpoint, marker=marker)
+        return Prepared(content=content, stored=stored, secrets=secrets, environment=environment)
+
+    def release(self, lease: str) -> None:
+        """Note that an attempt needs nothing any more that is kept for several."""
+        self._environments.release(lease)
+        self._inputs.release(lease)
 
     def save(self, lease: str, folder: Path, stored: Stored, *, checkpoint: bool) -> Stored:
         """Store what is new of the log, and of the checkpoint where asked and complete."""
         stored = self._save_log(lease, folder, stored)
         return self._save_checkpoint(lease, folder, stored) if checkpoint else stored
 
-    def save_output(self, lease: str, folder: Path, stored: Stored) -> Stored:
-        """Store the results of a finished attempt; an empty folder leaves nothing to store."""
-        if stored.output or archive.is_empty(folder / "output"):
+    def save_output(self, lease: str, folder: Path, stored: Stored, outputs: tuple[str, ...]) -> Stored:
+        """Store the results of an attempt that ended by itself; where there are none nothing is stored."""
+        if stored.output or (archive.is_empty(folder / "output") and not outputs):
             return stored
         packed = folder / "output.tar"
+        (folder / "output").mkdir(exist_ok=True)
         # Whoever fetches results unpacks plain files only, so that no link leads out of the tenant's folder.
-        archive.pack(folder / "output", packed, links=False)
+        archive.pack(folder / "output", packed, links=False, beside=folder / "work", named=outputs)
+        if archive.holds_nothing(packed):
+            packed.unlink()
+            return stored
         digest = self._plane.put_output(lease, packed)
         packed.unlink()
         return replace(stored, output=digest)

@@ -33,8 +33,10 @@ from sunward.agent.client import Backoff, ControlPlane
 from sunward.agent.config import AgentConfig, check_admission, pool_specs, proved_sleep, site_spec
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
+from sunward.agent.environment import Environments
 from sunward.agent.folder import take_folder
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
+from sunward.agent.inputs import Inputs
 from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.metering import DeviceMeter, Recorder
 from sunward.agent.outbox import Outbox
@@ -48,6 +50,7 @@ from sunward.units import BYTES_PER_GIB, SECOND_MS
 from sunward.world.sleeping import ASLEEP
 
 ATTEMPTS = "attempts"
+CACHE = "cache"
 LOOK_S = 1.0
 """Between two looks for what the owner keeps."""
 MEMORY_FRAC = 0.9
@@ -197,7 +200,13 @@ class Agent:
     def _make_keeper(self) -> LeaseKeeper:
         pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s, yield_s=self._config.yield_s)
         root = self._config.home / ATTEMPTS
-        return LeaseKeeper(root, self._executor, Courier(self._plane), self._book, self._submit, pace)
+        cache = self._config.home / CACHE
+        rules, most = self._config.setup_rules, self._config.cache_bytes_max
+        environments = Environments(cache / "environments", rules, most, self._over)
+        backoff = _backoff(self._over.wait)
+        inputs = Inputs(cache / "inputs", self._plane, self._config.input_rules, backoff)
+        courier = Courier(self._plane, environments, inputs)
+        return LeaseKeeper(root, self._executor, courier, self._book, self._submit, pace)
 
     def _submit(self, task: Callable[[], object]) -> Future[object]:
         return self._carriers.submit(task)

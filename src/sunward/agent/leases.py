@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sunward.agent.courier import Courier, Stored
+from sunward.agent.courier import Courier, Prepared, Stored
 from sunward.agent.devices import DeviceBook
 from sunward.agent.owner import Kept
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError, SourceError, SunwardError
 from sunward.model.site import FINAL_PHASES, LeaseOrder, LeaseReport, Phase, SiteOrders
-from sunward.model.wire import JobContent
 from sunward.ports import Executor, Launch, Run
 
 TERMINATED_EXIT = 143
@@ -63,7 +62,9 @@ class Held:
     stored: Stored
     stage: Stage = Stage.PREPARING
     wish: Wish = Wish.RUN
-    content: JobContent | None = None
+    prepared: Prepared | None = None
+    """Held until it is started; the secrets in it no longer than that."""
+    outputs: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     task: Future[object] | None = None
     last_task: bool = False
@@ -75,6 +76,8 @@ class Held:
     ended_ms: int = 0
     end_phase: str = ""
     detail: str = ""
+    timed_out: bool = False
+    """It was killed because the job's run time was used up."""
     given_back: Kept | None = None
     """Why the owner took a device of it back."""
     saved_s: float = 0.0
@@ -177,6 +180,7 @@ class LeaseKeeper:
             # Neither the end of a job nor an order to stop it waits for an upload.
             if held.stage is Stage.RUNNING and run is not None and not run.running:
                 self._exited(held, run, now_ms)
+            self._watch_time(held, now_ms)
             self._press(held)
             if held.task is None or held.task.done():
                 self._collect(held, now_ms)
@@ -241,8 +245,9 @@ class LeaseKeeper:
                 held.stored = stored
                 # A job may be stopped between its checkpoint and its word of progress; what is stored has been done.
                 held.units = max(held.units, stored.checkpoint_units)
-            case (JobContent() as content, Stored() as stored):
-                held.content, held.stored, held.stage = content, stored, Stage.WAITING
+            case Prepared() as prepared:
+                held.prepared, held.stored, held.stage = prepared, prepared.stored, Stage.WAITING
+                held.outputs = prepared.content.outputs
             case _:
                 raise InvariantError(f"a task of {held.order.lease} returned {type(result).__name__}")
         if last:
@@ -270,15 +275,27 @@ class LeaseKeeper:
             if held.phase != Phase.WAKING:
                 self._enter(held, Phase.WAKING, now_ms)
             return
-        if held.content is None:
+        prepared = held.prepared
+        if prepared is None:
             raise InvariantError(f"{held.order.lease} starts without its content")
         unit_ms = held.order.unit_ms_grid / speed
         try:
-            self._executor.start(Launch(held.order, held.content, devices, held.folder, unit_ms))
+            self._executor.start(
+                Launch(
+                    held.order,
+                    prepared.content,
+                    devices,
+                    held.folder,
+                    unit_ms,
+                    secrets=prepared.secrets,
+                    environment=prepared.environment,
+                )
+            )
         except SunwardError as reason:
             self._book.release(devices)
             self._give_up(held, reason.message, now_ms)
             return
+        held.prepared = None
         held.devices, held.stage, held.saved_s = devices, Stage.RUNNING, machine_s
         self._enter(held, Phase.RUNNING, now_ms)
 
@@ -288,9 +305,17 @@ class LeaseKeeper:
             lease, folder, stored = held.order.lease, held.folder, held.stored
             held.task = self._submit(lambda: self._courier.save(lease, folder, stored, checkpoint=True))
 
+    def _watch_time(self, held: Held, now_ms: int) -> None:
+        """Kill an attempt that has used up the run time left to its job: nothing of it would count any more."""
+        limit_ms = held.order.timeout_ms
+        if held.stage is Stage.RUNNING and not held.timed_out and 0 < limit_ms <= now_ms - held.at_ms:
+            held.timed_out, held.asked = True, Wish.STOP
+            self._book.drain(held.devices)
+            self._executor.stop(held.order.lease)
+
     def _press(self, held: Held) -> None:
         """Ask the executor for what the lease's wish needs, once each."""
-        if held.stage is not Stage.RUNNING or held.wish is Wish.RUN or held.wish is held.asked:
+        if held.stage is not Stage.RUNNING or held.wish is Wish.RUN or held.wish is held.asked or held.timed_out:
             return
         held.asked = held.wish
         self._book.drain(held.devices)
@@ -303,7 +328,10 @@ class LeaseKeeper:
     def _exited(self, held: Held, run: Run, now_ms: int) -> None:
         self._book.release(held.devices)
         if run.exit_code == 0 and run.units >= held.order.units:
+            held.timed_out = False
             self._close(held, Phase.FINISHED, now_ms, "")
+        elif held.timed_out:
+            self._close(held, Phase.FAILED, now_ms, "killed: the job's run time was used up")
         elif held.asked is not None:
             good = held.asked is not Wish.SUSPEND or run.exit_code in GOOD_SUSPEND_EXITS
             told = [held.given_back.reason] if held.given_back else []
@@ -321,18 +349,20 @@ class LeaseKeeper:
         if held.wish is Wish.FORGET or held.run is None:
             self._end(held)
             return
-        lease, folder, finished = held.order.lease, held.folder, held.end_phase == Phase.FINISHED
-        before, checkpoint = held.stored, held.wish is not Wish.STOP and not finished
+        lease, folder, outputs = held.order.lease, held.folder, held.outputs
+        before, by_itself = held.stored, held.end_phase != Phase.SUSPENDED
+        checkpoint = held.wish is not Wish.STOP and held.end_phase != Phase.FINISHED
 
         def carry() -> Stored:
             stored = self._courier.save(lease, folder, before, checkpoint=checkpoint)
-            return self._courier.save_output(lease, folder, stored) if finished else stored
+            return self._courier.save_output(lease, folder, stored, outputs) if by_itself else stored
 
         held.task, held.last_task = self._submit(carry), True
 
     def _end(self, held: Held) -> None:
-        held.stage = Stage.ENDED
+        held.stage, held.prepared = Stage.ENDED, None
         self._executor.forget(held.order.lease)
+        self._courier.release(held.order.lease)
         shutil.rmtree(held.folder, ignore_errors=True)
         if held.wish is not Wish.FORGET:
             self._enter(held, held.end_phase, held.ended_ms)
@@ -375,4 +405,5 @@ def _report(held: Held) -> LeaseReport:
         exit_code=held.run.exit_code if ended and held.run else None,
         output=held.stored.output,
         detail=held.detail if ended else "",
+        timed_out=ended and held.timed_out,
     )

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from sunward.adapters.private_sql import Private
+from sunward.adapters.requirements import check_requirements
 from sunward.adapters.web import check_address
 from sunward.errors import InputError
 from sunward.model.request import JobRequest
@@ -37,6 +38,7 @@ def content_of(control: ControlPlane, tenant: str, request: JobRequest) -> JobCo
     _check_secrets(request)
     if len(request.setup) > SETUP_CHARS or "\0" in request.setup:
         raise InputError(f"setup takes {SETUP_CHARS} characters and no NUL; put more in the bundle", code=BAD_SETUP)
+    check_requirements(request.setup, BAD_SETUP)
     _check_inputs(control, tenant, request.inputs)
     _check_outputs(request.outputs)
     return JobContent(

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from sunward.agent.client import Backoff
+from sunward.agent.courier import Courier
+from sunward.agent.environment import Environments, SetupRules
+from sunward.agent.inputs import InputRules, Inputs
 from sunward.errors import SunwardError
 from sunward.model.hardware import WorkClass
 from sunward.model.site import LeaseOrder
@@ -63,10 +68,16 @@ class FakePlane:
         self.logs: dict[str, bytes] = {}
         self.fails: dict[str, SunwardError] = {}
         self.checkpoints: list[tuple[str, int]] = []
+        self.content = JobContent(name="test", command=("python", "job.py"))
+        self.secrets: dict[str, str] = {}
 
     def fetch_content(self, lease: str) -> JobContent:
         self._call("fetch_content")
-        return JobContent(name="test", command=("python", "job.py"))
+        return self.content
+
+    def fetch_secrets(self, lease: str) -> dict[str, str]:
+        self._call("fetch_secrets")
+        return self.secrets
 
     def fetch_object(self, digest: str, target: Path) -> None:
         self._call("fetch_object")
@@ -96,6 +107,19 @@ class FakePlane:
         self.calls.append(name)
         if name in self.fails:
             raise self.fails[name]
+
+
+def courier(plane: FakePlane, cache: Path, rules: SetupRules | None = None) -> Courier:
+    """A courier that builds no environments unless told, and takes inputs of any address."""
+    environments = Environments(cache / "environments", rules or SetupRules(allowed=False), 1 << 30)
+    return Courier(plane, environments, inputs(plane, cache))
+
+
+def inputs(plane: FakePlane, cache: Path, **changes: Any) -> Inputs:
+    rules = {"bytes_max": 1 << 20, "kept_bytes_max": 1 << 20, "allow_private": True}
+    backoff = Backoff(sleep=lambda _s: None, jitter=lambda: 0.0, attempts=2)
+    open_s3 = changes.pop("open_s3", None)
+    return Inputs(cache / "inputs", plane, InputRules(**(rules | changes)), backoff, open_s3)
 
 
 class Carriers:

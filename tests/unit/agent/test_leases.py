@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sunward.agent import archive
-from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
 from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.owner import Kept
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError, SunwardError
 from sunward.model.hardware import PowerState
 from sunward.model.site import LeaseOrder, LeaseReport, PoolPower, SiteOrders
-from tests.unit.agent.fakes import Carriers, FakeExecutor, FakePlane, order
+from sunward.model.wire import InputFile
+from tests.unit.agent.fakes import Carriers, FakeExecutor, FakePlane, courier, order
 
 T0 = 1_000_000
 POOL = "site/L40S"
@@ -32,7 +33,8 @@ class Bench:
         self.book = DeviceBook({POOL: ("gpu-0", "gpu-1")})
         self.root = root / "attempts"
         pace = Pace(grace_s=1, save_s=1, yield_s=0.5)
-        self.keeper = LeaseKeeper(self.root, self.executor, Courier(self.plane), self.book, self.carriers.submit, pace)
+        carrier = courier(self.plane, root / "cache")
+        self.keeper = LeaseKeeper(self.root, self.executor, carrier, self.book, self.carriers.submit, pace)
         self.version = 0
         self.now_ms = T0
         self.notes: list[str] = []
@@ -269,7 +271,7 @@ def test_a_lease_that_is_no_longer_ordered_is_stopped_and_forgotten(bench: Bench
     assert bench.executor.asked == [("stop", LEASE)]
     bench.executor.end(LEASE, 137)
     bench.step(2)
-    assert (bench.executor.runs, bench.plane.calls) == ({}, ["fetch_content"])
+    assert (bench.executor.runs, bench.plane.calls) == ({}, ["fetch_content", "fetch_secrets"])
     assert bench.book.busy(POOL) == 0
     assert not (bench.root / LEASE).exists()
 
@@ -428,3 +430,109 @@ def test_a_job_that_waits_for_a_device_that_is_kept_goes_elsewhere(bench: Bench)
     bench.keeper.keep(dict.fromkeys(("gpu-0", "gpu-1"), Kept("mine", True, True)))
     report = bench.step(2)
     assert (report.phase, report.detail) == ("suspended", "the owner keeps the GPUs it would have had")
+
+
+def test_secrets_reach_the_job_and_are_dropped_when_it_has_started(bench: Bench) -> None:
+    bench.plane.secrets = {"TOKEN": "hunter2"}
+    bench.awake(0)
+    bench.told(order())
+    bench.step(2)
+    assert "hunter2" not in repr(bench.keeper._held[LEASE])
+    bench.awake(1)
+    bench.step()
+    launch = bench.executor.launches[LEASE]
+    assert (launch.secrets, launch.content.env) == ({"TOKEN": "hunter2"}, {})
+    assert bench.keeper._held[LEASE].prepared is None
+    assert "hunter2" not in "".join(bench.notes) + repr(launch)
+
+
+def test_a_job_that_used_up_its_run_time_is_killed_and_failed(bench: Bench) -> None:
+    bench.running(timeout_ms=5_000)
+    report = bench.step(4)
+    assert bench.executor.asked == []
+    bench.step()
+    assert bench.executor.asked == [("stop", LEASE)]
+    assert bench.book.states["gpu-0"].state == PowerState.DRAINING
+    bench.told(order(timeout_ms=5_000, action="suspend"))
+    bench.step(2)
+    assert bench.executor.asked == [("stop", LEASE)]
+    bench.write("output/part", "half")
+    bench.executor.end(LEASE, 137)
+    report = bench.step(2)
+    assert report is not None
+    assert (report.phase, report.timed_out, report.exit_code) == ("failed", True, 137)
+    assert "run time was used up" in report.detail
+    assert report.output in bench.plane.objects
+
+
+def test_a_job_that_ends_well_in_its_last_moment_is_finished(bench: Bench) -> None:
+    bench.running(timeout_ms=2_000)
+    bench.step(2)
+    bench.executor.progress(LEASE, 10)
+    bench.executor.end(LEASE, 0)
+    report = bench.step(2)
+    assert report is not None
+    assert (report.phase, report.timed_out) == ("finished", False)
+
+
+@pytest.mark.parametrize(("exit_code", "phase"), [(0, "finished"), (1, "failed")])
+def test_named_outputs_are_kept_whether_it_finished_or_failed(
+    bench: Bench, tmp_path: Path, exit_code: int, phase: str
+) -> None:
+    bench.plane.content = replace(bench.plane.content, outputs=("models/*.pt", "logs", "result"))
+    bench.running()
+    for name in ("work/models/a.pt", "work/models/a.tmp", "work/logs/deep/one", "work/result", "output/result"):
+        bench.write(name, name)
+    (bench.root / LEASE / "work" / "models" / "b.pt").symlink_to("/etc/passwd")
+    bench.executor.progress(LEASE, 10)
+    bench.executor.end(LEASE, exit_code)
+    report = bench.step(2)
+    assert report is not None
+    assert report.phase == phase
+    (tmp_path / "output.tar").write_bytes(bench.plane.objects[report.output])
+    archive.unpack(tmp_path / "output.tar", tmp_path / "got")
+    got = {str(p.relative_to(tmp_path / "got")): p.read_text() for p in (tmp_path / "got").rglob("*") if p.is_file()}
+    # What the job put into its output folder itself counts before a file of the same name elsewhere.
+    assert got == {
+        "models/a.pt": "work/models/a.pt",
+        "logs/deep/one": "work/logs/deep/one",
+        "result": "output/result",
+    }
+
+
+def test_patterns_that_name_nothing_leave_no_results(bench: Bench) -> None:
+    bench.plane.content = replace(bench.plane.content, outputs=("models/*.pt",))
+    bench.running()
+    bench.executor.progress(LEASE, 10)
+    bench.executor.end(LEASE, 0)
+    report = bench.step(2)
+    assert report is not None
+    assert (report.phase, report.output, "put_output" in bench.plane.calls) == ("finished", "", False)
+
+
+def test_a_suspended_attempt_leaves_no_results(bench: Bench) -> None:
+    bench.running()
+    bench.write("output/part", "half")
+    bench.told(order(action="suspend"))
+    bench.step()
+    bench.executor.end(LEASE, 143)
+    report = bench.step(2)
+    assert report is not None
+    assert (report.phase, report.output) == ("suspended", "")
+
+
+def test_inputs_are_in_place_before_the_job_starts(bench: Bench) -> None:
+    digest = hashlib.sha256(b"data").hexdigest()
+    bench.plane.objects[digest] = b"data"
+    bench.plane.content = replace(bench.plane.content, inputs=(InputFile(path="in/data", sha256=digest),))
+    bench.running()
+    assert (bench.root / LEASE / "work" / "in" / "data").read_bytes() == b"data"
+
+
+def test_a_provider_that_builds_no_environments_fails_the_attempt_in_one_line(bench: Bench) -> None:
+    bench.plane.content = replace(bench.plane.content, setup="numpy\n")
+    bench.told(order())
+    report = bench.step(2)
+    assert report is not None
+    assert (report.phase, report.exit_code) == ("failed", None)
+    assert report.detail == "this provider builds no environments; send what is needed in the bundle"
