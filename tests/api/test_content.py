@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.model.codec import decode
 from sunward.model.wire import JobContent
@@ -117,6 +118,14 @@ def test_secrets_reach_the_agent_of_the_lease_and_nobody_else(service: Service, 
     told += [service.ask("GET", path).text for path in ("/v1/jobs", f"/v1/jobs/{job}", f"/v1/jobs/{job}/history")]
     told += [service.ask("GET", path, "auditor").text for path in ("/v1/journal", "/v1/plan")]
     assert not [text for text in told if SECRET in text]
+
+
+def test_secrets_under_a_key_that_is_gone_fail_the_attempt_and_nothing_else(service: Service, agent: Agent) -> None:
+    _, lease = start(service, agent, secrets={"TOKEN": SECRET})
+    service.control.key = Ed25519PrivateKey.generate()
+    answer = secrets_of(service, agent.token, lease)
+    assert (answer.status_code, answer.json()["code"]) == (400, "SW-177")
+    assert service.control.failure is None
 
 
 def test_secrets_are_nowhere_in_clear_and_are_dropped_at_the_end(

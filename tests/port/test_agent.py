@@ -30,7 +30,7 @@ from sunward.metering.wire import batch_hash, decode_batch
 from sunward.model.codec import decode, encode
 from sunward.model.reading import ReadingBatch
 from sunward.model.site import AwakeOrder, LeaseOrder, LeaseReport, PoolPower, SiteOrders, SiteSpec
-from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
+from sunward.model.wire import ClockMapping, InputFile, JobContent, SyncReply, SyncRequest
 from tests.unit.agent.fakes import order
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,8 @@ class Control:
         self.powers: tuple[PoolPower, ...] = ()
         self.settled: set[str] = set()
         self.objects: dict[str, bytes] = {}
+        self.content = JobContent(name="n", command=("python", "job.py"))
+        self.secrets: dict[str, str] = {}
         self.logs: dict[str, bytes] = {}
         self.batches: list[bytes] = []
         self.spec: SiteSpec | None = None
@@ -109,7 +111,9 @@ class Control:
             case "POST", "agents", "readings":
                 return self.readings(cbor2.loads(body))
             case "GET", "leases", _, "content":
-                return 200, encode(JobContent(name="n", command=("python", "job.py")))
+                return 200, encode(self.content)
+            case "GET", "leases", _, "secrets" if self.secrets:
+                return 200, encode(self.secrets)
             case "GET", "objects", digest:
                 return 200, self.objects[digest]
             case "PUT", "leases", _, _:
@@ -410,3 +414,50 @@ def jobs_of(home: Path) -> list[int]:
             return []
         time.sleep(0.05)
     return [pid for pid in found if pid != os.getpid()]
+
+
+def test_secrets_inputs_and_named_outputs_go_their_way_and_leave_nothing(
+    control: Control, home: Path, daemon: Callable[[], Daemon], tmp_path: Path
+) -> None:
+    secret, data = "hunter2-Zx9", b"input data"
+    script = """
+        import hashlib, os, pathlib
+        pathlib.Path("models").mkdir()
+        pathlib.Path("models/a.pt").write_bytes(pathlib.Path("in/data").read_bytes())
+        print(hashlib.sha256(os.environ["TOKEN"].encode()).hexdigest())
+        raise SystemExit(3)
+    """
+    source = tmp_path / "bundle"
+    source.mkdir()
+    (source / "job.py").write_text(textwrap.dedent(script))
+    archive.pack(source, tmp_path / "bundle.tar")
+    control.secrets = {"TOKEN": secret}
+    inputs = (InputFile(path="in/data", sha256=control.keep(data)),)
+    control.content = JobContent(name="n", command=("python", "job.py"), inputs=inputs, outputs=("models",))
+    agent = daemon()
+    control.order(lease(control.keep((tmp_path / "bundle.tar").read_bytes()), units=1))
+    control.wait(lambda: control.phase("job-a.1") == "failed")
+    report = control.reports["job-a.1"]
+    assert (report.exit_code, report.detail) == (3, "exit code 3")
+    assert control.logs["job-a.1"].decode().strip() == hashlib.sha256(secret.encode()).hexdigest()
+    (tmp_path / "output.tar").write_bytes(control.objects[report.output])
+    archive.unpack(tmp_path / "output.tar", tmp_path / "output")
+    assert (tmp_path / "output" / "models" / "a.pt").read_bytes() == data
+    code, said = agent.end(signal.SIGTERM)
+    assert (code, secret in said) == (0, False)
+    assert not [path for path in home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
+def test_run_time_is_kept_while_the_control_plane_is_away(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon]
+) -> None:
+    agent = daemon()
+    control.order(lease(bundle, units=1_000_000, timeout_ms=2_000 * SPEED))
+    control.wait(lambda: control.phase("job-a.1") == "running")
+    answer, control.answer = control.answer, lambda *_: (503, b"{}")  # type: ignore[method-assign]
+    assert jobs_of(home) == []
+    control.answer = answer  # type: ignore[method-assign]
+    control.wait(lambda: control.phase("job-a.1") == "failed")
+    report = control.reports["job-a.1"]
+    assert (report.timed_out, report.exit_code) == (True, 137)
+    assert agent.end(signal.SIGTERM)[0] == 0

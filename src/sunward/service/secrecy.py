@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sunward.errors import InvariantError
+from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 
+SEALED = "SW-177"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 SECRETS_PURPOSE = b"sunward-job-secrets/1"
@@ -33,13 +34,14 @@ def seal(key: Ed25519PrivateKey, job: str, values: dict[str, str]) -> bytes:
 def unseal(key: Ed25519PrivateKey, job: str, sealed: bytes) -> dict[str, str]:
     """The secrets of a job.
 
-    Raises: InvariantError when they were sealed under another key or name.
+    Raises: InputError when they were sealed under another key or name: a restored or changed key is no reason to stop.
     """
     nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
         plain = AESGCM(_derived(key, SECRETS_PURPOSE)).decrypt(nonce, cipher, job.encode())
     except InvalidTag:
-        raise InvariantError(f"the secrets of job {job} do not open under this service's key") from None
+        line = f"the secrets of job {job} do not open under this service's key any more; submit the job again"
+        raise InputError(line, code=SEALED) from None
     return decode(plain, dict[str, str])
 
 
