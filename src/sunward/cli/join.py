@@ -46,7 +46,12 @@ ROOM = "room"
 @option(
     "--gpu-year", type=int, default=None, metavar="YEAR", help="Year of first use of the GPUs, for embodied carbon."
 )
-@option("--admission", type=click.Choice(list(Admission)), default=None, help="Whose jobs to accept; anyone: gVisor.")
+@option(
+    "--admission",
+    type=click.Choice([one.value for one in Admission]),
+    default=None,
+    help="Whose jobs to accept; anyone: gVisor.",
+)
 @option(
     "--poll", type=click.FloatRange(min=0.1), default=None, help="Longest wait for orders, seconds; below the grace."
 )

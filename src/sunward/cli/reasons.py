@@ -216,7 +216,7 @@ Shown before a message of unknown form where the user does not read English; mes
 """
 
 REMEDIES = {
-    "SW-640": N_("start one with `sunward up`, or name another with --url"),
+    "SW-640": N_("`sunward login --url …` names yours; `sunward up` starts one here"),
     "SW-641": N_("try again in a moment; if it stays, look at the service's log"),
     "SW-642": N_("use the same version of sunward on both sides"),
 }

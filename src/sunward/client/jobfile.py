@@ -286,8 +286,19 @@ def _misfit(values: Mapping[str, Any], reason: str, place: Place) -> InputError:
     top = re.split(r"[.\[]", path, maxsplit=1)[0]
     line = _("{place} {wrong}; for example {example}")
     wrong = _wrong(values, path, found["what"] if found else reason)
-    example = f"{top}: {flow(_example(top))}"
-    return InputError(line.format(place=_field_at(place, path), wrong=wrong, example=example), code=MISFIT)
+    where = _field_at(place, path)
+    return InputError(line.format(place=where, wrong=wrong, example=_shown_example(where, path, top)), code=MISFIT)
+
+
+def _shown_example(where: str, path: str, top: str) -> str:
+    """An example as a reader would write it where the mistake stands; a flag takes one word."""
+    example = _example(top)
+    if where.startswith("--"):
+        word = example.get(path.rpartition(".")[2], example.get("count")) if isinstance(example, dict) else example
+        word = word[0] if isinstance(word, list | tuple) else word
+        if isinstance(word, str | int | float):
+            return f"{where} {word}"
+    return f"{top}: {flow(example)}"
 
 
 def _wrong(values: Mapping[str, Any], path: str, what: str) -> str:

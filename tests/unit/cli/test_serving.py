@@ -161,6 +161,15 @@ def test_what_was_said_is_kept_for_the_next_start(run, home, monkeypatch):
     assert (home / "agent" / CONFIG_FILE).exists()
 
 
+@pytest.mark.parametrize("admission", ["own", "known", "anyone"])
+def test_whose_jobs_are_accepted_is_said_in_the_words_of_the_settings(run, monkeypatch, admission):
+    served = []
+    monkeypatch.setattr("sunward.agent.daemon.join", lambda config, _token: config.home.mkdir(parents=True))
+    monkeypatch.setattr("sunward.agent.daemon.run", served.append)
+    told = run(*FIRST, "--zone", "DE", "--ask", "1", "--admission", admission)
+    assert (told.exit_code, [config.admission for config in served]) == (0, [admission])
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_list_of_commands_says_what_the_commands_say(name):
     choose("en")

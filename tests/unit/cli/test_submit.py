@@ -363,7 +363,9 @@ def test_a_malformed_job_file_is_one_line_and_nothing_is_sent(run, service, work
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--gpus", "two"), "--gpus must be a whole number, not 'two'; for example gpus: {count: 1"),
+        (("--gpus", "two"), "--gpus must be a whole number, not 'two'; for example --gpus 1"),
+        (("--finish-within", "soon"), "--finish-within does not take 'soon'; for example --finish-within 24h"),
+        (("--gpu-memory", "much"), "for example --gpu-memory 40"),
         (("--gpu-memory", "-1"), "--gpu-memory must be"),
         (("--hours", "0"), "--hours must be a number > 0.0, not '0'"),
         (("--country", "Norway"), "--country does not take 'Norway'"),
