@@ -116,14 +116,14 @@ def join(
         if not join_token:
             raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-622")
         daemon.join(config, join_token)
+    if not is_member or is_first:
+        # A member's first start was killed between the two files.
         _save(folder / CONFIG_FILE, told)
-        if shell.json:
-            show.json_line({"site": config.site, "folder": str(folder)})
-        else:
-            click.echo(_("joined as {site}").format(site=config.site))
-    elif is_first:
-        # The first start was killed between the two files.
-        _save(folder / CONFIG_FILE, told)
+    if shell.json:
+        show.json_line({"site": config.site, "folder": str(folder)})
+    else:
+        line = _("goes on as {site}") if is_member else _("joined as {site}")
+        click.echo(line.format(site=config.site))
     if service:
         path = unit.install(folder, shell.home)
         show.line(_("runs as a service: {file}").format(file=path))

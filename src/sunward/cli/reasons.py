@@ -216,6 +216,7 @@ Shown before a message of unknown form where the user does not read English; mes
 """
 
 REMEDIES = {
+    "SW-401": N_("`sunward login` keeps a token; the operator of the service gives it to you"),
     "SW-640": N_("`sunward login --url …` names yours; `sunward up` starts one here"),
     "SW-641": N_("try again in a moment; if it stays, look at the service's log"),
     "SW-642": N_("use the same version of sunward on both sides"),

@@ -32,6 +32,10 @@ class Credentials:
         """The token of `tenant`, `operator`, `provider` or `auditor`."""
         return str(getattr(self, f"{role}_token"))
 
+    def nearest(self, role: str) -> str:
+        """The token of a role; where that is not kept, of another: the service knows which roles may ask."""
+        return next((token for one in (role, *ROLES) if (token := self.token(one))), "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
@@ -80,6 +84,7 @@ def save(home: Path, credentials: Credentials) -> None:
 def access(home: Path, url: str = "", token: str = "", role: str = "tenant") -> Access:
     """The service named, else the one of the home folder, and the token given, else the stored one of a role.
 
+    Where no token of that role is kept, one of another role is shown: what it lacks, the service then names.
     A stored token is only shown to the service it belongs to, never to another one named by `url`.
     Raises: SourceError when no service is known, InputError when the credentials cannot be read.
     """
@@ -88,7 +93,7 @@ def access(home: Path, url: str = "", token: str = "", role: str = "tenant") -> 
     if not asked:
         raise SourceError(_("no service is known: {file} is missing").format(file=home / CREDENTIALS), code="SW-640")
     own = kept is not None and kept.url.rstrip("/") == asked.rstrip("/")
-    return Access(url=asked, token=token or (kept.token(role) if own and kept else ""))
+    return Access(url=asked, token=token or (kept.nearest(role) if own and kept else ""))
 
 
 def here(url: str = "", token: str = "", home: Path | str = "") -> Access:

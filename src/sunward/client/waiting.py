@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
 POLL_S = 0.5
+NO_RECEIPT_YET = frozenset({"SW-155", "SW-156"})
+"""The job runs, or its last readings are still to come."""
 PATIENCE_S = 20.0
 """How long a service that stopped answering is waited for: one that starts again answers in less."""
 

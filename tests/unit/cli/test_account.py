@@ -112,6 +112,13 @@ def test_login_to_another_service_forgets_the_tokens_of_the_first(run, home) -> 
     assert {value for name, value in kept(home).items() if name != "url"} == {"sw_new", ""}
 
 
+def test_who_has_one_role_asks_with_its_token(run, service, home) -> None:
+    """A provider may make a token for its site, as an operator may; the service judges what a role may do."""
+    (home / "credentials.json").write_text('{"url":"http://service.test","provider_token":"sw_p"}')
+    assert run("site", "token").stdout == "once-1234\n"
+    assert service.requests[0].headers["Authorization"] == "Bearer sw_p"
+
+
 def test_login_asks_for_the_token_without_showing_it(monkeypatch) -> None:
     asked = {}
 

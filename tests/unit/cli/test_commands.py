@@ -246,6 +246,15 @@ def test_an_hour_nobody_told_leaves_a_gap(run, service):
     assert axis.count("─") == 5, "three hours gone, one of them unknown, and two ahead"
 
 
+def test_a_receipt_is_waited_for_when_told_to(run, service):
+    there = service.answers[f"GET /v1/jobs/{JOB}/receipt"]
+    early = [problem(409, "SW-155", "it runs"), problem(409, "SW-156", "readings are missing")]
+    service.answers[f"GET /v1/jobs/{JOB}/receipt"] = [*early, there]
+    assert "location-based" in run("receipt", JOB, "--wait").stdout
+    service.answers[f"GET /v1/jobs/{JOB}/receipt"] = [problem(409, "SW-160", "no")]
+    assert "SW-160" in run("receipt", JOB, "--wait").stderr
+
+
 def test_a_receipt_shows_what_was_posted_beside_it(run, service):
     paper = receipt_in(genuine())
     entry = Adjustment(

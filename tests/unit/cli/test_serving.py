@@ -155,7 +155,8 @@ def test_what_was_said_is_kept_for_the_next_start(run, home, monkeypatch):
     )
     assert json.loads(first.stdout) == {"site": "home", "folder": str(home / "agent")}
     (home / "agent" / "membership.json").write_text(json.dumps({"site": "home", "token": "secret"}))
-    assert run("join").exit_code == 0
+    again = run("join")
+    assert (again.exit_code, again.stdout) == (0, "goes on as home\n")
     assert served[0] == served[1]
     assert (served[0].server, served[0].cooling, served[0].country) == ("http://service.test", "room", "DE")
     assert (home / "agent" / CONFIG_FILE).exists()

@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 
 from sunward.cli import show
+from sunward.cli.commands.jobs import POLL_S
 from sunward.cli.reasons import BASES, COUNTERFACTUALS, NOT_PROVED, PROMISES, QUALITIES, STATES, word
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _, ngettext
-from sunward.errors import InputError
+from sunward.client import ApiClient
+from sunward.client.waiting import NO_RECEIPT_YET
+from sunward.errors import ConflictError, InputError
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
 from sunward.model.records import ReceiptView
@@ -27,11 +30,12 @@ from sunward.verification.verdict import Verdict
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write all that `sunward verify` needs to a file.",
 )
+@option("--wait", is_flag=True, help="Wait for it: the last readings come in some minutes after the job's end.")
 @pass_shell
-def receipt(shell: Shell, job: str, bundle: Path | None) -> None:
+def receipt(shell: Shell, job: str, bundle: Path | None, *, wait: bool) -> None:
     """Show what a job used, caused and cost."""
     with shell.client() as client:
-        signed = client.receipt(job)
+        signed = _awaited(shell, client, job) if wait else client.receipt(job)
         if bundle is not None:
             bundle.write_bytes(client.bundle(job))
     if shell.json:
@@ -41,6 +45,17 @@ def receipt(shell: Shell, job: str, bundle: Path | None) -> None:
     if bundle is not None:
         show.line()
         show.line(_("written to {file}; check it with `sunward verify {file}`").format(file=bundle))
+
+
+def _awaited(shell: Shell, client: ApiClient, job: str) -> ReceiptView:
+    """A job's receipt once there is one."""
+    while True:
+        try:
+            return client.receipt(job)
+        except ConflictError as reason:
+            if reason.code not in NO_RECEIPT_YET:
+                raise
+        shell.sleep(POLL_S)
 
 
 @command()

@@ -18,7 +18,7 @@ from sunward.client._async.http import TIMEOUT_S
 from sunward.client.credentials import here
 from sunward.client.pack import pack_file, unpack
 from sunward.client.prepare import for_quote
-from sunward.client.waiting import POLL_S, Limit, Patience, async_apart, async_pause
+from sunward.client.waiting import NO_RECEIPT_YET, POLL_S, Limit, Patience, async_apart, async_pause
 from sunward.client.wanted import Job, JobFields, Wanted, job_id, requested
 from sunward.errors import ConflictError, SourceError
 from sunward.model.job import JobState
@@ -28,7 +28,6 @@ from sunward.model.statement import MonthStatement
 
 ARCHIVE = "folder.tar"
 FINAL = frozenset(state.word for state in JobState if state.final)
-NO_RECEIPT_YET = {"SW-155", "SW-156"}
 
 
 class AsyncClient:
