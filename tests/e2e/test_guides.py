@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("who", ["tenant", "provider"])
+@pytest.mark.parametrize("who", ["tenant", "provider", "operator"])
 def test_a_stranger_gets_through_the_first_hour(who, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

@@ -219,6 +219,7 @@ REMEDIES = {
     "SW-401": N_("`sunward login` keeps a token; the operator of the service gives it to you"),
     "SW-640": N_("`sunward login --url …` names yours; `sunward up` starts one here"),
     "SW-641": N_("try again in a moment; if it stays, look at the service's log"),
+    "SW-643": N_("get the certificate to believe from the operator, and name it with --ca or SUNWARD_CA"),
     "SW-642": N_("use the same version of sunward on both sides"),
 }
 

@@ -83,6 +83,10 @@ def retry_after_s(reply: httpx.Response) -> float | None:
     return float(told) if reply.status_code in BUSY and told.isascii() and told.isdigit() else None
 
 
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""How the TLS library says that nobody believed vouches for a certificate; httpx passes on its words alone."""
+
+
 def trust(ca: Path | None) -> ssl.SSLContext | bool:
     """Whose certificates are believed: those of a file, else those that the world believes.
 
@@ -98,7 +102,10 @@ def trust(ca: Path | None) -> ssl.SSLContext | bool:
 
 
 def unreachable(url: str, reason: httpx.TransportError) -> SourceError:
-    """That nothing answers at an address."""
+    """That nothing answers at an address, or one whose certificate is not believed."""
+    if UNTRUSTED in str(reason):
+        line = _("the certificate of {url} is not believed ({reason})")
+        return SourceError(line.format(url=url, reason=reason), transient=False, code="SW-643")
     line = _("the service at {url} cannot be reached ({reason})")
     return SourceError(line.format(url=url, reason=str(reason) or type(reason).__name__), code="SW-640")
 

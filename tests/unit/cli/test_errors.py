@@ -81,11 +81,12 @@ def test_a_damaged_bundle_is_bad_input(run, tmp_path):
     [
         (httpx.ConnectError("refused"), "SW-640"),
         (httpx.ReadTimeout("late"), "SW-640"),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"), "SW-643"),
         (answer(b"<html>", 502), "SW-641"),
         (answer(b"not json"), "SW-642"),
         (problem(503, "SW-210", "the feed is away"), "SW-210"),
     ],
-    ids=["refused", "late", "gateway", "garbage", "feed"],
+    ids=["refused", "late", "untrusted", "gateway", "garbage", "feed"],
 )
 def test_an_unusable_service_is_exit_3(run, service, broken, code):
     service.answers["GET /v1/account"] = broken

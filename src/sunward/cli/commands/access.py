@@ -6,7 +6,7 @@ import click
 
 from sunward.cli import show
 from sunward.cli.shell import Shell, group, option, pass_shell
-from sunward.cli.text import _
+from sunward.cli.text import _, ngettext
 from sunward.errors import NotFoundError
 from sunward.model.records import TokenRequest
 
@@ -62,8 +62,9 @@ def tenant_erase(shell: Shell, name: str, cancel: bool, yes: bool) -> None:  # n
     if shell.json:
         show.json_line(done)
     else:
-        text = _("erased: content of {jobs} jobs, {objects} stored files")
-        show.line(text.format(jobs=done.jobs, objects=done.objects))
+        jobs = ngettext("content of {count} job", "content of {count} jobs", done.jobs).format(count=done.jobs)
+        files = ngettext("{count} stored file", "{count} stored files", done.objects).format(count=done.objects)
+        show.line(_("erased: {jobs}, {files}").format(jobs=jobs, files=files))
 
 
 @group()
