@@ -118,7 +118,8 @@ def measure(folder: Path, sizes: Sizes) -> dict[str, object]:
             first_line(agents, folder / "agents.log")
             time.sleep(WARM_S)
             tally = load(folder, url, credentials, names, sizes)
-            text = httpx.get(f"{url}/metrics", timeout=READY_S).text
+            operator = {"authorization": f"Bearer {credentials.operator_token}"}
+            text = httpx.get(f"{url}/metrics", headers=operator, timeout=READY_S).raise_for_status().text
             cpu_s = _cpu_s(service.pid)
     return report(tally, text, sizes) | {
         "jobs": sizes.jobs,

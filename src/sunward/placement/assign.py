@@ -83,11 +83,14 @@ def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
     return sorted(keys, key=keys.__getitem__), starts
 
 
-def best_per_pool(task: Task, found: BoolArray) -> list[Option]:
-    """The cheapest start in one piece on each pool, cheapest first."""
+def best_per_pool(task: Task, found: BoolArray, most: int | None = None) -> list[Option]:
+    """The cheapest start in one piece on each pool, cheapest first; of so many pools where `most` says."""
     total = np.where(found, task.windows.total, np.iinfo(np.int64).max)
     slots = total.argmin(axis=1).tolist()
     rows = np.flatnonzero(found.any(axis=1)).tolist()
+    if most is not None:
+        least = total.min(axis=1).tolist()
+        rows = sorted(rows, key=lambda at: (least[at], int(task.windows.start_ms[at, slots[at]]), at))[:most]
     best = [option_at(task.demand, task.windows, at, slots[at]) for at in rows]
     return sorted(best, key=lambda option: (option.total, option.runs[0].start_ms, option.runs[0].row))
 

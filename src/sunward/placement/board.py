@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sunward.placement.demand import Demand, Option, Run, need_w
-from sunward.placement.fleet import Fleet
+from sunward.placement.fleet import NO_CEILING_W, Fleet
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
 
@@ -25,6 +25,8 @@ class Board:
         """Take what jobs hold that are known by their containers alone: each counts as the hungriest class of work."""
         self.free -= taken
         fleet, rows = self._fleet, np.arange(len(taken))
+        if (fleet.headroom_w == NO_CEILING_W).all():
+            return
         most_w = np.max([need_w(fleet, rows, work_class, 1) for work_class in WORK_CLASSES], axis=0)
         np.subtract.at(self.headroom_w, fleet.pools.site, taken * most_w[:, None])
 

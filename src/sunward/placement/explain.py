@@ -46,7 +46,7 @@ def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assign
     """A chosen option with its reasons; `board` holds every other job but not this one."""
     demand = task.demand
     priced = price(fleet, demand, option.runs)
-    rivals = _rivals(task, board)
+    rivals = _rivals(task, option, board)
     return Assignment(
         job=demand.job.spec.job,
         revision=demand.job.revision,
@@ -114,9 +114,10 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
     return "now" if task.windows.possible[:, 1:].any() else "deadline"
 
 
-def _rivals(task: Task, board: Board) -> _Rivals:
+def _rivals(task: Task, option: Option, board: Board) -> _Rivals:
     found = roomy(task.windows, board.open(task.demand))
-    per_pool = tuple(best_per_pool(task, found))
+    # Those of the option itself are not shown: it may use some of the cheapest pools.
+    per_pool = tuple(best_per_pool(task, found, ALTERNATIVES_MAX + len({run.row for run in option.runs})))
     starts = found.any(axis=0)
     if not starts.any():
         return _Rivals(None, is_now=False, per_pool=per_pool)

@@ -125,6 +125,8 @@ def _taken(snapshot: Snapshot, pools: PoolColumns) -> IntArray:
 
 def _in_order(pools: PoolColumns) -> PoolColumns:
     order = _order(pools)
+    if (order[:-1] < order[1:]).all():
+        return pools
     columns: dict[str, Any] = {}
     for column in fields(PoolColumns):
         values = getattr(pools, column.name)

@@ -9,7 +9,7 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign
 from sunward.placement.board import Board, runs_of
-from sunward.placement.demand import CostBook, demand_of
+from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
 from sunward.placement.search import Task, best_option, task_of
@@ -75,12 +75,26 @@ def _asked(spec: JobSpec) -> JobView:
 
 def offer(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> Assignment | Unplaced:
     """The best a board has for one job, or why it has nothing."""
+    found = _search(fleet, board, job, book)
+    return found if isinstance(found, Unplaced) else assignment(fleet, *found, board)
+
+
+def places(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[tuple[Segment, ...] | Unplaced, ...]:
+    """As `quotes` on a snapshot without jobs, and without the reasons: all that a price needs."""
+    fleet = fleet_of(snapshot)
+    board = Board(fleet)
+    book: CostBook = {}
+    found = (_search(fleet, board, _asked(spec), book) for spec in specs)
+    return tuple(one if isinstance(one, Unplaced) else segments_of(fleet, *one) for one in found)
+
+
+def _search(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> tuple[Task, Option] | Unplaced:
     demand = demand_of(fleet, job, book)
     if isinstance(demand, Unplaced):
         return demand
     task = task_of(fleet, demand)
     option = best_option(fleet, task, board)
-    return _refused(fleet, task, board) if option is None else assignment(fleet, task, option, board)
+    return _refused(fleet, task, board) if option is None else (task, option)
 
 
 def _refused(fleet: Fleet, task: Task, board: Board) -> Unplaced:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +34,10 @@ from sunward.service.gate import Gate, PatientProtocol
 from sunward.service.limits import Limits
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
+from sunward.service.solver import SolverProcess
 
+GARBAGE_AFTER = 20_000
+"""New objects after which the young ones are looked through."""
 SWITCH_S = 0.0005
 """How long one thread runs before another one has its turn."""
 ROUTERS = (
@@ -117,6 +121,16 @@ class Server(uvicorn.Server):
         self.leave()
 
 
+def _tune() -> None:
+    """Have the interpreter favour the event loop; only for a process that does nothing else."""
+    # New jobs are placed in threads: the loop should not wait 5 ms for its turn after every call to the system.
+    sys.setswitchinterval(SWITCH_S)
+    # What was loaded stays; looking for garbage in it again and again would cost more than a request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
+
+
 def serve(
     control: ControlPlane, config: ServiceConfig, listener: socket.socket, entrance: Entrance | None = None
 ) -> None:
@@ -145,14 +159,15 @@ def serve(
         http=PatientProtocol,
         ws="none",
     )
-    # Plans are solved in threads: the loop should not wait 5 ms for its turn after every call to the system.
-    sys.setswitchinterval(SWITCH_S)
+    _tune()
     server = Server(settings)
     server.leave = control.let_go
     # Accepted connections inherit it. Else a small answer waits 40 ms for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    solver = SolverProcess()
+    control.solve = solver.plan
     # Raised again after an orderly end by Ctrl-C, which is how a service of one's own is ended.
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.closing(solver), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if control.failure is not None:
         raise control.failure

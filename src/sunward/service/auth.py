@@ -50,13 +50,14 @@ class Caller:
         return not self.roles.isdisjoint(roles)
 
 
-def control_of(request: Request) -> ControlPlane:
+# Asynchronous without need: what is not is called in a thread, which costs more than the rest of a small request.
+async def control_of(request: Request) -> ControlPlane:
     """The control plane behind this application."""
     found: ControlPlane = request.app.state.control
     return found
 
 
-def config_of(request: Request) -> ServiceConfig:
+async def config_of(request: Request) -> ServiceConfig:
     """The settings of this application."""
     found: ServiceConfig = request.app.state.config
     return found

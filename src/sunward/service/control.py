@@ -6,16 +6,16 @@ Everything here runs on one event loop; only solving a plan leaves it, on an imm
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.adapters.clock import SystemClock
-from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.objects import FsObjectStore
 from sunward.adapters.sql import SqlStore
 from sunward.engine import snapshots
@@ -31,10 +31,10 @@ from sunward.model.events import (
     AgentLost,
     AgentSeen,
     ClockMapped,
-    JobsSubmitted,
     LeasesReported,
     NetworkStarted,
     Payload,
+    PlanProposed,
     PowerReported,
     RateObserved,
     TimerFired,
@@ -44,6 +44,7 @@ from sunward.model.site import LeaseReport, SiteOrders
 from sunward.model.wire import JournalHead, SyncRequest
 from sunward.service import endings
 from sunward.service.desk import Desk
+from sunward.service.gathering import Gathering
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
@@ -65,8 +66,8 @@ PLAN_REST_S = 0.05
 PLAN_SHARE = 0.25
 """Most of one core that full plans take while the network is busy: the rest between two of them is as long as needed.
 """
-GATHER_S = 0.003
-"""Submissions that come within this time share one transaction."""
+PLACE_GATHER_S = 0.02
+"""New jobs that come within this time share one immediate plan."""
 
 
 @dataclass(slots=True)
@@ -94,15 +95,6 @@ class Presence:
     """Runs of the agent that a later one has taken the place of."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    """A job that waits to be recorded with those that come at about the same time."""
-
-    payload: JobsSubmitted
-    content: StoredContent
-    done: asyncio.Future[Outcome]
-
-
 class ControlPlane:
     """Composes store, clock and feeds around the writer."""
 
@@ -127,10 +119,12 @@ class ControlPlane:
         self.plan_wanted = asyncio.Event()
         self.place_wanted = asyncio.Event()
         self.placements = 0
+        self.solve: Callable[[Snapshot], PlanProposed] = plan_event
+        """Makes full plans; called in a thread."""
         self.waits = Waits()
         self.desk = Desk(self._openings)
         self._placing = asyncio.Lock()
-        self._gathered: list[_Submission] = []
+        self.gathering = Gathering(self._commit_waiting)
         self._signals_for: tuple[int, frozenset[str]] = (-1, frozenset())
         """The hour whose signals were taken, and of which zones."""
         self.events = 0
@@ -193,23 +187,35 @@ class ControlPlane:
         return writer
 
     def commit(self, payloads: Sequence[Payload], sealed: SealedBatches = ()) -> list[Outcome]:
-        """Record payloads now and act on their commands.
+        """Record payloads now, with whatever waits to be recorded, and act on their commands.
 
         Raises: InvariantError when they could not be recorded (another leader, a failed database): the state
             in memory is then ahead of the journal, so this process must end and load it anew.
         """
+        waiting = self.gathering.take()
+        self.store.coming = {one.job: one.content for one in reversed(waiting) if one.content is not None}
         if self.failure is None:
             try:
-                outcomes = self.writer.commit(self.clock.grid_ms(), payloads, sealed)
+                every = [*payloads, *(one.payload for one in waiting)]
+                outcomes = self.writer.commit(self.clock.grid_ms(), every, sealed)
             except Exception as reason:  # noqa: BLE001  whatever it was, the state can no longer be trusted
                 self.fail(reason)
         if self.failure is not None:
-            raise InvariantError(f"the control plane is stopping: {self.failure}") from self.failure
+            stopping = InvariantError(f"the control plane is stopping: {self.failure}")
+            for one in waiting:
+                one.fail(stopping)
+            raise stopping from self.failure
         for outcome in outcomes:
             self.events += outcome.refused is None
             for command in outcome.commands:
                 self._act(command, outcome.sequence)
-        return outcomes
+        for one, outcome in zip(waiting, outcomes[len(payloads) :], strict=True):
+            one.answer(outcome)
+        return outcomes[: len(payloads)]
+
+    def _commit_waiting(self) -> None:
+        with contextlib.suppress(InvariantError):  # Each of those who wait is told.
+            self.commit([])
 
     def commit_one(self, payload: Payload) -> Outcome:
         """Record one payload.
@@ -220,38 +226,6 @@ class ControlPlane:
         if outcome.refused is not None:
             raise outcome.refused
         return outcome
-
-    async def submit(self, payload: JobsSubmitted, content: StoredContent) -> Outcome:
-        """Record a job and keep its private content, in one transaction with those that come at about the same time.
-
-        Raises: InputError when it is refused, and then nothing of it is kept; InvariantError as `commit` does.
-        """
-        loop = asyncio.get_running_loop()
-        coming = _Submission(payload, content, loop.create_future())
-        self._gathered.append(coming)
-        if len(self._gathered) == 1:
-            loop.call_later(GATHER_S, self._commit_gathered)
-        outcome = await coming.done
-        if outcome.refused is not None:
-            raise outcome.refused
-        return outcome
-
-    def _commit_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        try:
-            for one in gathered:
-                self.store.coming.setdefault(one.payload.jobs[0].job, one.content)
-            outcomes = self.commit([one.payload for one in gathered])
-        except InvariantError as reason:
-            for one in gathered:
-                if not one.done.done():
-                    one.done.set_exception(reason)
-            return
-        finally:
-            self.store.coming.clear()
-        for one, outcome in zip(gathered, outcomes, strict=True):
-            if not one.done.done():
-                one.done.set_result(outcome)
 
     def fail(self, reason: BaseException) -> None:
         """End the service: `run` raises the first reason given."""
@@ -302,7 +276,7 @@ class ControlPlane:
         if events:
             self.commit(events)
 
-    def hear(self, site: SiteId, request: SyncRequest) -> None:
+    async def hear(self, site: SiteId, request: SyncRequest) -> None:
         """Take in what an agent says.
 
         Raises: InputError for what cannot be true of its site, ConflictError for files it has not stored or
@@ -318,8 +292,8 @@ class ControlPlane:
         presence.seen_machine_ms = now
         payloads: list[Payload] = []
         if not known.up or known.boot != request.boot:
-            payloads.append(AgentSeen(site=site, boot=request.boot))
             presence.past_boots |= {known.boot} - {"", request.boot}
+            self.commit_one(AgentSeen(site=site, boot=request.boot))
         if any(known.power.get(power.pool) != power for power in request.power):
             payloads.append(PowerReported(site=site, pools=request.power))
         news = tuple(report for report in request.reports if is_news(self.state, report))
@@ -328,9 +302,7 @@ class ControlPlane:
                 self._keep_output(report)
         if news:
             payloads.append(LeasesReported(site=site, boot=request.boot, reports=news))
-        for outcome in self.commit(payloads) if payloads else ():
-            if outcome.refused is not None:
-                raise outcome.refused
+        await asyncio.gather(*map(self.gathering.record, payloads))
 
     def _keep_output(self, report: LeaseReport) -> None:
         """The engine forgets a job when its receipt is final; its results stay the tenant's."""
@@ -433,6 +405,7 @@ class ControlPlane:
         """Place new jobs as they come; whatever comes meanwhile is the next batch."""
         while True:
             await self.place_wanted.wait()
+            await asyncio.sleep(PLACE_GATHER_S)
             self.place_wanted.clear()
             await self.place_new()
 
@@ -473,7 +446,7 @@ class ControlPlane:
         if not snapshot.jobs and not self.state.world.awake:
             return
         started_s = time.perf_counter()
-        proposed = await asyncio.to_thread(plan_event, snapshot)
+        proposed = await asyncio.to_thread(self.solve, snapshot)
         self.plan_s += time.perf_counter() - started_s
         self.commit([proposed])
         self.plans += 1

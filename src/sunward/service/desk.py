@@ -8,35 +8,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from sunward.model.job import JobSpec
-from sunward.model.plan import Assignment, Unplaced
-from sunward.placement.planner import quotes
+from sunward.model.plan import Assignment, Segment, Unplaced
+from sunward.placement.planner import places, quotes
 from sunward.world.snapshot import Snapshot
 
 BATCH_MAX = 32
-"""Most jobs quoted on one look: who comes first should not wait long for who comes with it."""
-Offers: TypeAlias = tuple[Assignment | Unplaced, ...]
+"""Most requests answered on one look: who comes first should not wait long for who comes with it."""
+GATHER_S = 0.01
+"""How long the first of a batch waits for others."""
+Offer: TypeAlias = Assignment | Unplaced
+Place: TypeAlias = tuple[Segment, ...] | Unplaced
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Asked(Generic[Found]):
     specs: Sequence[JobSpec]
-    told: asyncio.Future[tuple[Snapshot, Offers]]
+    told: asyncio.Future[tuple[Snapshot, tuple[Found, ...]]]
 
 
-class Desk:
-    """Answers what jobs would get now; `look` takes a snapshot of what is free."""
+class _Counter(Generic[Found]):
+    """Requests of one kind: they wait, and are answered batch by batch."""
 
-    def __init__(self, look: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, look: Callable[[], Snapshot], solve: Callable[[Snapshot, Sequence[JobSpec]], tuple[Found, ...]]
+    ) -> None:
         self._look = look
-        self._waiting: list[_Asked] = []
+        self._solve = solve
+        self._waiting: list[_Asked[Found]] = []
         self._work: asyncio.Task[None] | None = None
 
-    async def offers(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, Offers]:
-        """What each of some jobs would get if it alone were added, and the snapshot that says so."""
-        asked = _Asked(specs, asyncio.get_running_loop().create_future())
+    async def ask(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, tuple[Found, ...]]:
+        asked: _Asked[Found] = _Asked(specs, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._answer())
@@ -44,12 +50,16 @@ class Desk:
 
     async def _answer(self) -> None:
         while self._waiting:
+            await asyncio.sleep(GATHER_S)
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             try:
                 snapshot = self._look()
-                found = await asyncio.to_thread(quotes, snapshot, [spec for asked in batch for spec in asked.specs])
+                specs = [spec for asked in batch for spec in asked.specs]
+                found = await asyncio.to_thread(self._solve, snapshot, specs)
             except Exception as reason:  # noqa: BLE001  each of those who wait is told, and decides
-                _tell(batch, reason)
+                for asked in batch:
+                    if not asked.told.done():
+                        asked.told.set_exception(reason)
                 continue
             first = 0
             for asked in batch:
@@ -58,7 +68,18 @@ class Desk:
                 first += len(asked.specs)
 
 
-def _tell(batch: Sequence[_Asked], reason: Exception) -> None:
-    for asked in batch:
-        if not asked.told.done():
-            asked.told.set_exception(reason)
+class Desk:
+    """Answers what jobs would get now; `look` takes a snapshot of what is free."""
+
+    def __init__(self, look: Callable[[], Snapshot]) -> None:
+        self._quotes: _Counter[Offer] = _Counter(look, quotes)
+        self._places: _Counter[Place] = _Counter(look, places)
+
+    async def offers(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, tuple[Offer, ...]]:
+        """What each of some jobs would get if it alone were added, with its reasons; and the snapshot that says so."""
+        return await self._quotes.ask(specs)
+
+    async def place(self, spec: JobSpec) -> tuple[Snapshot, Place]:
+        """Where one job would run if it were added, which is all that a price needs."""
+        snapshot, (found,) = await self._places.ask([spec])
+        return snapshot, found

@@ -120,8 +120,8 @@ def limits_of(request: Request) -> Limits:
     return found
 
 
-async def _solving(limits: Annotated[Limits, Depends(limits_of)]) -> AsyncIterator[None]:
-    async for _ in limits.solving():
+async def _solving(request: Request) -> AsyncIterator[None]:
+    async for _ in limits_of(request).solving():
         yield
 
 

@@ -63,7 +63,7 @@ async def post_sync(
             f"yours is {request.version[:40] or FIRST}: upgrade the older of the two",
             code="SW-434",
         )
-    control.hear(site, request)
+    await control.hear(site, request)
     wait_s = min(max(request.wait_ms / SECOND_MS, 0.0), config.poll_s_max)
     if wait_s:
         await control.wait_for_orders(site, request.orders_version, wait_s)

@@ -19,7 +19,7 @@ from sunward.model.datum import SeriesKind
 from sunward.model.events import Event, JobsSubmitted
 from sunward.model.identity import JobId, TenantId, ZoneId, mint
 from sunward.model.job import JobSpec
-from sunward.model.plan import Assignment, Unplaced
+from sunward.model.plan import Assignment, Segment, Unplaced
 from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
 from sunward.service import budgets
@@ -171,21 +171,24 @@ def _bundle(control: ControlPlane, tenant: str, asked: str) -> str:
     return asked
 
 
-async def priced(control: ControlPlane, spec: JobSpec) -> tuple[Assignment | Unplaced, int, int]:
-    """What one more job would get now, its price in micro-USD and its escrow in wei.
+async def escrow_of(control: ControlPlane, spec: JobSpec) -> int:
+    """The escrow of one more job, in wei, by what it would get now.
 
     Raises: InputError when there is nothing to price it by.
     """
-    snapshot, (found,) = await control.desk.offers([spec])
-    return found, *_cost(control, snapshot, spec, found)
+    snapshot, found = await control.desk.place(spec)
+    return _cost(control, snapshot, spec, found)[1]
 
 
-def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: Assignment | Unplaced) -> tuple[int, int]:
+def _cost(
+    control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: tuple[Segment, ...] | Unplaced
+) -> tuple[int, int]:
+    """Price in micro-USD, and escrow in wei."""
     rate = control.state.world.wei_per_usd_micro
     if isinstance(found, Unplaced) and found.permanent:
         # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.
         return 0, rate
-    price = assignment_price(control, found) if isinstance(found, Assignment) else worst_price(snapshot, spec)
+    price = worst_price(snapshot, spec) if isinstance(found, Unplaced) else price_of(control, found)
     if spec.budget_usd_micro:
         return price, spec.budget_usd_micro * rate
     if price == 0:
@@ -196,8 +199,8 @@ def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: Assig
     return price, escrow_for(price, rate, MARGIN_BPS)
 
 
-def assignment_price(control: ControlPlane, assignment: Assignment) -> int:
-    """Price of the container time that an assignment holds, micro-USD, rounded up."""
+def price_of(control: ControlPlane, segments: tuple[Segment, ...]) -> int:
+    """Price of the container time that segments hold, micro-USD, rounded up."""
     sites = control.state.world.sites
     return sum(
         quote_usd_micro(
@@ -205,7 +208,7 @@ def assignment_price(control: ControlPlane, assignment: Assignment) -> int:
             segment.end_ms - segment.start_ms,
             sites[segment.pool.partition("/")[0]].spec.ask_usd_micro_per_gpu_h,
         )
-        for segment in assignment.segments
+        for segment in segments
     )
 
 
@@ -231,8 +234,8 @@ async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -
     content_of(control, tenant, request)
     later = _later(spec, control.clock.grid_ms())
     snapshot, (found, *waiting) = await control.desk.offers([spec, *later.values()])
-    price, escrow_wei = _cost(control, snapshot, spec, found)
     placed = found if isinstance(found, Assignment) else None
+    price, escrow_wei = _cost(control, snapshot, spec, found.segments if isinstance(found, Assignment) else found)
     return Quote(
         assignment=placed,
         unplaced=found if isinstance(found, Unplaced) else None,
@@ -264,7 +267,7 @@ def _later(spec: JobSpec, now_ms: int) -> dict[int, JobSpec]:
 def _waiting_option(control: ControlPlane, seconds: int, option: Assignment) -> WaitingOption:
     return WaitingOption(
         finish_by_s=seconds,
-        price_usd_micro=assignment_price(control, option),
+        price_usd_micro=price_of(control, option.segments),
         carbon_mg=option.carbon_mg,
         start_ms=option.segments[0].start_ms,
     )
@@ -281,7 +284,7 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
     spec = job_spec(control, tenant, job, request)
     content = content_of(control, tenant, request)
     _require_origin(control, spec)
-    _, _, escrow_wei = await priced(control, spec)
+    escrow_wei = await escrow_of(control, spec)
     if job in control.state.world.jobs:
         # The same request came a second time while this one was being priced.
         return acknowledged(control, job)
@@ -305,7 +308,7 @@ async def _commit(
         control.store.privates.put(private)
         control.private_jobs.add(job)
     try:
-        await control.submit(payload, stored)
+        await control.gathering.record(payload, job, stored)
     except InputError:
         if not _recorded(control, job):
             # What came in the same moment left it no money.

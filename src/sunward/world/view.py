@@ -14,6 +14,7 @@ from sunward.model.hardware import WorkClass
 from sunward.model.identity import PoolId
 from sunward.model.job import JobSpec, JobState
 from sunward.model.plan import Segment
+from sunward.model.signal import Forecast
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, power
@@ -92,11 +93,20 @@ def _signals(
         if hours[0] < first or hours[-1] >= last:
             continue
         known[zone] = True
-        at = hours - intensity.start_ms // HOUR_MS
-        carbon[row] = np.asarray(intensity.p50, np.float64)[at] / MG_PER_G
-        spread[row] = np.asarray(intensity.p90, np.float64)[at] / MG_PER_G - carbon[row]
-        price[row] = np.asarray(cost.p50, np.float64)[hours - cost.start_ms // HOUR_MS] / MICRO
+        carbon[row], spread[row], price[row] = _curves(intensity, cost, start_ms, slot_ms, slots)
     return carbon, spread, price, known
+
+
+@lru_cache(maxsize=1_024)
+def _curves(
+    intensity: Forecast, cost: Forecast, start_ms: int, slot_ms: int, slots: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(slots,) intensity, spread and price of one zone; the same for every snapshot of a slot."""
+    hours = (start_ms + np.arange(slots) * slot_ms) // HOUR_MS
+    at = hours - intensity.start_ms // HOUR_MS
+    carbon = np.asarray(intensity.p50, np.float64)[at] / MG_PER_G
+    spread = np.asarray(intensity.p90, np.float64)[at] / MG_PER_G - carbon
+    return carbon, spread, np.asarray(cost.p50, np.float64)[hours - cost.start_ms // HOUR_MS] / MICRO
 
 
 def _pool_columns(
