@@ -11,6 +11,7 @@ signature of the first, so it reads like the others but would not verify.
 from __future__ import annotations
 
 import base64
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -114,6 +115,8 @@ def fill(control: ControlPlane, file: Path, tenant: str, count: int) -> list[str
         for statement in indexes:
             connection.execute(statement)
         connection.execute("PRAGMA journal_mode=WAL")
+    # What was just written goes to the disk now, not in the middle of what is measured.
+    os.sync()
     state = control.state
     state.world.sequence += count
     control.store.save_snapshot(state.world.sequence, snapshots.dump(state))

@@ -120,12 +120,10 @@ def measure(folder: Path, sizes: Sizes) -> dict[str, object]:
             tally = load(folder, url, credentials, names, sizes)
             operator = {"authorization": f"Bearer {credentials.operator_token}"}
             text = httpx.get(f"{url}/metrics", headers=operator, timeout=READY_S).raise_for_status().text
-            cpu_s = _cpu_s(service.pid)
     return report(tally, text, sizes) | {
         "jobs": sizes.jobs,
         "fill_s": round(filled_s, 1),
         "database_mib": round((home / DATABASE_FILE).stat().st_size / MIB),
-        "service_cpu_s": cpu_s,
     }
 
 
@@ -203,15 +201,6 @@ def _bucket_ms(metrics: str, percent: float) -> float | None:
         if bound != "+Inf" and float(count) >= total * percent / 100:
             return float(bound) * SECOND_MS
     return None
-
-
-def _cpu_s(pid: int) -> float | None:
-    """Processor time of a process so far; none where the system does not tell."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        return None
-    fields = stat.read_text().rpartition(")")[2].split()
-    return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 1)
 
 
 def main() -> int:

@@ -273,9 +273,14 @@ def test_logs_join_however_they_are_cut(store: SqlStore) -> None:
 # Private content.
 
 
+def keep(store: SqlStore, content: StoredContent) -> None:
+    with store.contents.database.writing() as connection:
+        store.contents.put(connection, {"j-1": content})
+
+
 def test_content_is_kept_until_erased(store: SqlStore) -> None:
-    store.contents.put("j-1", CONTENT)
-    store.contents.put("j-1", CONTENT)
+    keep(store, CONTENT)
+    keep(store, CONTENT)
     store.ingest.append_log("j-1.1", 0, b"private")
     store.ingest.append_log("j-10.1", 0, b"another's")
     assert store.contents.get("j-1") == CONTENT
@@ -287,18 +292,21 @@ def test_content_is_kept_until_erased(store: SqlStore) -> None:
     assert store.ingest.read_log("j-10.1") == b"another's"
 
 
-def test_content_is_never_exchanged(store: SqlStore) -> None:
-    store.contents.put("j-1", CONTENT)
+def test_content_comes_with_its_job_or_not_at_all(store: SqlStore) -> None:
+    keep(store, CONTENT)
     other = StoredContent(tenant="t-2", salt=b"", content=CONTENT.content, commitment="d" * 64)
-    with pytest.raises(ConflictError):
-        store.contents.put("j-1", other)
+    with pytest.raises(ZeroDivisionError), store.contents.database.writing() as connection:
+        store.contents.put(connection, {"j-1": other, "j-2": other})
+        raise ZeroDivisionError
     assert store.contents.get("j-1") == CONTENT
+    with pytest.raises(NotFoundError):
+        store.contents.get("j-2")
 
 
 def test_erased_bytes_leave_the_files(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     secret = JobContent(name="n", command=("curl", "find-me-if-you-can"))
-    store.contents.put("j-1", StoredContent(tenant="t", salt=b"s", content=secret, commitment="c"))
+    keep(store, StoredContent(tenant="t", salt=b"s", content=secret, commitment="c"))
     assert b"find-me" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     store.contents.erase("j-1")
     assert b"find-me" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
-from sunward.errors import ConflictError, NotFoundError
+from sunward.errors import NotFoundError
 from sunward.model.codec import decode, encode
 from sunward.model.wire import JobContent
 
@@ -46,19 +46,7 @@ class Contents:
 
     database: Database
 
-    def put(self, job: str, stored: StoredContent) -> None:
-        """Keep the content of a job; putting the same again changes nothing.
-
-        Raises: ConflictError when the job has other content.
-        """
-        row = _row(job, stored)
-        with self.database.writing() as connection:
-            connection.execute(self.database.insert(_contents).on_conflict_do_nothing(), row)
-            held = connection.scalar(select(_contents.c.commitment).where(_contents.c.job == job))
-            if held != stored.commitment:
-                raise ConflictError(f"job {job} already has other content")
-
-    def put_beside(self, connection: Connection, contents: Mapping[str, StoredContent]) -> None:
+    def put(self, connection: Connection, contents: Mapping[str, StoredContent]) -> None:
         """Keep the contents of some jobs in a transaction that is open; what a job had before is replaced."""
         rows = [_row(job, stored) for job, stored in contents.items()]
         statement = self.database.insert(_contents)

@@ -102,7 +102,7 @@ class SqlStore:
                 connection.execute(insert(tables.journal), records)
             write_rows(connection, projected)
             if contents:
-                self.contents.put_beside(connection, contents)
+                self.contents.put(connection, contents)
             for mark in marks:
                 mark_sealed(connection, *mark)
         return reached

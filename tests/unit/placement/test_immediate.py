@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from sunward.model.plan import IMMEDIATE
+from sunward.placement import fleet
+from sunward.placement.fleet import fleet_of
 from sunward.placement.immediate import place
 from sunward.placement.planner import plan, quote
 from sunward.sim.plan_checker import check_plan
@@ -61,3 +63,18 @@ def test_what_is_idle_and_awake_is_not_counted_twice():
     (woken,) = place(with_standing(awake, no=1)).assignments or (None,)
     assert free.terms.wake == 0
     assert woken is None or woken.terms.wake > 0
+
+
+def test_a_search_over_fewer_slots_finds_the_same(monkeypatch):
+    carbon = {"NO": [float(50 + 37 * slot % 211) for slot in range(96)]}
+    jobs = [
+        job(f"j-{n}", hours=0.4 + 0.3 * n, due_h=2.0 + n, interruptible=n % 2 == 0, carbon_price_usd_per_t=5_000)
+        for n in range(6)
+    ]
+    world = snapshot([Pool(id="no"), Pool(id="pl", zone="PL", rate=0.7)], jobs, slots=96, carbon=carbon)
+    near = place(world)
+    assert fleet_of(world).near(jobs[0].spec.deadline_ms).slots == 16
+    monkeypatch.setattr(fleet, "NEAR_SLOTS_MIN", 96)
+    assert fleet_of(world).near(jobs[0].spec.deadline_ms).slots == 96
+    assert place(world) == near
+    assert check_plan(world, near) == []
