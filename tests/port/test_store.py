@@ -295,9 +295,14 @@ def test_content_is_kept_until_erased(store: SqlStore) -> None:
 def test_content_comes_with_its_job_or_not_at_all(store: SqlStore) -> None:
     keep(store, CONTENT)
     other = StoredContent(tenant="t-2", salt=b"", content=CONTENT.content, commitment="d" * 64)
-    with pytest.raises(ZeroDivisionError), store.contents.database.writing() as connection:
-        store.contents.put(connection, {"j-1": other, "j-2": other})
-        raise ZeroDivisionError
+
+    def broken_off() -> None:
+        with store.contents.database.writing() as connection:
+            store.contents.put(connection, {"j-1": other, "j-2": other})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken_off()
     assert store.contents.get("j-1") == CONTENT
     with pytest.raises(NotFoundError):
         store.contents.get("j-2")
