@@ -308,6 +308,15 @@ def test_content_comes_with_its_job_or_not_at_all(store: SqlStore) -> None:
         store.contents.get("j-2")
 
 
+def test_a_checkpoint_moves_what_was_committed_into_the_database(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/store.db")
+    store.contents.name_tenant("t-1", "moved-into-the-file")
+    assert b"moved-into-the-file" not in (tmp_path / "store.db").read_bytes()
+    store.checkpoint()
+    assert b"moved-into-the-file" in (tmp_path / "store.db").read_bytes()
+    store.close()
+
+
 def test_erased_bytes_leave_the_files(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     secret = JobContent(name="n", command=("curl", "find-me-if-you-can"))

@@ -61,6 +61,10 @@ class SqlStore:
         """Let go of every connection."""
         self._database.engine.dispose()
 
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database file; may run beside everything else."""
+        self._database.checkpoint()
+
     def head(self) -> JournalHead:
         """Where the journal stands."""
         with self._database.reading() as connection:

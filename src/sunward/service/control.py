@@ -66,6 +66,7 @@ PLAN_REST_S = 0.05
 PLAN_SHARE = 0.25
 """Most of one core that full plans take while the network is busy: the rest between two of them is as long as needed.
 """
+CHECKPOINT_S = 2.0
 PLACE_GATHER_S = 0.02
 """New jobs that come within this time share one immediate plan."""
 
@@ -345,6 +346,7 @@ class ControlPlane:
                 self._keep_placing,
                 self._keep_planning,
                 self._keep_sealing,
+                self._keep_checkpoints,
                 self.failed.wait,
             )
         ]
@@ -450,6 +452,12 @@ class ControlPlane:
         self.plan_s += time.perf_counter() - started_s
         self.commit([proposed])
         self.plans += 1
+
+    async def _keep_checkpoints(self) -> None:
+        """Spare the commits the work of moving the log into a large database, which waits for the disk."""
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            await asyncio.to_thread(self.store.checkpoint)
 
     async def _keep_sealing(self) -> None:
         """Seal stored batches every five minutes of grid time."""
