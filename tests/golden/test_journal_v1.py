@@ -25,18 +25,21 @@ from sunward.model.events import (
     Event,
     ForecastIssued,
     PowerReported,
+    SiteAsleep,
     SiteDrained,
     SiteEnrolled,
     SiteLeft,
     TimerFired,
     read_event,
 )
-from sunward.model.identity import JobId, SiteId, ZoneId
+from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
+from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
 from sunward.model.site import Phase, PoolPower, Sleep
 from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
+from sunward.units import HOUR_MS
 from sunward.verification.journal import verify_chain
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
@@ -45,6 +48,7 @@ HERE = Path(__file__).parent
 HEADS = {
     "journal-v1.jsonl": "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52",
     "journal-v1-sites.jsonl": "94137208a57136a986574edbd28fc7382439f7fd4dddb2504988bbd326f97e83",
+    "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
 }
 BALANCES = {
     "journal-v1.jsonl": {
@@ -63,9 +67,17 @@ BALANCES = {
         "provider:p-no-hydro": 3_801_600_000_000_000_000,
         "tenant:t-alpha": 989_600_000_000_000_000_000,
     },
+    "journal-v1-asleep.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 48_000_000_000_000_000,
+        "provider:p-home": 3_801_600_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
 }
 """15.2 ATH: 2 h at 2.40 and 2 h at 1.40 USD, 2 ATH a USD, 1 % offset, 80 % of the rest to the providers.
-Then 10.4 ATH: 2 h at the 1.40 USD that stood when they were offered, 1 h at 2.40 USD."""
+Then 10.4 ATH: 2 h at the 1.40 USD that stood when they were offered, 1 h at 2.40 USD. Then 4.8 ATH:
+1 h at 2.40 USD."""
 
 
 def told() -> MemoryJournal:
@@ -140,7 +152,32 @@ def told_of_sites() -> MemoryJournal:
     return network.journal
 
 
-HISTORIES = {"journal-v1.jsonl": told, "journal-v1-sites.jsonl": told_of_sites}
+def told_of_sleep() -> MemoryJournal:
+    """A machine sleeps, is woken by its neighbour for a job, sleeps again and never comes back."""
+    north = replace(SITES[0], owner=TenantId("p-home"), lan="home", wake_mac="02:00:5e:10:00:01")
+    network = Network(sites=(north, replace(SITES[1], owner=TenantId("p-home"), lan="home")))
+    network.tell(SiteAsleep(site=SiteId("no-hydro"), until_ms=START_MS + 3 * HOUR_MS))
+    network.submit(job("j-1"))
+    awake = AwakeTarget(pool=HYDRO, start_ms=START_MS + HOUR_MS // 2, end_ms=START_MS + 3 * HOUR_MS, count=1)
+    network.plan(assignment("j-1", segment(HYDRO, 1, 3)), awake=(awake,))
+    network.wait(0.6)
+    network.tell(SiteAsleep(site=SiteId("no-hydro"), until_ms=0))
+    network.wait(0.4)
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+    network.tell(SiteAsleep(site=SiteId("no-hydro"), until_ms=START_MS + 4 * HOUR_MS))
+    network.wait(2)
+    network.tell(AgentLost(site=SiteId("no-hydro")), EpochRequested())
+    return network.journal
+
+
+HISTORIES = {
+    "journal-v1.jsonl": told,
+    "journal-v1-sites.jsonl": told_of_sites,
+    "journal-v1-asleep.jsonl": told_of_sleep,
+}
 
 
 def write(path: Path) -> None:

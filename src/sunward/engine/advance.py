@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import epochs, jobs, leases, membership, plans, sites
+from sunward.engine import asleep, epochs, jobs, leases, membership, plans, sites
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import InvariantError
@@ -27,6 +27,7 @@ from sunward.model.events import (
     RateObserved,
     ReadingsSealed,
     SignalObserved,
+    SiteAsleep,
     SiteDrained,
     SiteEnrolled,
     SiteLeft,
@@ -103,6 +104,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SiteLeft: membership.site_left,
     AgentSeen: leases.agent_seen,
     AgentLost: leases.agent_lost,
+    SiteAsleep: asleep.site_asleep,
     PowerReported: sites.power_reported,
     SignalObserved: sites.signal_observed,
     ForecastIssued: sites.forecast_issued,
@@ -125,6 +127,7 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     SiteLeft: membership.check_left,
     AgentSeen: _check_member,
     AgentLost: _check_site,
+    SiteAsleep: asleep.check_asleep,
     PowerReported: _check_site,
     LeasesReported: leases.check_reported,
     Deposited: sites.check_deposit,

@@ -36,7 +36,9 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     site = world.sites.get(segment.pool.partition("/")[0])
     if pool is None or site is None or not takes_work(site, turn.at_ms):
         _wait_for(turn, segment.pool, job)
-        turn.request_plan("site away")
+        if site is None or not site.asleep_until_ms:
+            # A machine asleep is planned on as far as it can be awake: its job waits for it.
+            turn.request_plan("site away")
         return
     if pool.count - withheld(site, pool) - world.busy(segment.pool) < segment.containers:
         _wait_for(turn, segment.pool, job)
@@ -285,6 +287,7 @@ def agent_seen(turn: Turn, payload: AgentSeen) -> None:
         _lose_all(turn, payload.site, accepted_only=True)
     site.boot = payload.boot
     site.up = True
+    site.asleep_until_ms = site.called_ms = 0
     unblock(turn, payload.site)
     turn.orders_changed(payload.site)
     turn.request_plan("site seen")
@@ -292,7 +295,10 @@ def agent_seen(turn: Turn, payload: AgentSeen) -> None:
 
 def agent_lost(turn: Turn, payload: AgentLost) -> None:
     """Give up the attempts of a silent agent; whatever they still write is fenced."""
-    turn.world.sites[payload.site].up = False
+    site = turn.world.sites[payload.site]
+    turn.orders_changed(payload.site)
+    site.up = False
+    site.asleep_until_ms = site.called_ms = 0
     _lose_all(turn, payload.site, accepted_only=False)
     turn.request_plan("site lost")
 

@@ -90,10 +90,11 @@ def site_left(turn: Turn, payload: SiteLeft) -> None:
     site = world.sites[payload.site]
     site.left_ms = turn.at_ms
     site.up = site.draining = False
+    turn.orders_changed(payload.site)
+    site.asleep_until_ms = site.called_ms = 0
     site.power, site.withheld_ms = {}, {}
     for pool in site.spec.pools:
         world.awake.pop(pool.pool, None)
         # Who waited for a container here waits for a plan now.
         turn.state.blocked.pop(pool.pool, None)
-    turn.orders_changed(payload.site)
     turn.request_plan("site left")

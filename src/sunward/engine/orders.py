@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sunward.engine import asleep
 from sunward.engine.leases import run_ms_left
 from sunward.engine.state import State
 from sunward.errors import InvariantError
@@ -12,6 +13,7 @@ from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
 from sunward.world import catalogue
 from sunward.world.capacity import withheld
 from sunward.world.power import relative_rate
+from sunward.world.sleeping import sleeps
 from sunward.world.state import World
 
 
@@ -35,6 +37,8 @@ def orders(state: State, site: SiteId) -> SiteOrders:
             )
             for pool in spec.pools
         ),
+        asleep_until_ms=asleep.ready_by_ms(world, world.sites[site]) if sleeps(spec) else 0,
+        wake=asleep.calls(world, world.sites[site]),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from sunward.engine import asleep
 from sunward.engine.jobs import end_unserved
 from sunward.engine.turn import Turn
 from sunward.execution.machines import WAITING
@@ -15,6 +16,7 @@ from sunward.model.job import JobState
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Unplaced
 from sunward.placement.sleep import steps
 from sunward.units import floor_to
+from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity
 from sunward.world.occupancy import Slots, add, occupied, slot_range
 
@@ -76,7 +78,8 @@ def _has_room(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], as
         if pool is None or site is None:
             return False
         first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
-        room = capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots)[first:last]
+        ready = ready_ms(turn.world, site, plan.at_ms)
+        room = capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots, ready)[first:last]
         column = taken.get(segment.pool)
         if ((0 if column is None else column[first:last]) + segment.containers > room).any():
             return False
@@ -184,4 +187,6 @@ def look_at_power(turn: Turn, pool: str) -> None:
     change_ms = next_change_ms(targets, turn.at_ms)
     if change_ms is not None:
         turn.state.add_due(change_ms, "pool", pool)
-    turn.orders_changed(pool.partition("/")[0])
+    site = pool.partition("/")[0]
+    asleep.note_call(turn, site)
+    turn.orders_changed(site)

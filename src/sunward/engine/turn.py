@@ -13,6 +13,7 @@ from sunward.model.identity import JobId, SiteId
 from sunward.model.job import JobState
 from sunward.model.ledger import Entry
 from sunward.settlement.entries import Origin
+from sunward.world.asleep import neighbours
 from sunward.world.state import World
 
 
@@ -38,8 +39,9 @@ class Turn:
         self.commands.append(command)
 
     def orders_changed(self, site: str) -> None:
-        """Say once per turn that a site has new orders."""
+        """Say once per turn that a site has new orders, and those who can wake it with it."""
         self.sites.add(site)
+        self.sites.update(other.spec.site for other in neighbours(self.world, site))
 
     def request_plan(self, reason: str) -> None:
         """Ask once per turn for a plan; the first reason is told."""

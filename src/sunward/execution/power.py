@@ -13,6 +13,11 @@ def awake_count(targets: Iterable[AwakeTarget], at_ms: int, busy: int, exist: in
     return min(exist, max(planned, busy))
 
 
+def next_start_ms(targets: Iterable[AwakeTarget], at_ms: int) -> int | None:
+    """The next moment after this one at which containers are to begin to wake."""
+    return min((target.start_ms for target in targets if target.start_ms > at_ms), default=None)
+
+
 def next_change_ms(targets: Iterable[AwakeTarget], at_ms: int) -> int | None:
     """The next moment at which the planned count changes."""
     edges = [edge for t in targets for edge in (t.start_ms, t.end_ms) if edge > at_ms]

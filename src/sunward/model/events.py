@@ -85,6 +85,15 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteAsleep:
+    """The machine of a site sleeps, and its agent with it; it is not lost before it should be back."""
+
+    site: SiteId
+    until_ms: int
+    """Grid time at which it is ready again by its own alarm; 0 = it is awake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerReported:
     """Containers by power state, as the agent sees them."""
 
@@ -188,6 +197,7 @@ Payload: TypeAlias = (
     | SiteLeft
     | AgentSeen
     | AgentLost
+    | SiteAsleep
     | PowerReported
     | SignalObserved
     | ForecastIssued
@@ -210,6 +220,7 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "site_left": (SiteLeft, 1),
     "agent_seen": (AgentSeen, 1),
     "agent_lost": (AgentLost, 1),
+    "site_asleep": (SiteAsleep, 1),
     "power_reported": (PowerReported, 1),
     "signal_observed": (SignalObserved, 1),
     "forecast_issued": (ForecastIssued, 1),

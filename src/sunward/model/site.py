@@ -74,6 +74,10 @@ class SiteSpec:
     """Address to pay, 0x and 40 hex digits; empty = the owner's account alone."""
     gpu_year: int = 0
     """Year of first use as declared; 0 = not stated. Without evidence the devices count as new either way."""
+    lan: str = ""
+    """Opaque name of the local network the machine is on, the same for all agents on it; empty = not stated."""
+    wake_mac: str = ""
+    """Address of the network card by which a neighbour on that network wakes it, as was proved; empty = it cannot."""
 
 
 class Phase:
@@ -169,6 +173,14 @@ class AwakeOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WakeCall:
+    """A machine of the same owner on the same local network that should be woken."""
+
+    site: SiteId
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOrders:
     """All that should be true at one site now; an agent reconciles towards it and forgets nothing else."""
 
@@ -177,3 +189,7 @@ class SiteOrders:
     """Sequence of the last journal event taken into account."""
     leases: tuple[LeaseOrder, ...]
     awake: tuple[AwakeOrder, ...]
+    asleep_until_ms: int = 0
+    """Grid time at which containers must be ready again by the present plan; 0 = none is planned."""
+    wake: tuple[WakeCall, ...] = ()
+    """Neighbours to wake, again and again until they are no longer named."""

@@ -66,6 +66,8 @@ class SiteStatus:
     """Grid time at which it left; 0 = it has not."""
     closed: bool
     """Whether it takes no work in this hour."""
+    asleep_until_ms: int = 0
+    """Grid time at which its machine wakes by itself; 0 = it is awake."""
     closed_hours_utc: tuple[int, ...]
     silent_ms: int | None
     """Machine time since its agent was last heard; null when it was not since the service started."""

@@ -61,6 +61,8 @@ class SyncRequest:
     power: tuple[PoolPower, ...]
     version: str = ""
     """Of the agent's sunward; empty from the first version, which did not say."""
+    asleep_until_ms: int = 0
+    """Grid time until which the machine is about to sleep; 0 = it is awake. It may sleep once the reply says so too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class SyncReply:
     settled: tuple[str, ...]
     version: str = ""
     """Of the control plane's sunward."""
+    asleep_until_ms: int = 0
+    """What was noted of the site's sleep; 0 = it counts as awake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from sunward.model.events import (
     PlanProposed,
     PowerReported,
     RateObserved,
+    SiteAsleep,
     TimerFired,
 )
 from sunward.model.identity import SiteId
@@ -304,6 +305,9 @@ class ControlPlane:
         if news:
             payloads.append(LeasesReported(site=site, boot=request.boot, reports=news))
         await asyncio.gather(*map(self.gathering.record, payloads))
+        if known.asleep_until_ms != request.asleep_until_ms:
+            # Refused when the site is needed after all: then the reply says that it counts as awake.
+            self.commit([SiteAsleep(site=site, until_ms=request.asleep_until_ms)])
 
     def _keep_output(self, report: LeaseReport) -> None:
         """The engine forgets a job when its receipt is final; its results stay the tenant's."""
@@ -387,8 +391,11 @@ class ControlPlane:
     def _notice_silence(self) -> None:
         now = self.clock.machine_ms()
         for site, presence in list(self.presence.items()):
-            silent_ms = now - presence.seen_machine_ms
-            if self.state.world.sites[site].up and silent_ms > self.settings.grace_s * SECOND_MS:
+            known = self.state.world.sites[site]
+            # Who sleeps says nothing until its own alarm has woken it.
+            back_ms = self.clock.mapping.machine(known.asleep_until_ms) if known.asleep_until_ms else 0
+            silent_ms = now - max(presence.seen_machine_ms, back_ms)
+            if known.up and silent_ms > self.settings.grace_s * SECOND_MS:
                 log.warning("agent of %s silent for %d ms: its attempts are given up", site, silent_ms)
                 self.commit([AgentLost(site=SiteId(site))])
 

@@ -20,6 +20,8 @@ from sunward.units import DAY_MS, PPM
 
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+LAN = re.compile(r"[A-Za-z0-9_-]{0,64}")
+MAC = re.compile(r"([0-9a-f]{2}(:[0-9a-f]{2}){5})?")
 DEVICE_CHARS = 128
 POOLS_MAX = 64
 DEVICES_MAX = 20_000
@@ -83,6 +85,10 @@ def check_spec(spec: SiteSpec) -> None:
     for name, (least, most) in FIGURES.items():
         if not least <= getattr(spec, name) <= most:
             raise InputError(f"{name} must lie between {least} and {most}", code=BAD_SITE)
+    if not LAN.fullmatch(spec.lan) or not MAC.fullmatch(spec.wake_mac):
+        raise InputError(
+            "lan must be at most 64 letters and digits, wake_mac six pairs of lower-case hex digits", code=BAD_SITE
+        )
     zone = climatology.load().zone(spec.zone)
     if zone.country != spec.country:
         raise InputError(

@@ -73,6 +73,7 @@ async def post_sync(
         orders=control.orders_for(site),
         settled=settled(control.state, site, request),
         version=sunward.__version__,
+        asleep_until_ms=control.state.world.sites[site].asleep_until_ms,
     )
     return answer(reply)
 

@@ -126,6 +126,8 @@ class SimSite:
         self.unsent: list[Hashed] = []
         self.kept: set[str] = set()
         """Devices that the owner keeps for itself now."""
+        self.asleep = False
+        """The whole machine sleeps, and its agent with it."""
         self.wake_ms = spec.wake_s * SECOND_MS
         self.can_sleep = sleeps(spec)
         if not self.can_sleep:
@@ -274,6 +276,20 @@ class SimSite:
         self.host_spans.clear()
         self.host_since_ms = at_ms
         self.batch_from_ms = at_ms
+
+    def lie_down(self, at_ms: int) -> None:
+        """The machine suspends: nothing of it works on."""
+        self.asleep = True
+        self.awake_at.clear()
+        for name in self.devices:
+            self._change(name, PowerState.ASLEEP, "", WorkClass.GENERIC, at_ms)
+
+    def get_up(self, at_ms: int) -> None:
+        """The machine goes on where it stopped."""
+        self.asleep = False
+        for name in self.devices:
+            self.awake_at[name] = at_ms
+            self._change(name, PowerState.IDLE, "", WorkClass.GENERIC, at_ms)
 
     def checkpoint(self) -> None:
         """Running jobs store a checkpoint of what they have done."""

@@ -49,6 +49,7 @@ from sunward.model.wire import ClockMapping
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.sim.fleet import SimSite
 from sunward.sim.memory import MemoryJournal, VirtualClock
+from sunward.sim.naps import GRACE_MS, Naps
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS, ceil_to
 from sunward.world.snapshot import Snapshot
@@ -57,7 +58,6 @@ from sunward.world.tick import take_new, take_tick
 REPORT_MS = 5 * MINUTE_MS
 PLAN_MS = 2 * SECOND_MS
 """Grid time between a snapshot and the commit of its plan: plans meet a world that has moved on."""
-GRACE_MS = 30 * SECOND_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,8 @@ class Faults:
     """How often the owner of a site takes some of its containers for a while."""
     drains_per_h: float = 0.0
     """How often a site drains for a while."""
+    oversleeps_frac: float = 0.0
+    """Share of the sleeps of machines from which they come back too late."""
     duplicate_frac: float = 0.0
     """Share of deliveries (reports, readings) that arrive twice."""
     delay_ms_max: int = 0
@@ -91,6 +93,8 @@ class Scenario:
     deposits: tuple[Deposited, ...]
     faults: Faults = Faults()
     seed: int = 0
+    naps: bool = False
+    """Whether machines with nothing to do sleep as a whole."""
 
 
 @dataclass(slots=True)
@@ -103,6 +107,10 @@ class Tally:
     restarts: int = 0
     owner_uses: int = 0
     drains: int = 0
+    naps: int = 0
+    woken: int = 0
+    """Machines that a neighbour woke before their own alarm."""
+    oversleeps: int = 0
     duplicates: int = 0
     plans: int = 0
     metered_j: int = 0
@@ -128,6 +136,7 @@ class Simulation:
         self._accepted: list[Hashed] = []
         self._sealed: dict[str, ReadingBatch] = {}
         self._timer_ms = -1
+        self._naps = Naps(self)
         self.writer = Writer(State(), self.journal)
         self.commit([scenario.rules, ClockMapped(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1)])
         self.commit([scenario.rate, *scenario.deposits])
@@ -187,7 +196,7 @@ class Simulation:
     def _act(self, command: Command) -> None:
         if isinstance(command, OrdersChanged):
             site = command.site
-            self.at(self.now_ms + SECOND_MS, lambda: self._sync(site))
+            self.at(self.now_ms + SECOND_MS, lambda: self.sync(site))
         elif isinstance(command, RequestPlan):
             self._request(command)
 
@@ -257,17 +266,20 @@ class Simulation:
         if due_ms is not None and due_ms <= self.now_ms:
             self.commit([TimerFired()])
 
-    def _sync(self, name: str) -> None:
+    def sync(self, name: str) -> None:
         """One poll of an agent: take orders, act, report."""
         site = self.sites[name]
-        if not site.up:
+        if not site.up or site.asleep:
             return
-        site.follow(orders(self.writer.state, SiteId(name)), self.now_ms)
+        wanted = orders(self.writer.state, SiteId(name))
+        site.follow(wanted, self.now_ms)
+        for call in wanted.wake:
+            self._naps.wake(call.site)
         self._step(name)
 
     def _step(self, name: str) -> None:
         site = self.sites[name]
-        if not site.up:
+        if not site.up or site.asleep:
             return
         site.step(self.now_ms)
         self._send_reports(name)
@@ -307,12 +319,14 @@ class Simulation:
 
     def _report_all(self) -> None:
         for name, site in self.sites.items():
-            if site.up:
+            if site.up and not site.asleep:
                 site.step(self.now_ms)
                 site.checkpoint()
                 site.seal_minute(self.now_ms)
                 self._send_reports(name)
                 self._send_readings(name)
+                if self.scenario.naps:
+                    self._naps.consider(name)
         self._seal()
 
     def _send_readings(self, name: str) -> None:
@@ -348,16 +362,17 @@ class Simulation:
 
     def _crash(self, name: str) -> None:
         site = self.sites[name]
-        if not site.up or self.now_ms >= self.end_ms:
+        if not site.up or site.asleep or self.now_ms >= self.end_ms:
             return
         self.tally.crashes += 1
         site.crash(self.now_ms)
         away_ms = int(self.stream(f"away-{self.now_ms}", name).integers(SECOND_MS, HOUR_MS))
         if away_ms > GRACE_MS:
-            self.at(self.now_ms + GRACE_MS, lambda: self._lose(name))
+            self.at(self.now_ms + GRACE_MS, lambda: self.lose(name))
         self.at(self.now_ms + away_ms, lambda: self._return(name))
 
-    def _lose(self, name: str) -> None:
+    def lose(self, name: str) -> None:
+        """The control plane gives a silent agent up."""
         if self.writer.state.world.sites[name].up:
             self.commit([AgentLost(site=SiteId(name))])
 
@@ -380,7 +395,7 @@ class Simulation:
         """The owner uses some containers for minutes to hours, whoever works on them."""
         site = self.sites[name]
         free = sorted(set(site.devices) - site.kept)
-        if not site.up or not free or self.now_ms >= self.end_ms:
+        if not site.up or site.asleep or not free or self.now_ms >= self.end_ms:
             return
         draw = self.stream(f"owner-{self.now_ms}", name)
         taken = draw.choice(free, size=int(draw.integers(1, len(free) + 1)), replace=False).tolist()
@@ -391,7 +406,7 @@ class Simulation:
 
     def _owner_goes(self, name: str, taken: list[str]) -> None:
         self.sites[name].give_back(taken)
-        if self.sites[name].up:
+        if self.sites[name].up and not self.sites[name].asleep:
             self._send_reports(name)
 
     def _drain(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What sites were asked to hold, checked from the journal alone: hours, drains, what owners keep, who has left.
+"""What sites were asked to hold, checked from the journal alone: hours, drains, what owners keep, sleep, who has left.
 
 A second author: no arithmetic is shared with the planner or the engine, and time is counted in milliseconds.
 """
@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 
 from sunward.model.commands import Command, JobChanged, Rejected
 from sunward.model.events import (
+    AgentLost,
+    AgentSeen,
     JobsSubmitted,
     PlanProposed,
     PowerReported,
+    SiteAsleep,
     SiteDrained,
     SiteEnrolled,
     SiteLeft,
@@ -20,6 +23,7 @@ from sunward.model.events import (
 from sunward.model.plan import Plan, Segment
 from sunward.ports import Recorded
 
+SECOND = 1_000
 HOUR = 3_600_000
 HOURS = 24
 HELD = ("staging", "running")
@@ -35,6 +39,14 @@ class _Facts:
     kept: dict[str, int] = field(default_factory=dict)
     draining: bool = False
     left: bool = False
+    home: tuple[str, str] = ("", "")
+    """Owner and local network."""
+    wakes_ms: int | None = None
+    """Latency after a neighbour's call; None where nobody can wake it."""
+    up: bool = False
+    slept_ms: int = 0
+    until_ms: int = 0
+    """Since when and until when its machine sleeps; 0 = it is awake."""
 
 
 @dataclass(slots=True)
@@ -57,6 +69,8 @@ def check_sites(records: Iterable[Recorded], projected: Mapping[tuple[int, int],
     for record in records:
         _learn(ledger, record)
         faults = list(_orphans(ledger))
+        faults += _lost_asleep(ledger, record)
+        _wake_and_sleep(ledger, record)
         told = commands.get(record.sequence, [])
         if isinstance(record.event.payload, PlanProposed):
             refused = {str(one.job) for one in told if isinstance(one, Rejected)}
@@ -73,6 +87,10 @@ def _learn(ledger: _Ledger, record: Recorded) -> None:
         case SiteEnrolled(spec=spec):
             known = ledger.sites.get(spec.site)
             facts = _Facts({pool.pool: pool.count for pool in spec.pools}, spec.closed_hours_utc)
+            facts.home = (spec.owner, spec.lan)
+            facts.wakes_ms = spec.wake_s * SECOND if spec.lan and spec.wake_mac else None
+            if known is not None:
+                facts.up, facts.slept_ms, facts.until_ms = known.up, known.slept_ms, known.until_ms
             if known is not None and not known.left:
                 facts.kept, facts.draining = known.kept, known.draining
             ledger.sites[spec.site] = facts
@@ -86,6 +104,36 @@ def _learn(ledger: _Ledger, record: Recorded) -> None:
             ledger.gpus |= {spec.job: spec.gpus for spec in jobs}
         case _:
             return
+
+
+def _lost_asleep(ledger: _Ledger, record: Recorded) -> Iterator[str]:
+    if isinstance(record.event.payload, AgentLost):
+        site = record.event.payload.site
+        if record.event.at_ms < ledger.sites[site].until_ms:
+            yield f"{site} is given up at {record.event.at_ms}, it sleeps until {ledger.sites[site].until_ms}"
+
+
+def _wake_and_sleep(ledger: _Ledger, record: Recorded) -> None:
+    match record.event.payload:
+        case SiteAsleep(site=site, until_ms=until_ms):
+            facts = ledger.sites[site]
+            facts.slept_ms, facts.until_ms = (record.event.at_ms if until_ms else 0), until_ms
+        case AgentSeen(site=site):
+            facts = ledger.sites[site]
+            facts.up, facts.slept_ms, facts.until_ms = True, 0, 0
+        case AgentLost(site=site) | SiteLeft(site=site):
+            facts = ledger.sites[site]
+            facts.up, facts.slept_ms, facts.until_ms = False, 0, 0
+        case _:
+            return
+
+
+def _awake_from(ledger: _Ledger, facts: _Facts) -> int:
+    """The first moment at which a machine that sleeps could be awake."""
+    others = (one for one in ledger.sites.values() if one is not facts and one.home == facts.home)
+    if facts.wakes_ms is None or not any(one.up and not one.until_ms for one in others):
+        return facts.until_ms
+    return min(facts.until_ms, facts.slept_ms + facts.wakes_ms)
 
 
 def _orphans(ledger: _Ledger) -> Iterator[str]:
@@ -107,6 +155,8 @@ def _booked(ledger: _Ledger, segment: Segment) -> Iterator[str]:
     facts = ledger.sites[site]
     if facts.draining or facts.left:
         yield f"is planned on {site}, which takes no work"
+    if facts.until_ms and segment.start_ms < _awake_from(ledger, facts):
+        yield f"is planned on {site} at {segment.start_ms}, when it still sleeps"
     if segment.containers > facts.containers.get(segment.pool, 0):
         yield f"is planned on {segment.containers} containers of {segment.pool}"
     hours = range(segment.start_ms // HOUR, (segment.end_ms - 1) // HOUR + 1)
@@ -125,6 +175,8 @@ def _change(ledger: _Ledger, change: JobChanged) -> Iterator[str]:
     facts = ledger.sites[change.site]
     if facts.draining or facts.left:
         yield f"{change.job} is offered to {change.site}, which takes no work"
+    if facts.until_ms:
+        yield f"{change.job} is offered to {change.site}, which sleeps"
     if change.at_ms // HOUR % HOURS in facts.closed:
         yield f"{change.job} is offered to {change.site} in an hour in which it is closed"
     held = sum(ledger.gpus[job] for job, site in ledger.holds.items() if site == change.site)

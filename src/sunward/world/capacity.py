@@ -27,7 +27,8 @@ def next_border_ms(spec: SiteSpec, at_ms: int) -> int | None:
 
 def takes_work(site: Site, at_ms: int) -> bool:
     """Whether new work may be offered to a site at this moment."""
-    return site.up and not site.draining and not site.left_ms and not closed_at(site.spec, at_ms)
+    stays = site.up and not site.draining and not site.left_ms
+    return stays and not site.asleep_until_ms and not closed_at(site.spec, at_ms)
 
 
 def withheld(site: Site, pool: PoolSpec) -> int:
@@ -36,8 +37,10 @@ def withheld(site: Site, pool: PoolSpec) -> int:
     return 0 if report is None else min(report.withheld, pool.count)
 
 
-def capacity(site: Site, pool: PoolSpec, now_ms: int, slot_ms: int, slots: int) -> IntArray:
+def capacity(site: Site, pool: PoolSpec, now_ms: int, slot_ms: int, slots: int, ready_ms: int = 0) -> IntArray:
     """(slots,) containers that can hold leases in each slot, from the slot that holds `now_ms`.
+
+    `ready_ms`: when a machine that sleeps can be awake; in a slot that begins before, nothing can begin.
 
     What is withheld now counts as withheld for as long again as it has been, at least to the end of the hour: who has
     used a machine for long goes on, and a plan that hopes anew every hour would promise and break every hour. In
@@ -45,13 +48,14 @@ def capacity(site: Site, pool: PoolSpec, now_ms: int, slot_ms: int, slots: int) 
     """
     room = np.full(slots, 0 if site.draining or site.left_ms else pool.count, np.int64)
     kept = withheld(site, pool)
-    if not kept and not site.spec.closed_hours_utc:
+    if not kept and not ready_ms and not site.spec.closed_hours_utc:
         # Most pools by far, and every snapshot counts them all.
         return room
     start_ms = floor_to(now_ms, slot_ms) + np.arange(slots, dtype=np.int64) * slot_ms
     if kept:
         room -= kept * (start_ms < _withheld_until_ms(site, pool, now_ms))
     room[_closed(site.spec, start_ms, slot_ms)] = 0
+    room[np.maximum(start_ms, now_ms) < ready_ms] = 0
     return np.maximum(room, 0)
 
 

@@ -72,6 +72,10 @@ class Site:
     """When it left the network; 0 = it has not."""
     withheld_ms: dict[str, int] = field(default_factory=dict)
     """By pool, since when its owner withholds any of it."""
+    asleep_until_ms: int = 0
+    """Its machine sleeps and is ready again by itself then; 0 = it is awake."""
+    called_ms: int = 0
+    """Since when a neighbour should wake it; 0 = nobody should."""
 
 
 @dataclass(slots=True)

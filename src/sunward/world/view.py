@@ -18,6 +18,7 @@ from sunward.model.signal import Forecast
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, power
+from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity, withheld
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
@@ -164,8 +165,13 @@ def _available(
     for row, (spec, pool) in enumerate(pools):
         site = world.sites[spec.site]
         if site.up and known[spec.zone]:
-            free[row] = capacity(site, pool, now_ms, policy.slot_ms, policy.slots) - reserved.get(pool.pool, 0)
+            free[row] = _room(world, site, pool, now_ms) - reserved.get(pool.pool, 0)
     return np.maximum(free, 0)
+
+
+def _room(world: World, site: Site, pool: PoolSpec, now_ms: int) -> IntArray:
+    policy = world.network.policy
+    return capacity(site, pool, now_ms, policy.slot_ms, policy.slots, ready_ms(world, site, now_ms))
 
 
 def _awake(site: Site, pool: PoolSpec) -> int:

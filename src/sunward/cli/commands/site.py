@@ -144,6 +144,7 @@ def _standing(found: SiteStatus) -> show.Cell:
         (not found.reachable, _("not reachable"), "red"),
         (found.draining, _("drains: it takes no new work"), "yellow"),
         (found.closed, _("closed in this hour"), "yellow"),
+        (bool(found.asleep_until_ms), _("asleep until {when}").format(when=show.stamp(found.asleep_until_ms)), "cyan"),
     ):
         if is_so:
             return show.Cell(text, style)
