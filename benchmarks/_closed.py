@@ -168,6 +168,7 @@ def _templates(commands: list[Command]) -> dict[str, list[Row]]:
         "job_history": rows.history,
         "ledger_entries": rows.entries,
         "receipts": rows.receipts,
+        "month_receipts": rows.months,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -17,6 +17,8 @@ _contents = tables.job_contents
 _tenants = tables.tenants
 _logs = tables.logs
 _held = tables.objects_held
+_TENANT = select(_tenants.c.tenant).where(_tenants.c.tenant == bindparam("of"))
+"""Made once, because making a statement costs more than running it, and every submission asks it."""
 _jobs = tables.jobs
 
 
@@ -128,7 +130,7 @@ class Contents:
     def is_tenant(self, tenant: str) -> bool:
         """Whether a tenant is registered here."""
         with self.database.reading() as connection:
-            return connection.scalar(select(_tenants.c.tenant).where(_tenants.c.tenant == tenant)) is not None
+            return connection.execute(_TENANT, {"of": tenant}).first() is not None
 
     def find_tenant(self, name: str) -> str | None:
         """The tenant of a name."""
