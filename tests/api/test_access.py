@@ -29,6 +29,7 @@ ROUTES = {
     ("POST", "/v1/sites/{site}/leave"): {PROVIDER, OPERATOR, AGENT},
     ("POST", "/v1/sites/{site}/ask"): {PROVIDER, OPERATOR, AGENT},
     ("POST", "/v1/agents/declare"): {AGENT},
+    ("POST", "/v1/agents/wake"): {AGENT},
     ("GET", "/v1/plan"): EVERYONE,
     ("GET", "/v1/clock"): EVERYONE,
     ("POST", "/v1/enrolments"): {OPERATOR, PROVIDER},

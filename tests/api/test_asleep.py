@@ -115,6 +115,57 @@ def test_a_job_comes_when_the_sleeper_is_back(slow: Service, sleeper: Agent) -> 
     assert [one.job for one in sleeper.sync().orders.leases] == [job]
 
 
+def trial(service: Service, agent: Agent, **changes: object) -> int:
+    """How many neighbours are asked to wake the agent's machine from 30 s on, for a minute."""
+    body = {"mac": "02:00:00:00:00:01", "lan": "home", "after_s": 30, "for_s": 60} | changes
+    response = service.ask("POST", "/v1/agents/wake", token=agent.token, json=body)
+    assert response.status_code == 200, response.text
+    return int(response.json()["awake"])
+
+
+def declare(service: Service, agent: Agent, lan: str) -> None:
+    body = {"spec": replace(agent.spec, lan=lan)}
+    assert service.ask("POST", "/v1/agents/declare", token=agent.token, json=body).is_success
+
+
+def test_a_trial_has_the_neighbours_call_for_a_while(slow: Service, sleeper: Agent) -> None:
+    other = Agent(slow, site="second")
+    other.join()
+    other.sync()
+    assert trial(slow, sleeper) == 0
+    declare(slow, other, "home")
+    head = slow.head
+    assert trial(slow, sleeper) == 1
+    assert slow.head == head
+    assert other.sync().orders.wake == ()
+    slow.pass_grid(30_000)
+    assert [(one.site, one.mac) for one in other.sync().orders.wake] == [("no-hydro", "02:00:00:00:00:01")]
+    assert sleeper.sync().orders.wake == ()
+    slow.pass_grid(60_000)
+    assert other.sync().orders.wake == ()
+
+
+def test_a_trial_never_reaches_another_owner(slow: Service, sleeper: Agent) -> None:
+    other = Agent(slow, site="second")
+    slow.credentials["other_token"] = slow.token("p-other", "provider")
+    other.join("other")
+    other.sync()
+    declare(slow, other, "home")
+    owners = {site.spec.owner for site in slow.control.state.world.sites.values()}
+    assert len(owners) == 2
+    assert trial(slow, sleeper) == 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mac": ""}, {"mac": "nonsense"}, {"lan": ""}, {"lan": "a b"}, {"after_s": -1}, {"for_s": 601}]
+)
+def test_a_trial_that_cannot_be_is_refused(slow: Service, sleeper: Agent, changes: dict[str, object]) -> None:
+    body = {"mac": "02:00:00:00:00:01", "lan": "home", "after_s": 30, "for_s": 60} | changes
+    response = slow.ask("POST", "/v1/agents/wake", token=sleeper.token, json=body)
+    assert response.status_code == 400
+    assert response.json()["code"] in ("SW-161", "SW-199")
+
+
 def test_an_agent_one_version_older_says_nothing_of_sleep() -> None:
     old = b'{"boot":"b","orders_version":1,"wait_ms":0,"reports":[],"power":[]}'
     assert decode(old, SyncRequest).asleep_until_ms == 0

@@ -56,15 +56,18 @@ class ModelledMeter:
         *,
         start_j: Mapping[str, int] | None = None,
         site_meter_ppm: int | None = None,
+        asleep_w: float = 0.0,
     ) -> None:
         """`devices`: catalogue key per device id, all asleep at first. `start_j`: counters to go on from.
 
+        `asleep_w`: what the whole machine draws asleep, as measured; 0 = the catalogue's figure for each device.
         `site_meter_ppm`: facility energy over IT energy times a million, for a site that has a (modelled) meter.
         Raises: InputError for an unknown GPU model.
         """
         start = dict(start_j or {})
         self._gpus = {device: load().gpu(model) for device, model in devices.items()}
         self._site_meter_ppm = site_meter_ppm
+        self._asleep_w = asleep_w / max(1, len(self._gpus))
         self._counters = {
             name: _Counter(start.get(name, 0) * MICROWATT_MS_PER_J, 0, at_ms) for name in (*self._gpus, HOST)
         }
@@ -81,6 +84,8 @@ class ModelledMeter:
         Raises: InputError for a cap the GPU does not accept, InvariantError when time runs backwards.
         """
         own_w, host_w = container_power_w(self._gpus[device], state, work_class, power_cap_w)
+        if state == PowerState.ASLEEP and self._asleep_w:
+            host_w = self._asleep_w
         self._require_order(at_ms)
         self._host_microwatt[device] = round(host_w * MICRO)
         self._counters[device].change(round(own_w * MICRO), at_ms)

@@ -19,7 +19,7 @@ from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.address import require_private
 from sunward.model.codec import decode, encode
 from sunward.model.site import SiteSpec
-from sunward.model.wire import JobContent, SyncReply, SyncRequest
+from sunward.model.wire import JobContent, Neighbours, SyncReply, SyncRequest, WakeTrial
 from sunward.units import SECOND_MS
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class ControlPlane:
             require_private(server, insecure=insecure)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
-            base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=_trust(ca)
+            base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=trust(ca)
         )
         self._backoff = backoff
         self._moved = 0
@@ -109,6 +109,10 @@ class ControlPlane:
         with _faults():
             response = self._http.post("/v1/agents/declare", content=encode({"spec": spec}), headers=JSON)
         _checked(response)
+
+    def try_wake(self, trial: WakeTrial) -> int:
+        """Have the neighbours of this machine wake it soon; how many there are."""
+        return self._answer("POST", "/v1/agents/wake", Neighbours, content=encode(trial), headers=JSON).awake
 
     def sync(self, request: SyncRequest) -> SyncReply:
         """Report everything and take orders; returns at once, or when orders change within `wait_ms`. Not retried."""
@@ -207,7 +211,7 @@ class ControlPlane:
             return _checked(self._http.request(method, path, **request))  # type: ignore[arg-type]
 
 
-def _trust(ca: str) -> ssl.SSLContext | bool:
+def trust(ca: str) -> ssl.SSLContext | bool:
     """Whose certificates are believed: those of a file, else those that the world believes. Raises: InputError."""
     try:
         return ssl.create_default_context(cafile=ca) if ca else True

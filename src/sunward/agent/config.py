@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sunward.adapters.cage import Cage
+from sunward.adapters.lan import lan_name
 from sunward.agent.environment import PUBLIC_INDEX, SetupRules
 from sunward.agent.inputs import InputRules
+from sunward.agent.sleep import load_proof
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
@@ -21,10 +23,14 @@ from sunward.model.site import WAKE_S, PoolSpec, SiteSpec, Sleep
 from sunward.units import BYTES_PER_GIB, ML_PER_L, PPM
 from sunward.world.capacity import HOURS_A_DAY
 from sunward.world.catalogue import load
+from sunward.world.sleeping import ASLEEP
 
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
 ISOLATIONS = ("auto", "bubblewrap", "gvisor")
+DEPTH = (Sleep.NONE, Sleep.GPU_IDLE, Sleep.SUSPEND, Sleep.OFF)
+"""Idle states, the deepest last."""
+LAN = re.compile(r"[A-Za-z0-9_-]{0,64}")
 YIELD_S_MAX = 3.5
 """With the second between two looks a GPU is the owner's again within five."""
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -108,9 +114,11 @@ class AgentConfig:
     allow_private_inputs: bool = False
     """Whether jobs may name inputs on this machine and its own networks, and without https."""
     wake_s: int = WAKE_S
-    """Grid time from asleep to ready."""
+    """Grid time from asleep to ready; where a sleep was proved, what was measured counts instead."""
     sleep: Sleep | None = None
-    """Deepest idle state that `doctor` proved; unset = GPUs idle at best, or with the modelled meter a suspend."""
+    """Deepest idle state to use; unset = what `sunward doctor --prove-sleep` proved, or modelled: a suspend."""
+    lan: str = ""
+    """Name of the local network, the same for all your machines on it; empty = told by its gateway (NVML meter)."""
     asleep_w: int = 0
     """IT watts of this machine asleep, measured; 0 = what the catalogue says."""
     closed_hours_utc: tuple[int, ...] = ()
@@ -213,8 +221,10 @@ def site_spec(config: AgentConfig, site: str, public_key: str, cage: Cage | None
         public_key=public_key,
         power_ceiling_w=config.power_ceiling_w,
         closed_hours_utc=tuple(sorted(set(config.closed_hours_utc))),
-        wake_s=config.wake_s,
+        wake_s=wake_latency_s(config),
         sleep=proved_sleep(config),
+        lan=local_network(config),
+        wake_mac=_wake_mac(config),
         asleep_w=config.asleep_w,
         payout=config.payout.lower(),
         gpu_year=config.gpu_year,
@@ -222,10 +232,42 @@ def site_spec(config: AgentConfig, site: str, public_key: str, cage: Cage | None
 
 
 def proved_sleep(config: AgentConfig) -> Sleep:
-    """The deepest idle state to declare: a real machine whose sleep nobody has proved stays awake."""
-    if config.sleep is not None:
-        return config.sleep
-    return Sleep.SUSPEND if config.meter == "modelled" else Sleep.GPU_IDLE
+    """The deepest idle state to declare: a real machine whose sleep nobody has proved stays awake.
+
+    Raises: InputError when more is asked for than was proved, or the proof cannot be read.
+    """
+    if config.meter == "modelled":
+        return Sleep.SUSPEND if config.sleep is None else config.sleep
+    proof = load_proof(config.home)
+    proved = Sleep.GPU_IDLE if proof is None else proof.sleep
+    if config.sleep is None:
+        return proved
+    if DEPTH.index(config.sleep) > DEPTH.index(proved):
+        raise InputError(
+            f"agent.toml asks for sleep = {config.sleep.value!r}, and {proved.value} is what was proved here; "
+            "run `sunward doctor --prove-sleep`, or leave it out",
+            code="SW-540",
+        )
+    return config.sleep
+
+
+def wake_latency_s(config: AgentConfig) -> int:
+    """Seconds from asleep to ready: as measured, where a real machine's sleep was proved."""
+    proof = load_proof(config.home) if config.meter == "nvml" else None
+    return config.wake_s if proof is None else proof.wake_s
+
+
+def local_network(config: AgentConfig) -> str:
+    """The name of the network that this machine is on; empty where it is told nowhere."""
+    return config.lan or (lan_name() if config.meter == "nvml" else "")
+
+
+def _wake_mac(config: AgentConfig) -> str:
+    """By which address a neighbour wakes this machine, as was proved on the network that it is on."""
+    if proved_sleep(config) not in ASLEEP or config.meter != "nvml":
+        return ""
+    proof = load_proof(config.home)
+    return proof.wake_mac if proof is not None and proof.lan == local_network(config) else ""
 
 
 def pool_specs(config: AgentConfig, site: str) -> tuple[PoolSpec, ...]:
@@ -281,6 +323,7 @@ def _check(config: AgentConfig, where: str) -> None:
         "pools: at least one, with a count or devices that agree": not config.pools
         or any(map(_uncounted, config.pools)),
         "wake_s, grace_s, save_s: not negative": min(config.wake_s, config.grace_s, config.save_s) < 0,
+        "lan: at most 64 letters, digits, hyphens and underscores": not LAN.fullmatch(config.lan),
         f"yield_s: between 0 and {YIELD_S_MAX}": not 0 <= config.yield_s <= YIELD_S_MAX,
         "temperature_c_max, gpu_power_w_max, traffic_gib_per_day, disk_free_gib: not negative": min(
             config.temperature_c_max, config.gpu_power_w_max, config.traffic_gib_per_day, config.disk_free_gib

@@ -7,7 +7,6 @@ delivers readings, and a few carry files; they meet the loop in a queue of repli
 from __future__ import annotations
 
 import json
-import os
 import queue
 import random
 import signal
@@ -21,16 +20,20 @@ from datetime import UTC, datetime
 from functools import partial
 
 import sunward
-from sunward.adapters import gvisor, sandbox
-from sunward.adapters.cage import Cage
+from sunward.adapters import lan
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.embedded import EmbeddedExecutor
-from sunward.adapters.meters import ModelledMeter
-from sunward.adapters.nvml import NvmlGauges, NvmlMeter, nvml_devices
-from sunward.adapters.power_embedded import ModelledPowerSwitch
-from sunward.adapters.warden import Limits
-from sunward.agent.client import Backoff, ControlPlane
-from sunward.agent.config import AgentConfig, check_admission, pool_specs, proved_sleep, site_spec
+from sunward.adapters.nvml import NvmlGauges
+from sunward.adapters.power_machine import MachinePowerSwitch
+from sunward.agent import parts
+from sunward.agent.client import TIMEOUT_S, Backoff, ControlPlane
+from sunward.agent.config import (
+    AgentConfig,
+    check_admission,
+    pool_specs,
+    site_spec,
+    wake_latency_s,
+)
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
 from sunward.agent.environment import Environments
@@ -38,23 +41,23 @@ from sunward.agent.folder import take_folder
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
 from sunward.agent.inputs import Inputs
 from sunward.agent.leases import LeaseKeeper, Pace
-from sunward.agent.metering import DeviceMeter, Recorder
+from sunward.agent.metering import Recorder
 from sunward.agent.outbox import Outbox
 from sunward.agent.owner import Kept, Owner, changes
+from sunward.agent.rest import AWAKE_S, Gate, alarm_s, owner_here, sleep_until
+from sunward.agent.sleep import Clocks
 from sunward.errors import InputError, SourceError, SunwardError
-from sunward.model.hardware import Admission
-from sunward.model.site import LeaseReport, PoolPower, PoolSpec
+from sunward.model.site import LeaseReport, PoolPower, WakeCall
 from sunward.model.version import FIRST, compatible
 from sunward.model.wire import SyncReply, SyncRequest
-from sunward.units import BYTES_PER_GIB, SECOND_MS
-from sunward.world.sleeping import ASLEEP
+from sunward.units import SECOND_MS
 
 ATTEMPTS = "attempts"
 CACHE = "cache"
 LOOK_S = 1.0
-"""Between two looks for what the owner keeps."""
-MEMORY_FRAC = 0.9
-"""Of the machine's memory, for jobs; the rest is the owner's and the agent's."""
+"""Between two looks for what the owner keeps, and two packets to a neighbour that is to wake."""
+OWNER_LOOK_S = 30.0
+"""Between two looks whether the owner is at the machine."""
 CARRIERS = 4
 """Threads that carry files."""
 SEND_BATCHES = 240
@@ -71,7 +74,7 @@ def join(config: AgentConfig, token: str) -> Membership:
 
     Raises: InputError when the configuration or the token is refused, SourceError when nobody answers.
     """
-    isolation = _isolation(config)
+    isolation = parts.isolation(config)
     spec = site_spec(config, config.site, "", None if isinstance(isolation, str) else isolation)
     # What is declared was checked first: a mistake leaves no folder and no key behind.
     config.home.mkdir(parents=True, exist_ok=True)
@@ -145,10 +148,12 @@ class Agent:
         self._outbox = Outbox(config.home / "outbox.db")
         self._clock = SystemClock()
         self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools}, config.gpu_power_w_max)
-        self._power = ModelledPowerSwitch(
-            {pool.pool: pool.count for pool in self._pools},
-            wake_ms=config.wake_s * SECOND_MS if proved_sleep(config) in ASLEEP else 0,
-        )
+        self._power = parts.switch(config, self._pools)
+        self._gate = Gate()
+        self._rest_from_s = time.monotonic() + AWAKE_S
+        self._owner_here = True
+        self._calls: tuple[WakeCall, ...] = ()
+        self._planned_ms = 0
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
         self._executor = self._make_executor()
         self._keeper = self._make_keeper()
@@ -190,12 +195,12 @@ class Agent:
         say("stopped", site=self._membership.site)
 
     def _make_executor(self) -> EmbeddedExecutor:
-        isolation = _isolation(self._config)
+        isolation = parts.isolation(self._config)
         self._cage = None if isinstance(isolation, str) else isolation
         check_admission(self._config, self._cage)
         if isinstance(isolation, str):
             say("no_sandbox", reason=isolation, consequence="only the owner's own jobs run here")
-        return EmbeddedExecutor(self._config.home / ATTEMPTS, self._cage, _limits(self._config))
+        return EmbeddedExecutor(self._config.home / ATTEMPTS, self._cage, parts.limits(self._config))
 
     def _make_keeper(self) -> LeaseKeeper:
         pace = Pace(grace_s=self._config.grace_s, save_s=self._config.save_s, yield_s=self._config.yield_s)
@@ -225,6 +230,67 @@ class Agent:
         problems += self._recorder.observe(self._book.states, self._book.host_state(), now_ms)
         self._complain("meter", "; ".join(problems))
         self._publish()
+        if isinstance(self._power, MachinePowerSwitch) and self._may_rest(self._power):
+            self._rest(self._power)
+
+    def _may_rest(self, power: MachinePowerSwitch) -> bool:
+        """Whether nobody needs the machine now; whether for long enough is another question."""
+        busy = self._keeper.active or self._keeper.reports() or self._kept or self._calls or self._owner_here
+        over = self._stop.is_set() or time.monotonic() < self._rest_from_s
+        return power.unused and not busy and not over and self._clock.mapping.speed == 1
+
+    def _rest(self, power: MachinePowerSwitch) -> None:
+        """Tell the control plane, suspend the machine, and go on where it stopped."""
+        wake_ms = wake_latency_s(self._config) * SECOND_MS
+        if not sleep_until(self._planned_ms, wake_ms, self._now_ms()):
+            return
+        self._rest_from_s = time.monotonic() + AWAKE_S
+        try:
+            if self._gate.shut(self._config.poll_s + TIMEOUT_S):
+                # What the last requests brought may say otherwise.
+                self._take_replies()
+                until_ms = sleep_until(self._planned_ms, wake_ms, self._now_ms())
+                if until_ms and power.unused and not self._keeper.active and not self._kept and not self._calls:
+                    self._try("sleep", partial(self._sleep, power, until_ms, wake_ms))
+        finally:
+            power.get_up()
+            self._gate.open()
+            self._rest_from_s = time.monotonic() + AWAKE_S
+            self._changed.set()
+
+    def _sleep(self, power: MachinePowerSwitch, until_ms: int, wake_ms: int) -> None:
+        """Suspend, when every reading is delivered and the control plane has taken note. Raises: SourceError."""
+        power.lie_down()
+        self._note_power()
+        if self._recorder is None:
+            return
+        problems = self._recorder.finish(self._now_ms())
+        if problems:
+            raise SourceError("; ".join(problems))
+        while self._outbox.unsent(1):
+            self._send()
+        reply = self._ask(0, until_ms)
+        self._replies.put(reply)
+        if reply.asleep_until_ms != until_ms:
+            return
+        clocks = Clocks()
+        before_s = clocks.suspended_s()
+        say("asleep", until_ms=until_ms)
+        try:
+            power.suspend(alarm_s(until_ms, wake_ms, self._now_ms()))
+        finally:
+            power.get_up()
+            self._recorder.advance(self._now_ms())
+            self._note_power()
+            say("awake", slept_s=round(clocks.suspended_s() - before_s))
+
+    def _note_power(self) -> None:
+        """Take what the switch says into the book, the readings and the next request."""
+        now_ms = self._now_ms()
+        self._book.update(self._power.states(now_ms))
+        if self._recorder is not None:
+            self._recorder.observe(self._book.states, self._book.host_state(), now_ms)
+        self._told = _Told(self._keeper.version, self._keeper.reports(), self._book.powers())
 
     def _take_replies(self) -> None:
         while True:
@@ -244,6 +310,7 @@ class Agent:
                 self._complain("orders", reason.message)
 
     def _move_power(self, reply: SyncReply, now_ms: int) -> None:
+        self._calls, self._planned_ms = reply.orders.wake, reply.orders.asleep_until_ms
         for awake in reply.orders.awake:
             self._power.set_awake(awake.pool, max(awake.count, self._book.busy(awake.pool)), now_ms)
 
@@ -253,7 +320,7 @@ class Agent:
         self._last_ms = now_ms = max(now_ms, head.t1_ms)
         if self._config.meter == "nvml" and self._clock.mapping.speed != 1:
             raise InputError("measured energy needs grid time at machine speed; use the modelled meter", code="SW-514")
-        meter = _meter(self._config, self._pools, head.counters_j, now_ms)
+        meter = parts.meter(self._config, self._pools, head.counters_j, now_ms)
         self._recorder = Recorder(self._membership.site, self._boot, meter, self._outbox, self._key, now_ms)
 
     def _publish(self) -> None:
@@ -306,8 +373,13 @@ class Agent:
 
     def _watch(self) -> None:
         """Thread: look for what the owner keeps; asking a driver may take longer than the loop can wait."""
+        look_s = 0.0
         while not self._over.wait(LOOK_S):
             self._kept = self._look(self._kept)
+            if isinstance(self._power, MachinePowerSwitch) and time.monotonic() >= look_s:
+                self._owner_here, look_s = owner_here(), time.monotonic() + OWNER_LOOK_S
+            for one in self._calls:
+                self._try(f"wake {one.site}", partial(_wake, one))
 
     def _look(self, before: Mapping[str, Kept]) -> Mapping[str, Kept]:
         now = self._owner.look(datetime.now(tz=UTC).date().isoformat())
@@ -319,6 +391,11 @@ class Agent:
         self._plane.declare(site_spec(self._config, self._membership.site, public_key(self._key), self._cage))
 
     def _sync(self, wait_ms: int) -> None:
+        with self._gate.passing():
+            self._replies.put(self._ask(wait_ms))
+
+    def _ask(self, wait_ms: int, asleep_until_ms: int = 0) -> SyncReply:
+        """Report everything and take orders. Raises: InputError, SourceError."""
         told = self._told
         request = SyncRequest(
             boot=self._boot,
@@ -327,6 +404,7 @@ class Agent:
             reports=told.reports,
             power=told.powers,
             version=sunward.__version__,
+            asleep_until_ms=asleep_until_ms,
         )
         reply = self._plane.sync(request)
         if not compatible(sunward.__version__, reply.version):
@@ -335,7 +413,7 @@ class Agent:
                 "upgrade the older of the two",
                 code="SW-434",
             )
-        self._replies.put(reply)
+        return reply
 
     def _send(self) -> None:
         batches = self._outbox.unsent(SEND_BATCHES)
@@ -372,38 +450,13 @@ class Agent:
         return self._last_ms
 
 
-def _isolation(config: AgentConfig) -> Cage | str:
-    """What jobs run under, or why there is none where the owner's own jobs may run without.
-
-    Raises: InputError when there is none and the owner did not allow that.
-    """
-    nodes = {device.uuid: (device.node,) for device in nvml_devices()} if config.meter == "nvml" else {}
-    strict = config.isolation == "gvisor" or (config.isolation == "auto" and config.admission is Admission.ANYONE)
-    found = gvisor.find(nodes) if strict else sandbox.find(nodes)
-    if isinstance(found, str) and not config.trusted:
-        raise InputError(f"{found}; install it, or run only your own jobs with --trusted", code="SW-515")
-    return found
-
-
-def _limits(config: AgentConfig) -> Limits:
-    """What a job may take of this machine for each of its GPUs."""
-    containers = sum(pool.count or len(pool.devices) for pool in config.pools)
-    machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    share_bytes = round(MEMORY_FRAC * machine_bytes / containers)
-    return Limits(
-        memory_bytes=round(config.job_memory_gib * BYTES_PER_GIB) or share_bytes,
-        processes=config.job_processes,
-        disk_bytes=round(config.job_disk_gib * BYTES_PER_GIB),
-    )
-
-
-def _meter(config: AgentConfig, pools: tuple[PoolSpec, ...], start_j: dict[str, int], now_ms: int) -> DeviceMeter:
-    models = {device: pool.gpu_model for pool in pools for device in pool.devices}
-    modelled = ModelledMeter(models, now_ms, start_j=start_j, site_meter_ppm=config.site_meter_ppm or None)
-    if config.meter == "modelled":
-        return modelled
-    return NvmlMeter(tuple(models), now_ms, start_j=start_j, host=modelled)
-
-
 def _backoff(sleep: Callable[[float], object]) -> Backoff:
     return Backoff(sleep=sleep, jitter=random.SystemRandom().random)
+
+
+def _wake(one: WakeCall) -> None:
+    """Send the packet that wakes a neighbour. Raises: InputError, SourceError."""
+    try:
+        lan.call(one.mac)
+    except OSError as reason:
+        raise SourceError(f"the packet cannot be sent: {reason}") from None

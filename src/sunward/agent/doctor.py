@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from sunward.adapters import gvisor, sandbox
+from sunward.adapters import gvisor, power_machine, sandbox
+from sunward.adapters.lan import card
 from sunward.adapters.nvml import (
     NOT_PERMITTED,
     NvmlDevice,
@@ -25,9 +25,11 @@ from sunward.adapters.nvml import (
 )
 from sunward.agent.config import CONFIG_FILE, AgentConfig, load_config
 from sunward.agent.identity import load_membership
+from sunward.agent.sleep import load_proof
 from sunward.errors import InputError, NotFoundError, SourceError, SunwardError
 from sunward.units import BYTES_PER_GIB
 from sunward.world import catalogue
+from sunward.world.sleeping import ASLEEP
 
 TIMEOUT_S = 10.0
 SKEW_S_MAX = 30
@@ -35,7 +37,6 @@ SKEW_S_MAX = 30
 DISK_GIB_MIN = 10
 USER_NAMESPACES = Path("/proc/sys/kernel/unprivileged_userns_clone")
 APPARMOR_USERNS = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-SLEEP_STATES = Path("/sys/power/state")
 WAKE_ALARM = Path("/sys/class/rtc/rtc0/wakealarm")
 
 
@@ -68,7 +69,8 @@ def examine(folder: Path, server: str) -> Iterator[Finding]:
     yield _strangers()
     yield from _gpus(config)
     yield _disk(folder)
-    yield _sleep()
+    yield _sleep(folder)
+    yield _network(folder)
     yield _service()
     yield from _plane(config.server if config else server)
     yield _membership(folder)
@@ -165,21 +167,39 @@ def _disk(folder: Path) -> Finding:
     return Finding(name="disk", level=Level.CAN, what=f"{text}; jobs want {DISK_GIB_MIN}", fix=f"df -h {place}")
 
 
-def _sleep() -> Finding:
-    """What could be proved of sleeping; only a proof counts, and this is none."""
-    lacks = [
-        text
-        for text, there in (
-            ("no suspend to memory", "mem" in _text(SLEEP_STATES).split()),
-            ("no alarm clock that wakes it", WAKE_ALARM.exists()),
-            ("rtcwake is not installed", shutil.which("rtcwake") is not None),
-            ("no right to set the alarm", os.access(WAKE_ALARM, os.W_OK)),
-        )
-        if not there
-    ]
-    if lacks:
-        return Finding(name="sleep", level=Level.CAN, what=f"it stays awake and its GPUs idle: {lacks[0]}")
-    return Finding(name="sleep", level=Level.CAN, what="it could sleep and wake by alarm; not proved")
+def _sleep(folder: Path) -> Finding:
+    """What was proved of sleeping, or what could be; only a proof counts."""
+    try:
+        proof = load_proof(folder)
+    except InputError as reason:
+        return Finding(name="sleep", level=Level.MUST, what=reason.message, fix="sunward doctor --prove-sleep")
+    if proof is not None and proof.sleep in ASLEEP:
+        text = f"suspends, and is ready {proof.wake_s} s after the alarm; proved {proof.proved_at}"
+        return Finding(name="sleep", level=Level.GOOD, what=text)
+    program = power_machine.find()
+    lack = program if isinstance(program, str) else "" if WAKE_ALARM.exists() else "no alarm clock that wakes it"
+    if lack:
+        return Finding(name="sleep", level=Level.CAN, what=f"it stays awake and its GPUs idle: {lack}")
+    text = "it could sleep and wake by alarm; not proved, so it stays awake"
+    return Finding(name="sleep", level=Level.CAN, what=text, fix="sunward doctor --prove-sleep")
+
+
+def _network(folder: Path) -> Finding:
+    """Whether a neighbour could wake it; only a proof counts."""
+    name, found = "wake-on-lan", card()
+    try:
+        proof = load_proof(folder)
+    except InputError:
+        proof = None
+    if proof is not None and proof.wake_mac:
+        return Finding(name=name, level=Level.GOOD, what=f"a neighbour woke it by {proof.wake_mac}")
+    if found is None:
+        return Finding(name=name, level=Level.CAN, what="no network card that a neighbour could wake it by")
+    if not found.listens:
+        text = f"{found.interface} ({found.mac}) is not set to wake it"
+        return Finding(name=name, level=Level.CAN, what=text, fix=f"sudo ethtool -s {found.interface} wol g")
+    text = f"{found.interface} ({found.mac}) is set to wake it; not proved"
+    return Finding(name=name, level=Level.CAN, what=text, fix="sunward doctor --prove-wake-on-lan")
 
 
 def _service() -> Finding:

@@ -79,6 +79,23 @@ class SyncReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WakeTrial:
+    """A machine is about to sleep, to see whether its neighbours wake it; times are machine time."""
+
+    mac: str
+    lan: str
+    after_s: int
+    for_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """How many machines of the same owner are awake on the same network."""
+
+    awake: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalHead:
     """Where the journal stands; signed by the control plane so that a fork can be shown."""
 

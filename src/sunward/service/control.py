@@ -49,6 +49,7 @@ from sunward.service.gathering import Gathering
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
+from sunward.service.trials import Trials
 from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
 from sunward.world.tick import take_new, take_openings, take_tick
@@ -151,6 +152,7 @@ class ControlPlane:
         self.private_jobs: set[str] = set()
         """Open jobs of which something is kept only until they end."""
         self._tidied_machine_ms = 0
+        self.trials = Trials()
         self.writer = self._load()
         endings.catch_up(self)
         self.intake = Intake(store, self.writer.state, clock)
@@ -485,4 +487,4 @@ class ControlPlane:
 
     def orders_for(self, site: SiteId) -> SiteOrders:
         """The orders of a site now."""
-        return orders(self.state, site)
+        return self.trials.added(orders(self.state, site), self.state.world, self.clock.machine_ms())

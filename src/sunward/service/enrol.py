@@ -85,16 +85,24 @@ def check_spec(spec: SiteSpec) -> None:
     for name, (least, most) in FIGURES.items():
         if not least <= getattr(spec, name) <= most:
             raise InputError(f"{name} must lie between {least} and {most}", code=BAD_SITE)
-    if not LAN.fullmatch(spec.lan) or not MAC.fullmatch(spec.wake_mac):
-        raise InputError(
-            "lan must be at most 64 letters and digits, wake_mac six pairs of lower-case hex digits", code=BAD_SITE
-        )
+    check_network(spec.lan, spec.wake_mac)
     zone = climatology.load().zone(spec.zone)
     if zone.country != spec.country:
         raise InputError(
             f"zone {zone.zone} lies in {zone.country}, not in {spec.country[:40]!r}; correct one of them", code=BAD_SITE
         )
     _check_pools(spec)
+
+
+def check_network(lan: str, mac: str) -> None:
+    """Refuse what names no network or no card.
+
+    Raises: InputError.
+    """
+    if not LAN.fullmatch(lan) or not MAC.fullmatch(mac):
+        raise InputError(
+            "lan must be at most 64 letters and digits, wake_mac six pairs of lower-case hex digits", code=BAD_SITE
+        )
 
 
 def _check_pools(spec: SiteSpec) -> None:

@@ -12,11 +12,11 @@ from sunward.errors import ConflictError, InputError
 from sunward.model.identity import SiteId
 from sunward.model.records import BatchesHeld, EnrollRequest, Membership, Stored
 from sunward.model.version import FIRST, compatible
-from sunward.model.wire import ClockMapping, JobContent, SyncReply, SyncRequest
+from sunward.model.wire import ClockMapping, JobContent, Neighbours, SyncReply, SyncRequest, WakeTrial
 from sunward.service.auth import AgentSite, Config, Plane
 from sunward.service.bodies import Name, answer, record_of, takes, takes_bytes
 from sunward.service.control import ControlPlane
-from sunward.service.enrol import enrolled
+from sunward.service.enrol import check_network, enrolled
 from sunward.service.hearing import require_current, settled, upload_ref
 from sunward.service.limits import address_of, limits_of
 from sunward.service.problems import RequestError, problem
@@ -76,6 +76,16 @@ async def post_sync(
         asleep_until_ms=control.state.world.sites[site].asleep_until_ms,
     )
     return answer(reply)
+
+
+@router.post("/v1/agents/wake", response_model=Neighbours, openapi_extra=takes(WakeTrial))
+async def post_wake(
+    control: Plane, site: AgentSite, wanted: Annotated[WakeTrial, Depends(record_of(WakeTrial))]
+) -> Response:
+    """Have the owner's other machines on the same network wake this one for a while, as a trial."""
+    check_network(wanted.lan, wanted.mac)
+    spec = control.state.world.sites[site].spec
+    return answer(Neighbours(awake=control.trials.begin(control.state.world, spec, wanted, control.clock.machine_ms())))
 
 
 @router.post("/v1/agents/readings", response_model=BatchesHeld, openapi_extra=takes_bytes("application/cbor"))

@@ -13,7 +13,9 @@ from sunward.adapters.gvisor import GVisor
 from sunward.adapters.sandbox import Sandbox
 from sunward.agent.config import AgentConfig, PoolConfig, load_config, site_spec
 from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
+from sunward.agent.sleep import Proof, save_proof
 from sunward.errors import InputError, NotFoundError
+from sunward.model.site import Sleep
 
 GOOD = """
 server = "http://127.0.0.1:8080"
@@ -128,7 +130,36 @@ def test_only_a_proved_sleep_is_declared(tmp_path: Path) -> None:
 
     assert declared() == ("suspend", 90, 0)
     assert declared(meter="nvml") == ("gpu_idle", 90, 0)
-    assert declared(meter="nvml", sleep="off", wake_s=45, asleep_w=6) == ("off", 45, 6)
+    assert declared(meter="nvml", sleep="none") == ("none", 90, 0)
+    assert declared(sleep="off", wake_s=45, asleep_w=6) == ("off", 45, 6)
+    with pytest.raises(InputError, match="doctor --prove-sleep") as caught:
+        declared(meter="nvml", sleep="suspend")
+    assert caught.value.code == "SW-540"
+    save_proof(tmp_path, Proof(sleep=Sleep.SUSPEND, wake_s=12, proved_at="2026-01-01", by="rtcwake -m mem -s 60"))
+    assert declared(meter="nvml", asleep_w=6) == ("suspend", 12, 6)
+    assert declared(meter="nvml", sleep="gpu_idle")[0] == "gpu_idle"
+    with pytest.raises(InputError, match="suspend is what was proved"):
+        declared(meter="nvml", sleep="off")
+    (tmp_path / "sleep.json").write_text("{}")
+    with pytest.raises(InputError, match="delete it"):
+        declared(meter="nvml")
+
+
+def test_a_card_is_declared_on_the_network_it_was_proved_on(tmp_path: Path) -> None:
+    proof = Proof(sleep=Sleep.SUSPEND, wake_s=12, proved_at="", by="", wake_mac="02:00:00:00:00:01", lan="home")
+    save_proof(tmp_path, proof)
+
+    def declared(**more: object) -> tuple[str, str]:
+        spec = site_spec(load_config(written(tmp_path, GOOD), more), "s", "ab" * 32, CAGES["bubblewrap"])
+        return spec.lan, spec.wake_mac
+
+    assert declared(meter="nvml", lan="home") == ("home", "02:00:00:00:00:01")
+    assert declared(meter="nvml", lan="office") == ("office", "")
+    assert declared(meter="nvml", lan="home", sleep="gpu_idle") == ("home", "")
+    assert declared(lan="home") == ("home", "")
+    assert declared() == ("", "")
+    with pytest.raises(InputError, match="lan: at most"):
+        declared(lan="my home")
 
 
 def test_a_gpu_model_or_device_named_twice_is_refused(tmp_path: Path) -> None:

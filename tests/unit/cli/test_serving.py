@@ -45,7 +45,7 @@ def is_refused(result, code):
 
 @pytest.mark.parametrize("words", JOIN_BAD, ids=" ".join)
 def test_a_site_described_wrongly_leaves_no_folder_behind(run, home, monkeypatch, words):
-    monkeypatch.setattr("sunward.agent.daemon.sandbox.find", lambda _nodes=None: "none here")
+    monkeypatch.setattr("sunward.agent.parts.sandbox.find", lambda _nodes=None: "none here")
     is_refused(run(*words, "--trusted"), JOIN_BAD[words])
     assert not (home / "agent").exists()
 
