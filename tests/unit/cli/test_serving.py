@@ -100,13 +100,13 @@ def test_what_the_machine_tells_is_taken_when_told_to(run, home, monkeypatch):
     monkeypatch.setattr("sunward.cli.interview.nvml_devices", lambda: tuple(cards))
     words = ("join", "--join-token", "t", "--payout", "0x" + "aB" * 20, "--gpu-year", "2023")
     is_refused(run(*words), "SW-626")
-    assert run(*words, "-y", "--trusted").exit_code == 0
+    assert run(*words, "-y", "--trusted", "--admission", "known").exit_code == 0
     config = load_config(home / "agent")
     assert (config.site, config.zone, config.country, config.meter) == ("my-tower-local", "KR", "KR", "nvml")
     assert [(pool.gpu_model, pool.devices) for pool in config.pools] == [("RTX4090", ("GPU-1", "GPU-2"))]
     rate = relative_rate(catalogue.load().gpu("RTX4090"), WorkClass.GENERIC)
     assert config.ask_usd_micro_per_gpu_h == pytest.approx(rate * 900_000, abs=5_000)
-    assert (config.payout, config.gpu_year) == ("0x" + "aB" * 20, 2023)
+    assert (config.payout, config.gpu_year, config.admission) == ("0x" + "aB" * 20, 2023, "known")
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "inf", "nan"])
