@@ -49,12 +49,16 @@ JOB = {
 
 
 class Machine:
-    """The machine clock; it moves when told."""
+    """The machine clock; it moves when told, and steps when somebody sets it."""
 
     def __init__(self) -> None:
         self.ms = 1_800_000_000_000
+        self.step_ms = 0
 
     def now_ns(self) -> int:
+        return (self.ms + self.step_ms) * NS_PER_MS
+
+    def elapsed_ns(self) -> int:
         return self.ms * NS_PER_MS
 
 
@@ -72,7 +76,7 @@ class Service:
     ) -> None:
         self.home = home
         self.machine = machine or Machine()
-        clock = SystemClock(now_ns=self.machine.now_ns)
+        clock = SystemClock(now_ns=self.machine.now_ns, elapsed_ns=self.machine.elapsed_ns)
         self.loop = asyncio.new_event_loop()
         self.control = build_control(
             home, speed=speed, grid_start_ms=START_MS if start_ms is None else start_ms, feeds=FEEDS, clock=clock

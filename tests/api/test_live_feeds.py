@@ -289,7 +289,7 @@ def test_without_feeds_there_is_no_line(service: Service) -> None:
 
 def test_accelerated_or_shifted_grid_time_and_feeds_do_not_meet(fed: Fed, tmp_path: Path) -> None:
     for speed, start_ms in ((1_200, NOW_MS), (1, NOW_MS - DAY_MS)):
-        clock = SystemClock(now_ns=fed.service.machine.now_ns)
+        clock = SystemClock(now_ns=fed.service.machine.now_ns, elapsed_ns=fed.service.machine.elapsed_ns)
         control = build_control(tmp_path / str(speed), speed=speed, grid_start_ms=start_ms, feeds=FEEDS, clock=clock)
         asking = fetching(control, fed.subscriptions, tmp_path)
         with pytest.raises(InputError, match="live feeds tell of the real hour") as caught:
@@ -299,7 +299,7 @@ def test_accelerated_or_shifted_grid_time_and_feeds_do_not_meet(fed: Fed, tmp_pa
 
 
 def test_threads_fetch_by_themselves_and_end(fed: Fed, tmp_path: Path) -> None:
-    clock = SystemClock(now_ns=fed.service.machine.now_ns)
+    clock = SystemClock(now_ns=fed.service.machine.now_ns, elapsed_ns=fed.service.machine.elapsed_ns)
     control = build_control(tmp_path / "other", speed=1, grid_start_ms=NOW_MS, feeds=FEEDS, clock=clock)
     with fetching(control, fed.subscriptions, tmp_path / "other"):
         live = control.feeds.live

@@ -81,10 +81,13 @@ class EmbeddedExecutor:
             raise InputError(f"attempt folder {folder} is not below {self._root}", code="SW-501")
         if not launch.content.command:
             raise InputError(f"lease {launch.order.lease} has no command; submit the job with one", code="SW-502")
-        for name in WRITABLE:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        self._describe(launch, folder)
-        process = self._spawn(launch, folder)
+        try:
+            for name in WRITABLE:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            self._describe(launch, folder)
+            process = self._spawn(launch, folder)
+        except OSError as reason:
+            raise SourceError(f"cannot start a process: {reason}", transient=False) from None
         self._attempts[launch.order.lease] = _Attempt(launch, process, launch.order.checkpoint_units)
         limits = self._limits.times(max(1, len(launch.devices)))
         self._warden.watch(launch.order.lease, process.pid, folder, limits)
@@ -144,8 +147,6 @@ class EmbeddedExecutor:
                 env={"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
-        except OSError as reason:
-            raise SourceError(f"cannot start a process: {reason}", transient=False) from None
         finally:
             os.close(log)
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -109,7 +110,9 @@ def run(config: AgentConfig, stop: threading.Event | None = None) -> None:
 
 def say(event: str, **facts: object) -> None:
     """One line of the agent's own log: a JSON object on standard error."""
-    print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError):
+        # A full disk that the log lies on must not end the agent.
+        print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class Agent:
         self._changed = threading.Event()
         self._recorder: Recorder | None = None
         self._last_ms = 0
+        self._waiting = False
         self._said: dict[str, str] = {}
 
     def run(self) -> None:
@@ -342,7 +346,8 @@ class Agent:
             self._complain("meter", "; ".join(self._recorder.finish(self._now_ms())))
         self._publish()
         self._try("sync", partial(self._sync, 0))
-        while self._outbox.unsent(1) and time.monotonic() < deadline_s:
+        self._waiting = True
+        while self._waiting and time.monotonic() < deadline_s:
             if not self._try("readings", self._send):
                 time.sleep(SEND_EVERY_S)
 
@@ -368,7 +373,7 @@ class Agent:
     def _deliver(self) -> None:
         """Thread: send batches as they come."""
         while not self._over.wait(SEND_EVERY_S):
-            while self._outbox.unsent(1) and self._try("readings", self._send) and not self._over.is_set():
+            while self._try("readings", self._send) and self._waiting and not self._over.is_set():
                 pass
 
     def _watch(self) -> None:
@@ -417,6 +422,7 @@ class Agent:
 
     def _send(self) -> None:
         batches = self._outbox.unsent(SEND_BATCHES)
+        self._waiting = bool(batches)
         if not batches:
             return
         held = self._plane.send_batches([raw for _, raw in batches])

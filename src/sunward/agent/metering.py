@@ -17,7 +17,7 @@ from sunward.model.datum import Quality
 from sunward.model.hardware import PowerState, WorkClass
 from sunward.model.reading import ReadingBatch, Span
 from sunward.ports import Meter
-from sunward.units import MINUTE_MS, floor_to
+from sunward.units import MINUTE_MS, ceil_to, floor_to
 
 
 class DeviceMeter(Meter, Protocol):
@@ -42,7 +42,8 @@ class Recorder:
     """Cuts spans at each change of a device, and at each grid minute signs them into the outbox.
 
     A counter that cannot be read now leaves its spans open: it is cumulative, so the next reading holds
-    all of the energy, and the batch that contains it is longer instead of guessed.
+    all of the energy, and the batch that contains it is longer instead of guessed. A batch that the outbox
+    cannot keep now is not signed: the next one holds it too.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Recorder:
         self._outbox = outbox
         self._key = key
         self._t0_ms = at_ms
+        self._cut_ms = at_ms
         self._closed: list[Span] = []
         self._open = {name: _Open(ASLEEP, at_ms, joules) for name, joules in meter.read(at_ms).items()}
 
@@ -63,7 +65,8 @@ class Recorder:
         try:
             # A meter that knows only the present takes its sample here, and interpolates the minutes before.
             self._meter.read(now_ms)
-            boundary_ms = floor_to(self._t0_ms, MINUTE_MS) + MINUTE_MS
+            # Where minutes could not be signed, spans may end later than the first of them.
+            boundary_ms = max(floor_to(self._t0_ms, MINUTE_MS) + MINUTE_MS, ceil_to(self._cut_ms, MINUTE_MS))
             while boundary_ms <= now_ms:
                 self._sign(boundary_ms)
                 boundary_ms += MINUTE_MS
@@ -104,6 +107,7 @@ class Recorder:
 
     def _close(self, name: str, at_ms: int, joules: int) -> None:
         span = self._open[name]
+        self._cut_ms = max(self._cut_ms, at_ms)
         if at_ms > span.t0_ms:
             self._closed.append(
                 Span(

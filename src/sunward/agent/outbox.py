@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sunward.errors import InvariantError
+from sunward.errors import InvariantError, SourceError
 from sunward.metering.wire import batch_hash
 from sunward.model.codec import decode, encode
 
@@ -42,19 +43,26 @@ class Head:
 
 
 class Outbox:
-    """The agent's queue of readings; may be used from several threads."""
+    """The agent's queue of readings; may be used from several threads.
+
+    Every method raises SourceError when the file fails: a full disk, a lock that somebody else keeps.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(SCHEMA)
+        self._path = path
+        with self._use():
+            self._database = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(SCHEMA)
 
     def head(self) -> Head:
         """Where the chain stands; survives a kill."""
-        with self._lock:
+        with self._use():
             return self._head()
 
     def append(self, raw: bytes, counter: int, t1_ms: int, counters_j: Mapping[str, int]) -> Head:
@@ -62,7 +70,7 @@ class Outbox:
 
         Raises: InvariantError when the number does not follow the last one.
         """
-        with self._lock:
+        with self._use():
             last = self._head()
             if counter != last.counter + 1:
                 raise InvariantError(f"batch {counter} cannot follow batch {last.counter}")
@@ -76,7 +84,7 @@ class Outbox:
 
     def unsent(self, limit: int) -> tuple[tuple[int, bytes], ...]:
         """The oldest batches nobody acknowledged yet, as (number, signed bytes), in order."""
-        with self._lock:
+        with self._use():
             rows = self._database.execute(
                 "SELECT counter, raw FROM batches WHERE counter > (SELECT upto FROM held) ORDER BY counter LIMIT ?",
                 (limit,),
@@ -85,14 +93,14 @@ class Outbox:
 
     def acknowledge(self, upto: int) -> None:
         """Note that the control plane holds all batches durably, up to and with a number; the oldest are dropped."""
-        with self._lock, self._database:
+        with self._use(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("UPDATE held SET upto = max(upto, ?)", (upto,))
             self._database.execute("DELETE FROM batches WHERE counter <= (SELECT upto FROM held) - ?", (KEPT_BATCHES,))
 
     def rewind(self, upto: int) -> bool:
         """Take back that more than this is held, where the batch after it is still here to be sent again."""
-        with self._lock:
+        with self._use():
             kept = self._database.execute("SELECT 1 FROM batches WHERE counter = ?", (upto + 1,)).fetchone()
             if kept is not None:
                 self._database.execute("UPDATE held SET upto = min(upto, ?)", (upto,))
@@ -102,6 +110,14 @@ class Outbox:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.OperationalError as reason:
+                raise SourceError(f"the outbox {self._path} failed: {reason}", code="SW-590") from reason
 
     def _head(self) -> Head:
         row = self._database.execute("SELECT state FROM head WHERE id = 1").fetchone()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -114,7 +115,9 @@ class Owner:
             self._day, self._moved_before, self._moved_at = day, 0, moved
         today = self._moved_before + moved - self._moved_at
         if today != _recorded(path, day)[1]:
-            path.write_text(json.dumps({"day": day, "bytes": today}), "utf-8")
+            with suppress(OSError):
+                # On a full disk it is kept in memory until there is room again.
+                path.write_text(json.dumps({"day": day, "bytes": today}), "utf-8")
         return today
 
     def _seen(self, gauges: Gauges, device: str) -> Kept | None:

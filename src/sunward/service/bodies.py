@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 import sunward
 from sunward.adapters.access_sql import Reply, mint_token
-from sunward.errors import InputError
+from sunward.errors import InputError, SourceError
 from sunward.model.codec import decode, digest_bytes, encode
 from sunward.service.control import ControlPlane
 from sunward.service.problems import UNREADABLE, RequestError
@@ -163,8 +163,11 @@ async def spooled(request: Request) -> BinaryIO:
     try:
         async for chunk in request.stream():
             file.write(chunk)
+        file.seek(0)
+    except OSError as reason:
+        file.close()
+        raise SourceError(f"the body cannot be kept on its way: {reason}", code="SW-211") from None
     except BaseException:
         file.close()
         raise
-    file.seek(0)
     return cast("BinaryIO", file)

@@ -91,7 +91,8 @@ class Settings:
 class Presence:
     """What the shell keeps of an agent on the machine clock; never journalled."""
 
-    seen_machine_ms: int
+    seen_ms: int
+    """When it was last heard, as `SystemClock.elapsed_ms` tells it: no step of the clock makes an agent silent."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     orders_sequence: int = 0
     past_boots: set[str] = field(default_factory=set)
@@ -181,8 +182,8 @@ class ControlPlane:
         mapping = writer.state.world.clock
         if mapping is None:
             raise InvariantError("the journal holds no mapping of the clocks")
-        self.clock.set_mapping(mapping)
-        now = self.clock.machine_ms()
+        self.clock.set_mapping(mapping, writer.state.world.at_ms)
+        now = self.clock.elapsed_ms()
         # Agents that waited for orders when the last run ended are answered at once.
         sequence = writer.state.world.sequence
         self.presence = {site: Presence(now, orders_sequence=sequence) for site in writer.state.world.sites}
@@ -193,8 +194,9 @@ class ControlPlane:
     def commit(self, payloads: Sequence[Payload], sealed: SealedBatches = ()) -> list[Outcome]:
         """Record payloads now, with whatever waits to be recorded, and act on their commands.
 
-        Raises: InvariantError when they could not be recorded (another leader, a failed database): the state
-            in memory is then ahead of the journal, so this process must end and load it anew.
+        Raises: SourceError when the database failed, InvariantError when they could not be recorded for another
+            reason (another leader): the state in memory is then ahead of the journal, so this process must end
+            and load it anew.
         """
         waiting = self.gathering.take()
         self.store.coming = {one.job: one.content for one in reversed(waiting) if one.content is not None}
@@ -204,8 +206,8 @@ class ControlPlane:
                 outcomes = self.writer.commit(self.clock.grid_ms(), every, sealed)
             except Exception as reason:  # noqa: BLE001  whatever it was, the state can no longer be trusted
                 self.fail(reason)
-        if self.failure is not None:
-            stopping = InvariantError(f"the control plane is stopping: {self.failure}")
+        stopping = self.stopping()
+        if stopping is not None:
             for one in waiting:
                 one.fail(stopping)
             raise stopping from self.failure
@@ -287,13 +289,13 @@ class ControlPlane:
             from a run of the agent that is over; then nothing is taken in.
         """
         request = checked(self.state, site, request, self.store.contents)
-        now = self.clock.machine_ms()
+        now = self.clock.elapsed_ms()
         presence = self.presence.setdefault(site, Presence(now))
         known = self.state.world.sites[site]
         if request.boot in presence.past_boots:
             # The last words of a killed agent may arrive after the first ones of its successor.
             raise ConflictError(f"site {site} runs boot {known.boot}, not {request.boot}", code=PAST_BOOT)
-        presence.seen_machine_ms = now
+        presence.seen_ms = now
         payloads: list[Payload] = []
         if not known.up or known.boot != request.boot:
             presence.past_boots |= {known.boot} - {"", request.boot}
@@ -370,9 +372,19 @@ class ControlPlane:
 
     async def _keep_time(self) -> None:
         """Look at what is due, again and again."""
+        looked_ms = self.clock.elapsed_ms()
         while True:
+            now_ms = self.clock.elapsed_ms()
+            if now_ms - looked_ms > self.settings.grace_s * SECOND_MS / 2:
+                self.hear_again(now_ms)
+            looked_ms = now_ms
             self.tick()
             await asyncio.sleep(TICK_S if self.clock.mapping.speed > 1 else IDLE_TICK_S)
+
+    def hear_again(self, now_ms: int) -> None:
+        """Give every agent the whole grace anew: nobody listened here while the process or its database stood still."""
+        for presence in self.presence.values():
+            presence.seen_ms = max(presence.seen_ms, now_ms)
 
     def tick(self) -> None:
         """Fire timers when due, take signals hourly and when feeds have news, notice silent agents, keep snapshots."""
@@ -391,12 +403,14 @@ class ControlPlane:
         self._keep_tidy()
 
     def _notice_silence(self) -> None:
-        now = self.clock.machine_ms()
+        now = self.clock.elapsed_ms()
         for site, presence in list(self.presence.items()):
             known = self.state.world.sites[site]
             # Who sleeps says nothing until its own alarm has woken it.
-            back_ms = self.clock.mapping.machine(known.asleep_until_ms) if known.asleep_until_ms else 0
-            silent_ms = now - max(presence.seen_machine_ms, back_ms)
+            silent_ms = now - presence.seen_ms
+            if known.asleep_until_ms:
+                back_ms = self.clock.mapping.machine(known.asleep_until_ms)
+                silent_ms = min(silent_ms, self.clock.machine_ms() - back_ms)
             if known.up and silent_ms > self.settings.grace_s * SECOND_MS:
                 log.warning("agent of %s silent for %d ms: its attempts are given up", site, silent_ms)
                 self.commit([AgentLost(site=SiteId(site))])

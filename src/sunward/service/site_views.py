@@ -29,7 +29,7 @@ def site_status(control: ControlPlane, site: Site, *, own: bool) -> SiteStatus:
         closed=closed_at(spec, now_ms),
         asleep_until_ms=site.asleep_until_ms,
         closed_hours_utc=spec.closed_hours_utc,
-        silent_ms=None if presence is None else max(0, control.clock.machine_ms() - presence.seen_machine_ms),
+        silent_ms=None if presence is None else max(0, control.clock.elapsed_ms() - presence.seen_ms),
         ask_usd_micro_per_gpu_h=spec.ask_usd_micro_per_gpu_h,
         sleep=spec.sleep.value,
         wake_s=spec.wake_s,

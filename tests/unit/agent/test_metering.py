@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,26 @@ def test_a_refused_power_cap_is_a_remark(outbox: Outbox, monkeypatch: pytest.Mon
     recorder = recorder_of(outbox, meter)
     monkeypatch.setattr(meter, "set_state", lambda *_: "power limit not permitted")
     assert observe(recorder, BUSY, ASLEEP, T0 + 5) == ("power limit not permitted",)
+
+
+def test_minutes_that_a_full_outbox_cannot_take_are_in_the_next_batch(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sunward.agent.outbox.BUSY_TIMEOUT_S", 0.01)
+    outbox = Outbox(tmp_path / "outbox.db")
+    recorder = recorder_of(outbox, meter_of(outbox))
+    observe(recorder, BUSY, ASLEEP, T0 + 30_000)
+    with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        (problem,) = recorder.advance(T0 + MINUTE_MS)
+        assert problem.endswith("outbox.db failed: database is locked")
+        # The work goes on, with spans that end after the minute that could not be signed.
+        observe(recorder, IDLE, ASLEEP, T0 + MINUTE_MS + 10_000)
+        assert recorder.advance(T0 + 2 * MINUTE_MS) == (problem,)
+        observe(recorder, BUSY, ASLEEP, T0 + 2 * MINUTE_MS + 10_000)
+        with pytest.raises(SourceError, match="is locked"):
+            outbox.acknowledge(1)
+    assert recorder.advance(T0 + 4 * MINUTE_MS) == ()
+    found = batches(outbox)
+    assert [(one.t0_ms - T0, one.t1_ms - T0) for one in found] == [(0, 180_000), (180_000, 240_000)]
+    spans = [span for one in found for span in one.spans if span.device == "gpu-0"]
+    assert [span.t0_ms for span in spans[1:]] == [span.t1_ms for span in spans[:-1]]
+    assert [span.start_j for span in spans[1:]] == [span.end_j for span in spans[:-1]]
