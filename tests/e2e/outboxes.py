@@ -32,7 +32,13 @@ class Outboxes:
 
     def waiting(self, site: str) -> list[int]:
         """Numbers of the batches that nobody acknowledged."""
-        return [row[0] for row in _rows(self.folders[site], "SELECT counter FROM batches WHERE counter > (SELECT upto FROM held) ORDER BY counter")]
+        return [
+            row[0]
+            for row in _rows(
+                self.folders[site],
+                "SELECT counter FROM batches WHERE counter > (SELECT upto FROM held) ORDER BY counter",
+            )
+        ]
 
 
 def _rows(folder: Path, query: str) -> list[tuple]:

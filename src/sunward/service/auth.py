@@ -52,8 +52,14 @@ class Caller:
 
 # Asynchronous without need: what is not is called in a thread, which costs more than the rest of a small request.
 async def control_of(request: Request) -> ControlPlane:
-    """The control plane behind this application."""
+    """The control plane behind this application.
+
+    Raises: SourceError or InvariantError once it has failed: it no longer knows what is recorded.
+    """
     found: ControlPlane = request.app.state.control
+    stopping = found.stopping()
+    if stopping is not None:
+        raise stopping
     return found
 
 

@@ -223,6 +223,15 @@ class ControlPlane:
         with contextlib.suppress(InvariantError):  # Each of those who wait is told.
             self.commit([])
 
+    def stopping(self) -> SunwardError | None:
+        """What `commit` raises once a commit has failed: the state in memory is not what is recorded."""
+        if self.failure is None:
+            return None
+        line = f"the control plane is stopping: {self.failure}"
+        if isinstance(self.failure, SourceError):
+            return SourceError(line, code=self.failure.code)
+        return InvariantError(line)
+
     def commit_one(self, payload: Payload) -> Outcome:
         """Record one payload.
 
