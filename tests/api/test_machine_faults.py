@@ -77,6 +77,7 @@ def test_a_locked_database_is_said_and_ends_the_control_plane_without_a_job_reco
 ) -> None:
     monkeypatch.setattr("sunward.adapters.database.BUSY_TIMEOUT_S", 0.01)
     service = Service(tmp_path)
+    Agent(service).join()
     head = service.head
     with closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
