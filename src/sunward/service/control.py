@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,7 +24,7 @@ from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
 from sunward.engine.writer import Outcome, SealedBatches, Writer, replay
-from sunward.errors import ConflictError, InvariantError
+from sunward.errors import ConflictError, InvariantError, SourceError, SunwardError
 from sunward.model.chain import head_bytes
 from sunward.model.commands import Command, JobChanged, OrdersChanged, Rejected, RequestPlan
 from sunward.model.events import (
@@ -49,6 +49,7 @@ from sunward.service.gathering import Gathering
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
+from sunward.service.presence import Presence, hear_again, silent
 from sunward.service.trials import Trials
 from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
@@ -85,18 +86,6 @@ class Settings:
     """Machine time of silence after which an agent counts as lost."""
     seal_ms: int = 300_000
     """Grid time between two seals."""
-
-
-@dataclass(slots=True)
-class Presence:
-    """What the shell keeps of an agent on the machine clock; never journalled."""
-
-    seen_ms: int
-    """When it was last heard, as `SystemClock.elapsed_ms` tells it: no step of the clock makes an agent silent."""
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    orders_sequence: int = 0
-    past_boots: set[str] = field(default_factory=set)
-    """Runs of the agent that a later one has taken the place of."""
 
 
 class ControlPlane:
@@ -220,7 +209,7 @@ class ControlPlane:
         return outcomes[: len(payloads)]
 
     def _commit_waiting(self) -> None:
-        with contextlib.suppress(InvariantError):  # Each of those who wait is told.
+        with contextlib.suppress(InvariantError, SourceError):  # Each of those who wait is told.
             self.commit([])
 
     def stopping(self) -> SunwardError | None:
@@ -385,15 +374,10 @@ class ControlPlane:
         while True:
             now_ms = self.clock.elapsed_ms()
             if now_ms - looked_ms > self.settings.grace_s * SECOND_MS / 2:
-                self.hear_again(now_ms)
+                hear_again(self.presence.values(), now_ms)
             looked_ms = now_ms
             self.tick()
             await asyncio.sleep(TICK_S if self.clock.mapping.speed > 1 else IDLE_TICK_S)
-
-    def hear_again(self, now_ms: int) -> None:
-        """Give every agent the whole grace anew: nobody listened here while the process or its database stood still."""
-        for presence in self.presence.values():
-            presence.seen_ms = max(presence.seen_ms, now_ms)
 
     def tick(self) -> None:
         """Fire timers when due, take signals hourly and when feeds have news, notice silent agents, keep snapshots."""
@@ -407,22 +391,11 @@ class ControlPlane:
         due_ms = self.state.next_due_ms
         if due_ms is not None and due_ms <= now_ms:
             self.commit([TimerFired()])
-        self._notice_silence()
+        for site, silent_ms in silent(self.presence, self.state, self.clock, self.settings.grace_s):
+            log.warning("agent of %s silent for %d ms: its attempts are given up", site, silent_ms)
+            self.commit([AgentLost(site=site)])
         self._keep_snapshot()
         self._keep_tidy()
-
-    def _notice_silence(self) -> None:
-        now = self.clock.elapsed_ms()
-        for site, presence in list(self.presence.items()):
-            known = self.state.world.sites[site]
-            # Who sleeps says nothing until its own alarm has woken it.
-            silent_ms = now - presence.seen_ms
-            if known.asleep_until_ms:
-                back_ms = self.clock.mapping.machine(known.asleep_until_ms)
-                silent_ms = min(silent_ms, self.clock.machine_ms() - back_ms)
-            if known.up and silent_ms > self.settings.grace_s * SECOND_MS:
-                log.warning("agent of %s silent for %d ms: its attempts are given up", site, silent_ms)
-                self.commit([AgentLost(site=SiteId(site))])
 
     def _keep_snapshot(self) -> None:
         sequence = self.state.world.sequence

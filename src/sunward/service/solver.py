@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -71,10 +72,13 @@ class SolverProcess:
 def main() -> None:
     """Solve what comes until nothing more can come."""
     os.nice(NICENESS)
+    # A service that was killed reads no plan any more: this ends without a word, as every program of a pipe does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     while True:
         try:
             snapshot = pickle.load(sys.stdin.buffer)  # noqa: S301  the service that started this process wrote it
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):
+            # The second: it was killed while it asked.
             return
         pickle.dump(plan_event(snapshot), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()
