@@ -24,7 +24,13 @@ def machine() -> MachinePowerSwitch:
     return MachinePowerSwitch(POOLS, RtcWake(("/bin/false",)))
 
 
-@pytest.fixture(params=[lambda: ModelledPowerSwitch(POOLS), machine], ids=["modelled", "machine"])
+def always_on() -> ModelledPowerSwitch:
+    return ModelledPowerSwitch(POOLS, sleeps=False)
+
+
+@pytest.fixture(
+    params=[lambda: ModelledPowerSwitch(POOLS), always_on, machine], ids=["modelled", "always on", "machine"]
+)
 def switch(request: pytest.FixtureRequest) -> PowerSwitch:
     made: PowerSwitch = request.param()
     return made
@@ -74,6 +80,13 @@ def test_a_machine_is_awake_or_asleep_as_a_whole() -> None:
     assert [(power.asleep, awake(power)) for power in switch.states(0)] == [(4, 0), (1, 0)]
     switch.get_up()
     assert [power.idle for power in switch.states(0)] == [4, 1]
+
+
+def test_what_cannot_sleep_is_idle_whatever_is_asked() -> None:
+    switch = always_on()
+    for count in (0, 2, 4):
+        switch.set_awake("site/L40S", count, 0)
+        assert [(power.asleep, power.waking, power.idle) for power in switch.states(0)] == [(0, 0, 4), (0, 0, 1)]
 
 
 def test_the_program_is_run_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ class ModelledPowerSwitch:
     It does not know leases: an awake container counts as idle here, and whoever holds leases tells which are busy.
     """
 
-    def __init__(self, pools: Mapping[str, int], wake_ms: int = WAKE_S * SECOND_MS) -> None:
-        """`pools`: containers that exist per pool, all asleep at first."""
+    def __init__(self, pools: Mapping[str, int], wake_ms: int = WAKE_S * SECOND_MS, *, sleeps: bool = True) -> None:
+        """`pools`: containers that exist per pool, all asleep at first. Without `sleeps` all are always idle."""
         self._exist = dict(pools)
+        self._sleeps = sleeps
         self._wake_ms = wake_ms
         self._ready_ms: dict[str, list[int]] = {pool: [] for pool in pools}
 
@@ -40,6 +41,8 @@ class ModelledPowerSwitch:
         states = []
         for pool, ready in self._ready_ms.items():
             idle = sum(moment <= at_ms for moment in ready)
-            asleep = self._exist[pool] - len(ready)
-            states.append(PoolPower(pool=PoolId(pool), asleep=asleep, waking=len(ready) - idle, idle=idle, busy=0))
+            waking, asleep = len(ready) - idle, self._exist[pool] - len(ready)
+            if not self._sleeps:
+                idle, waking, asleep = self._exist[pool], 0, 0
+            states.append(PoolPower(pool=PoolId(pool), asleep=asleep, waking=waking, idle=idle, busy=0))
         return tuple(states)

@@ -56,7 +56,7 @@ def switch(config: AgentConfig, pools: tuple[PoolSpec, ...]) -> ModelledPowerSwi
     counts: dict[str, int] = {pool.pool: pool.count for pool in pools}
     sleeps = proved_sleep(config) in ASLEEP
     if config.meter == "modelled" or not sleeps:
-        return ModelledPowerSwitch(counts, wake_ms=config.wake_s * SECOND_MS if sleeps else 0)
+        return ModelledPowerSwitch(counts, wake_ms=config.wake_s * SECOND_MS, sleeps=sleeps)
     program = power_machine.find()
     if isinstance(program, str):
         raise InputError(f"{program}; mend it, or set sleep to `gpu_idle`", code="SW-542")
