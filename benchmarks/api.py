@@ -40,9 +40,11 @@ from sunward.model.events import Deposited
 from sunward.model.identity import TenantId
 from sunward.service.bootstrap import DATABASE_FILE, LOCAL_RULES, Credentials, build_control, issue_credentials
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
-from sunward.units import SECOND_MS
+from sunward.units import DAY_MS, SECOND_MS
 
 SPEED = 1_200
+EPOCH_MS = 30 * DAY_MS
+"""No epoch closes during the load: a day's worth of jobs is closed once a day, not every 72 s."""
 DEPOSIT_WEI = 10**26
 READY_S = 60.0
 WARM_S = 3.0
@@ -65,7 +67,8 @@ class Sizes:
 def prepare(home: Path, sizes: Sizes) -> tuple[Credentials, list[str]]:
     """A home with the closed jobs in its store; the credentials, and the names of the tenant's closed jobs."""
     feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
-    control = build_control(home, speed=SPEED, feeds=feeds, rules=replace(LOCAL_RULES, policy=policy_at(SPEED)))
+    rules = replace(LOCAL_RULES, policy=policy_at(SPEED), epoch_ms=EPOCH_MS)
+    control = build_control(home, speed=SPEED, feeds=feeds, rules=rules)
     path = issue_credentials(control, home, "")
     credentials = decode(path.read_bytes(), Credentials)
     token = control.store.access.lookup_token(credentials.tenant_token, control.clock.machine_ms())
