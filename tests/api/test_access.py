@@ -48,6 +48,7 @@ ROUTES = {
     ("GET", "/v1/ledger/entries"): EVERYONE - {AGENT},
     ("GET", "/v1/journal"): {AUDITOR, OPERATOR},
     ("GET", "/v1/journal/head"): EVERYONE,
+    ("GET", "/v1/keys"): EVERYONE,
     ("GET", "/v1/account"): {TENANT},
     ("GET", "/v1/account/webhook-key"): {TENANT},
     ("POST", "/v1/account/deposits"): {TENANT},

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.model.codec import decode
 from sunward.model.wire import JobContent
+from sunward.service.secrecy import first_secrets
 from sunward.units import HOUR_MS, HOUR_S, MINUTE_MS, SECOND_MS
 from tests.api.harness import JOB, Agent, Service, finish, start, submit
 
@@ -122,7 +123,7 @@ def test_secrets_reach_the_agent_of_the_lease_and_nobody_else(service: Service, 
 
 def test_secrets_under_a_key_that_is_gone_fail_the_attempt_and_nothing_else(service: Service, agent: Agent) -> None:
     _, lease = start(service, agent, secrets={"TOKEN": SECRET})
-    service.control.key = Ed25519PrivateKey.generate()
+    service.control.secrets = first_secrets(Ed25519PrivateKey.generate())
     answer = secrets_of(service, agent.token, lease)
     assert (answer.status_code, answer.json()["code"]) == (400, "SW-177")
     assert service.control.failure is None

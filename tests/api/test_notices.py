@@ -72,9 +72,9 @@ def test_a_notice_is_signed_and_sent_once(service: Service, listener: Listener) 
     told = json.loads(body)
     assert (told.pop("kind"), told.pop("notice"), told) == ("budget", headers["sunward-notice"], {"used_ppm": 800_000})
     fields = dict(part.split("=", 1) for part in headers["sunward-signature"].split(","))
-    key = webhook_key(service.control.key, TENANT)
+    key = webhook_key(service.control.secrets, TENANT)
     assert fields["v1"] == hmac.new(key, f"{fields['t']}.".encode() + body, hashlib.sha256).hexdigest()
-    assert key != webhook_key(service.control.key, "t-2")
+    assert key != webhook_key(service.control.secrets, "t-2")
 
 
 def test_what_is_not_taken_is_tried_again_later_and_survives_a_restart(service: Service, listener: Listener) -> None:

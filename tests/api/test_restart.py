@@ -15,8 +15,9 @@ from sunward.engine.snapshots import state_digest
 from sunward.errors import ConflictError, InputError, InvariantError
 from sunward.service import control as control_module
 from sunward.service.app import build_app, serve
-from sunward.service.bootstrap import CREDENTIALS_FILE, KEY_FILE, load_key
+from sunward.service.bootstrap import CREDENTIALS_FILE
 from sunward.service.config import ServiceConfig
+from sunward.service.keys import KEY_FILE, load_key
 from tests.api.harness import JOB, Agent, Bridge, Service, finish, start, submit
 
 

@@ -29,7 +29,8 @@ from sunward.model.codec import decode, encode
 from sunward.model.commands import Command
 from sunward.model.events import ReadingsSealed
 from sunward.ports import Recorded
-from sunward.service.bootstrap import DATABASE_FILE, KEY_FILE, load_key
+from sunward.service.bootstrap import DATABASE_FILE
+from sunward.service.keys import KEY_FILE, load_key
 from sunward.sim.checkers import check_all
 from sunward.sim.parity import run_again
 from sunward.verification.bundle import Bundle

@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.engine.writer import replay
-from sunward.model.chain import GENESIS, record_hash
+from sunward.model.chain import GENESIS, record_hash, rotation_bytes
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.events import (
     KINDS,
@@ -24,6 +25,7 @@ from sunward.model.events import (
     EpochRequested,
     Event,
     ForecastIssued,
+    KeyRotated,
     PowerReported,
     SiteAsleep,
     SiteDrained,
@@ -46,11 +48,13 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-keys.jsonl": "fd56e960e4a4f5b5bdc97d288b27812350553ba1eac01ee036235ea9329622c7",
     "journal-v1.jsonl": "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52",
     "journal-v1-sites.jsonl": "94137208a57136a986574edbd28fc7382439f7fd4dddb2504988bbd326f97e83",
     "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
 }
 BALANCES = {
+    "journal-v1-keys.jsonl": {"faucet:test": -(10**21), "tenant:t-alpha": 10**21},
     "journal-v1.jsonl": {
         "faucet:test": -(10**21),
         "network": 3_009_600_000_000_000_000,
@@ -173,7 +177,19 @@ def told_of_sleep() -> MemoryJournal:
     return network.journal
 
 
+def told_of_keys() -> MemoryJournal:
+    """A control plane whose signing key changes once, between two epochs."""
+    old, new = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2))
+    names = [key.public_key().public_bytes_raw().hex() for key in (old, new)]
+    network = Network()
+    network.tell(KeyRotated(old_public=names[0], new_public=names[1], signature=old.sign(rotation_bytes(*names)).hex()))
+    network.wait(1)
+    network.tell(EpochRequested())
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-keys.jsonl": told_of_keys,
     "journal-v1.jsonl": told,
     "journal-v1-sites.jsonl": told_of_sites,
     "journal-v1-asleep.jsonl": told_of_sleep,

@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 import sunward
 from sunward.adapters import tables
@@ -30,6 +33,10 @@ from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.journal import verify_chain
 
 DATABASE, KEY, OBJECTS, MANIFEST = "sunward.db", "control.key", "objects", "manifest.json"
+SECRETS = "control.secrets"
+SALT_BYTES, NONCE_BYTES, KEY_BYTES = 16, 12, 32
+SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
+"""What RFC 7914 and OWASP call interactive use: about 0.1 s and 32 MiB a try."""
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 OWNER_ONLY: Final = 0o600
@@ -76,6 +83,10 @@ def back_up(home: Path, target: Path, passphrase: str | None, now_machine_ms: in
                     files[name] = _add(archive, name, source)
             if passphrase is not None:
                 files[KEY] = _add(archive, KEY, io.BytesIO(_locked((home / KEY).read_bytes(), passphrase)))
+                # A service that was never started by a version with a file of secrets has them in its key.
+                if (home / SECRETS).exists():
+                    sealed = _sealed((home / SECRETS).read_bytes(), passphrase)
+                    files[SECRETS] = _add(archive, SECRETS, io.BytesIO(sealed))
             manifest = Manifest(
                 format=FORMAT,
                 sunward=sunward.__version__,
@@ -107,6 +118,7 @@ def restore(source: Path, home: Path, passphrase: str | None) -> Manifest:
         _check_journal(staging / DATABASE, manifest)
         if manifest.keys:
             _unlock(staging / KEY, passphrase)
+            _unseal(staging / SECRETS, passphrase or "")
         _begin_term(staging / DATABASE)
         if home.exists():
             home.rmdir()
@@ -179,6 +191,26 @@ def _unlock(file: Path, passphrase: str | None) -> None:
     file.write_bytes(key.private_bytes_raw())
 
 
+def _sealed(raw: bytes, passphrase: str) -> bytes:
+    salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
+    return salt + nonce + AESGCM(_stretched(passphrase, salt)).encrypt(nonce, raw, SECRETS.encode())
+
+
+def _unseal(file: Path, passphrase: str) -> None:
+    if not file.exists():
+        return
+    raw = file.read_bytes()
+    salt, nonce, cipher = raw[:SALT_BYTES], raw[SALT_BYTES:][:NONCE_BYTES], raw[SALT_BYTES + NONCE_BYTES :]
+    try:
+        file.write_bytes(AESGCM(_stretched(passphrase, salt)).decrypt(nonce, cipher, SECRETS.encode()))
+    except (InvalidTag, ValueError):
+        raise _damaged("the passphrase does not open its secrets") from None
+
+
+def _stretched(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=KEY_BYTES, **SCRYPT).derive(passphrase.encode())
+
+
 def _unpacked(source: Path, folder: Path) -> Manifest:
     """Write the files of an archive into an empty folder of our own and hold them against the manifest."""
     found: dict[str, str] = {}
@@ -202,7 +234,12 @@ def _unpacked(source: Path, folder: Path) -> Manifest:
         raise _damaged(reason.message) from None
     (folder / MANIFEST).unlink()
     del found[MANIFEST]
-    if found != manifest.files or manifest.format != FORMAT or (KEY in found) != manifest.keys:
+    if (
+        found != manifest.files
+        or manifest.format != FORMAT
+        or (KEY in found) != manifest.keys
+        or (SECRETS in found and not manifest.keys)
+    ):
         raise _damaged("its files are not those of its manifest")
     if manifest.schema > tables.SCHEMA_VERSION:
         raise InputError(f"the archive has schema {manifest.schema}; upgrade sunward", code="SW-103")
@@ -211,7 +248,7 @@ def _unpacked(source: Path, folder: Path) -> Manifest:
 
 def _named(name: str) -> bool:
     """Whether a member has a name that we give."""
-    if name in (DATABASE, KEY, MANIFEST):
+    if name in (DATABASE, KEY, SECRETS, MANIFEST):
         return True
     parts = name.split("/")
     digits = set("0123456789abcdef")

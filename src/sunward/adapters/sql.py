@@ -154,6 +154,14 @@ class SqlStore:
             raise NotFoundError(f"the journal has no record {sequence}")
         return _recorded(row)
 
+    def newest(self, kind: str) -> Recorded | None:
+        """The last event of a kind; reads the whole journal where there is none."""
+        journal = tables.journal
+        query = select(journal).where(journal.c.kind == kind).order_by(journal.c.sequence.desc()).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _recorded(row)
+
     def submissions(self, sequences: Collection[int]) -> dict[str, Submission]:
         """The public parts of jobs by job, from the records of their submissions, with the moments of these."""
         query = select(tables.journal).where(tables.journal.c.sequence.in_(sequences))

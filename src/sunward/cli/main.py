@@ -19,6 +19,7 @@ from sunward.cli.commands.feeds import feeds
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
+from sunward.cli.commands.key import key
 from sunward.cli.commands.login import login, logout, whoami
 from sunward.cli.commands.network import epoch
 from sunward.cli.commands.plan import plan
@@ -227,6 +228,7 @@ COMMANDS: tuple[click.Command, ...] = (
     site,
     epoch,
     journal,
+    key,
     catalog,
     account,
     statement,

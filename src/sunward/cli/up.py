@@ -105,7 +105,7 @@ def up(
         agents_per_s=agent_rate,
         webhook_allow_private=webhook_allow_private,
     )
-    with _take(shell.home), door.listen() as listener:
+    with take_home(shell.home), door.listen() as listener:
         control = build_control(
             shell.home,
             speed=speed,
@@ -152,7 +152,7 @@ def policy_at(speed: int) -> PolicyInputs:
     )
 
 
-def _take(home: Path) -> TextIO:
+def take_home(home: Path) -> TextIO:
     """Hold the home's lock until this is closed or the process dies: two control planes would push each other out."""
     home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     lock = (home / LOCK_FILE).open("w", encoding="utf-8")

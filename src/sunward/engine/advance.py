@@ -8,7 +8,7 @@ from typing import Any
 from sunward.engine import asleep, epochs, jobs, leases, membership, plans, sites
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
-from sunward.errors import InvariantError
+from sunward.errors import ConflictError, InvariantError
 from sunward.model.commands import Command
 from sunward.model.events import (
     AgentLost,
@@ -20,6 +20,7 @@ from sunward.model.events import (
     Event,
     ForecastIssued,
     JobsSubmitted,
+    KeyRotated,
     LeasesReported,
     NetworkStarted,
     PlanProposed,
@@ -88,6 +89,21 @@ def _epoch_requested(turn: Turn, payload: EpochRequested) -> None:
     epochs.close_epoch(turn)
 
 
+def _key_rotated(turn: Turn, payload: KeyRotated) -> None:
+    """Remember from which record on which key signs."""
+    turn.state.rotations.append((turn.world.sequence, payload.new_public))
+
+
+def _check_rotated(state: State, payload: KeyRotated) -> None:
+    """Refuse a rotation that does not follow the last one.
+
+    Raises: ConflictError.
+    """
+    known = [key for _, key in state.rotations]
+    if (known and payload.old_public != known[-1]) or payload.new_public in {*known, payload.old_public}:
+        raise ConflictError("the key to retire is not the one in force, or the new one signed before", code="SW-440")
+
+
 def _check_site(state: State, payload: Any) -> None:  # noqa: ANN401
     leases.check_site_known(state, payload.site)
 
@@ -117,6 +133,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ReadingsSealed: sites.readings_sealed,
     TimerFired: _timer,
     EpochRequested: _epoch_requested,
+    KeyRotated: _key_rotated,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -133,4 +150,5 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     Deposited: sites.check_deposit,
     JobsSubmitted: jobs.check_submitted,
     CancelRequested: jobs.check_cancel,
+    KeyRotated: _check_rotated,
 }

@@ -71,6 +71,8 @@ def _state(record: dict[str, Any]) -> State:
     for at_ms, kind, ref in record["due"]:
         state.add_due(at_ms, kind, ref)
     state.blocked = record["blocked"]
+    # Written only where a key was changed, so that all other snapshots are what they were before.
+    state.rotations = [(sequence, key) for sequence, key in record.get("rotations", ())]
     return state
 
 
@@ -89,7 +91,7 @@ def _record(state: State) -> dict[str, Any]:
         "due": sorted(state.due),
         "blocked": dict(sorted(state.blocked.items())),
         "slot_armed_ms": state.slot_armed_ms,
-    }
+    } | ({"rotations": state.rotations} if state.rotations else {})
 
 
 def _world_record(world: World) -> dict[str, Any]:

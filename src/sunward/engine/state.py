@@ -34,6 +34,8 @@ class State:
     blocked: dict[str, list[str]] = field(default_factory=dict)
     """Jobs that should run on a pool and found no free container."""
     slot_armed_ms: int = 0
+    rotations: list[tuple[int, str]] = field(default_factory=list)
+    """Records that changed the signing key, each with the key from there on."""
 
     def add_due(self, at_ms: int, kind: str, ref: str) -> None:
         """Remember to look at something at a moment."""

@@ -21,3 +21,8 @@ def record_hash(previous: str, sequence: int, term: int, kind: str, version: int
 def head_bytes(sequence: int, hash_: str, term: int) -> bytes:
     """What the control plane signs of the journal's head."""
     return f"sunward-head/1\n{sequence}\n{hash_}\n{term}\n".encode("ascii")
+
+
+def rotation_bytes(old_public: str, new_public: str) -> bytes:
+    """What a retiring key signs of the one that follows it."""
+    return f"sunward-key/1\n{old_public}\n{new_public}\n".encode("ascii")

@@ -189,6 +189,17 @@ class EpochRequested:
     """The operator closes the epoch now instead of at its scheduled end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRotated:
+    """The control plane signs with a new key, from this record on; the old one vouches for it and is retired."""
+
+    old_public: str
+    """Ed25519 key that signed until now, 64 hex digits."""
+    new_public: str
+    signature: str
+    """Of the old key over `sunward.model.chain.rotation_bytes`, hex."""
+
+
 Payload: TypeAlias = (
     NetworkStarted
     | ClockMapped
@@ -210,6 +221,7 @@ Payload: TypeAlias = (
     | ReadingsSealed
     | TimerFired
     | EpochRequested
+    | KeyRotated
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -233,6 +245,7 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "readings_sealed": (ReadingsSealed, 1),
     "timer_fired": (TimerFired, 1),
     "epoch_requested": (EpochRequested, 1),
+    "key_rotated": (KeyRotated, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

@@ -323,6 +323,25 @@ class AuditPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key of the control plane and the records it may sign for; a later key may sign for earlier ones too."""
+
+    public_key: str
+    first: int
+    """The record from which on it counts."""
+    last: int | None = None
+    """The last record it counts for; null while it is in force."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeys:
+    """Every key the control plane has had, oldest first, and the records that prove how each followed the last."""
+
+    keys: tuple[SigningKey, ...]
+    rotations: tuple[RecordedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollRequest:
     """A site that joins with a one-time token."""
 

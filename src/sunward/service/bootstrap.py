@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.objects import FsObjectStore
@@ -21,14 +18,22 @@ from sunward.model.plan import PolicyInputs
 from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane, Settings
+from sunward.service.keys import (
+    KEY_FILE,
+    NEXT_FILE,
+    Rotated,
+    load_key,
+    open_keys,
+    require_named,
+    rotation,
+    write_secret,
+)
 from sunward.settlement.ledger import tenant_account
 from sunward.units import DAY_MS, MICRO
 
-KEY_FILE = "control.key"
 CREDENTIALS_FILE = "credentials.json"
 DATABASE_FILE = "sunward.db"
 OBJECTS_FOLDER = "objects"
-OWNER_ONLY = 0o600
 FOLDER_MODE = 0o700
 START_USD = 10_000
 LOCAL = "local"
@@ -74,27 +79,48 @@ def build_control(
     except OSError as reason:
         raise InputError(f"cannot use {home} ({reason.strerror}); choose another home", code="SW-166") from None
     _kept(home / CREDENTIALS_FILE)  # Damaged ones are refused before anything is made.
-    key = load_key(home / KEY_FILE)
     store = open_store(database_url or f"sqlite:///{home / DATABASE_FILE}", sign=lambda body: key.sign(body).hex())
+    try:
+        key, kept = open_keys(home, store)
+    except InputError:
+        store.close()
+        raise
     clock = clock or SystemClock()
     now_ms = clock.machine_ms()
     mapping = ClockMapped(machine_ms=now_ms, grid_ms=now_ms if grid_start_ms is None else grid_start_ms, speed=speed)
     settings = Settings(rules=rules, rate=rate, mapping=mapping, grace_s=grace_s)
     objects = FsObjectStore((home / OBJECTS_FOLDER).absolute().as_uri())
-    return ControlPlane(store, objects, clock, feeds, key, settings)
-
-
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """The key that signs heads and receipts; made on first use, readable by its owner alone.
-
-    Raises: InputError when the file is not such a key.
-    """
-    if not path.exists():
-        write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw())
+    control = ControlPlane(store, objects, clock, feeds, key, settings, kept)
     try:
-        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-    except ValueError:
-        raise InputError(f"{path} is not an Ed25519 key of 32 bytes; restore it from a copy", code="SW-166") from None
+        require_named(key, control.state.rotations, home / KEY_FILE)
+    except InputError:
+        store.close()
+        raise
+    return control
+
+
+def require_home(home: Path, database_url: str | None) -> None:
+    """Refuse a folder in which no service has run. Raises: InputError."""
+    if not (home / KEY_FILE).exists() or (database_url is None and not (home / DATABASE_FILE).exists()):
+        line = f"{home} holds no service; name its folder with --home, and its --database where it has one"
+        raise InputError(line, code="SW-443")
+
+
+def rotate_key(home: Path, feeds: Feeds, database_url: str | None = None) -> Rotated:
+    """Sign with a new key from now on; no service may run on the home meanwhile: this takes the lead from it.
+
+    Raises: InputError where there is no such home.
+    """
+    require_home(home, database_url)
+    control = build_control(home, feeds=feeds, database_url=database_url)
+    try:
+        new = load_key(home / NEXT_FILE)
+        payload = rotation(control.key, new)
+        done = control.commit_one(payload)
+        (home / NEXT_FILE).replace(home / KEY_FILE)
+    finally:
+        control.store.close()
+    return Rotated(old_public=payload.old_public, new_public=payload.new_public, sequence=done.sequence)
 
 
 def issue_credentials(control: ControlPlane, home: Path, url: str, config: ServiceConfig | None = None) -> Path:
@@ -140,14 +166,3 @@ def _kept(path: Path) -> Credentials | None:
     except InputError as reason:
         line = f"{path} is damaged ({reason.message}); restore it from a copy, or delete it to have new tokens made"
         raise InputError(line, code="SW-166") from None
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Put a file in place whole, never readable by others, not even for a moment."""
-    partial = path.with_name(f"{path.name}.new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

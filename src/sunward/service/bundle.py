@@ -12,11 +12,14 @@ from sunward.metering import merkle
 from sunward.model.chain import head_bytes
 from sunward.model.codec import decode
 from sunward.model.receipt import Receipt
+from sunward.model.records import SigningKey, SigningKeys
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.ports import Recorded
 from sunward.service.control import ControlPlane
+from sunward.service.keys import public_of
 from sunward.units import HOUR_MS, MG_PER_KG
 from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, select
+from sunward.verification.keys import read_lineage
 from sunward.verification.reading import read_message
 from sunward.world import catalogue
 
@@ -35,8 +38,9 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
     adjustments = tuple(one for one in posted if one.sequence <= head.sequence)
     return Bundle(
         receipt=signed.body.decode(),
-        signature=signed.signature,
-        public_key=control.key.public_key().public_bytes_raw().hex(),
+        # Under the key in force, as all else in the bundle; of the same key it is the very signature that is stored.
+        signature=control.key.sign(signed.body).hex(),
+        public_key=public_of(control.key),
         head=head,
         events=tuple(_vouched(control, record) for record in select(receipt, records)),
         batches=tuple(batch for seal in receipt.seals for batch in _batches(control, receipt, seal)),
@@ -51,6 +55,29 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
             _vouched(control, recorded_event(control.store.record(sequence)))
             for sequence in sorted({one.sequence for one in adjustments})
         ),
+        rotations=rotations(control),
+    )
+
+
+def rotations(control: ControlPlane) -> tuple[RecordedEvent, ...]:
+    """The records by which one signing key followed another, vouched for by the one in force."""
+    found = (control.store.record(sequence) for sequence, _ in control.state.rotations)
+    return tuple(_vouched(control, recorded_event(one)) for one in found)
+
+
+def signing_keys(control: ControlPlane) -> SigningKeys:
+    """Every key the service has had, oldest first."""
+    records = rotations(control)
+    line, _ = read_lineage(records)
+    keys = line.keys or [public_of(control.key)]
+    firsts = (1, *line.ends)
+    lasts = (*(end - 1 for end in line.ends), None)
+    return SigningKeys(
+        keys=tuple(
+            SigningKey(public_key=key, first=first, last=last)
+            for key, first, last in zip(keys, firsts, lasts, strict=True)
+        ),
+        rotations=records,
     )
 
 

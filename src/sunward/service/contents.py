@@ -61,7 +61,7 @@ def private_of(control: ControlPlane, tenant: str, job: str, request: JobRequest
     """What is kept until the job ends; None when there is nothing."""
     if not request.secrets and not request.webhook:
         return None
-    sealed = seal(control.key, job, request.secrets) if request.secrets else b""
+    sealed = seal(control.secrets, job, request.secrets) if request.secrets else b""
     return Private(job=job, tenant=tenant, secrets=sealed, webhook=request.webhook)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +49,7 @@ from sunward.service.hearing import PAST_BOOT, checked, output_ref
 from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
 from sunward.service.presence import Presence, hear_again, silent
+from sunward.service.secrecy import Secrets, first_secrets
 from sunward.service.trials import Trials
 from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
@@ -99,6 +99,7 @@ class ControlPlane:
         feeds: Feeds,
         key: Ed25519PrivateKey,
         settings: Settings,
+        secrets: Secrets | None = None,
     ) -> None:
         self.store = store
         self.objects = objects
@@ -106,8 +107,8 @@ class ControlPlane:
         self.feeds = feeds
         self.key = key
         self.settings = settings
-        self.seed = hashlib.sha256(b"sunward-ids/1\n" + key.private_bytes_raw()).digest()
-        """Identifiers are minted from it: the same on every start, known to nobody else."""
+        self.secrets = secrets or first_secrets(key)
+        self.seed = bytes.fromhex(self.secrets.ids)
         self.presence: dict[str, Presence] = {}
         self.plan_wanted = asyncio.Event()
         self.place_wanted = asyncio.Event()

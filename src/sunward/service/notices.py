@@ -88,7 +88,7 @@ async def _rest(control: ControlPlane) -> None:
 def _send(control: ControlPlane, client: httpx.Client, notice: Notice) -> str:
     """Why the notice was not taken; empty when it was."""
     at_ms = control.clock.machine_ms()
-    signature = notice_signature(webhook_key(control.key, notice.tenant), at_ms, notice.body)
+    signature = notice_signature(webhook_key(control.secrets, notice.tenant), at_ms, notice.body)
     headers = {
         "content-type": "application/json",
         "sunward-notice": notice.notice,

@@ -119,7 +119,7 @@ async def get_secrets(control: Plane, site: AgentSite, lease: Name) -> Response:
     """Secrets of a lease held by the calling agent, to be given to the job and kept nowhere."""
     job = _job(control, site, lease)
     private = control.store.privates.get(job)
-    values = unseal(control.key, job, private.secrets) if private is not None and private.secrets else {}
+    values = unseal(control.secrets, job, private.secrets) if private is not None and private.secrets else {}
     response = answer(values)
     response.headers["cache-control"] = "no-store"
     return response

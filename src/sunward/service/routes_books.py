@@ -17,12 +17,13 @@ from sunward.model.records import (
     EntryPage,
     EpochClosed,
     JournalPage,
+    SigningKeys,
 )
 from sunward.model.wire import JournalHead
 from sunward.service.audit import note
 from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Bookkeeper, Caller, Operator, Plane
 from sunward.service.bodies import Cursor, answer, once, page_of
-from sunward.service.bundle import recorded_event
+from sunward.service.bundle import recorded_event, signing_keys
 from sunward.settlement.ledger import provider_account, tenant_account
 
 router = APIRouter(tags=["books"])
@@ -116,3 +117,9 @@ async def get_journal(
 async def get_head(control: Plane, _caller: Anyone) -> Response:
     """Where the journal stands, signed."""
     return answer(control.signed_head())
+
+
+@router.get("/v1/keys", response_model=SigningKeys)
+async def get_keys(control: Plane, _caller: Anyone) -> Response:
+    """The service's signing keys, oldest first, and the proof of how each followed the last."""
+    return answer(signing_keys(control))

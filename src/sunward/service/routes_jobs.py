@@ -152,7 +152,7 @@ async def get_bundle(control: Plane, caller: Reader, job: Name) -> Response:
 @router.get("/v1/account/webhook-key", response_model=dict[str, str])
 async def get_webhook_key(control: Plane, caller: Tenant) -> Response:
     """The key, hex, that notices to the caller are signed with."""
-    response = answer({"key": webhook_key(control.key, caller.subject).hex()})
+    response = answer({"key": webhook_key(control.secrets, caller.subject).hex()})
     response.headers["cache-control"] = "no-store"
     return response
 

@@ -1,6 +1,8 @@
-"""What only the running service can read or sign, under keys derived from its own.
+"""What only the running service can read or sign, under secrets that outlive its signing key.
 
-A copy of the database alone tells no secret of a job; a copy of the key's file as well does.
+They were derived from the service's first signing key and are kept in a file of their own, so that a new signing key
+changes no identifier, seals nothing anew and leaves every webhook's key as it is. The key does not follow from them. A
+copy of the database alone tells no secret of a job; a copy of the file of secrets as well does.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,29 +28,53 @@ SECRETS_PURPOSE = b"sunward-job-secrets/1"
 WEBHOOK_PURPOSE = b"sunward-webhook/1"
 
 
-def seal(key: Ed25519PrivateKey, job: str, values: dict[str, str]) -> bytes:
+IDS_PURPOSE = b"sunward-ids/1\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What the service keeps beside its signing key; 32 bytes each, hex."""
+
+    ids: str
+    """Identifiers and repeatable tokens are minted from it: the same on every start, known to nobody else."""
+    sealing: str
+    """Seals the secrets of jobs."""
+    webhooks: str
+    """The keys of webhooks follow from it."""
+
+
+def first_secrets(key: Ed25519PrivateKey) -> Secrets:
+    """The secrets of a service whose first signing key this is."""
+    return Secrets(
+        ids=hashlib.sha256(IDS_PURPOSE + key.private_bytes_raw()).hexdigest(),
+        sealing=_derived(key, SECRETS_PURPOSE).hex(),
+        webhooks=_derived(key, WEBHOOK_PURPOSE).hex(),
+    )
+
+
+def seal(kept: Secrets, job: str, values: dict[str, str]) -> bytes:
     """The secrets of a job encrypted; they open under its name only."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + AESGCM(_derived(key, SECRETS_PURPOSE)).encrypt(nonce, encode(values), job.encode())
+    return nonce + AESGCM(bytes.fromhex(kept.sealing)).encrypt(nonce, encode(values), job.encode())
 
 
-def unseal(key: Ed25519PrivateKey, job: str, sealed: bytes) -> dict[str, str]:
+def unseal(kept: Secrets, job: str, sealed: bytes) -> dict[str, str]:
     """The secrets of a job.
 
-    Raises: InputError when they were sealed under another key or name: a restored or changed key is no reason to stop.
+    Raises: InputError when they were sealed by another service or name: a restored or changed key is no reason to stop.
     """
     nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
-        plain = AESGCM(_derived(key, SECRETS_PURPOSE)).decrypt(nonce, cipher, job.encode())
+        plain = AESGCM(bytes.fromhex(kept.sealing)).decrypt(nonce, cipher, job.encode())
     except InvalidTag:
         line = f"the secrets of job {job} do not open under this service's key any more; submit the job again"
         raise InputError(line, code=SEALED) from None
     return decode(plain, dict[str, str])
 
 
-def webhook_key(key: Ed25519PrivateKey, tenant: str) -> bytes:
+def webhook_key(kept: Secrets, tenant: str) -> bytes:
     """With what notices to a tenant are signed; the tenant may ask for it."""
-    return hmac.digest(_derived(key, WEBHOOK_PURPOSE), tenant.encode(), hashlib.sha256)
+    return hmac.digest(bytes.fromhex(kept.webhooks), tenant.encode(), hashlib.sha256)
 
 
 def notice_signature(key: bytes, at_ms: int, body: bytes) -> str:

@@ -91,6 +91,8 @@ class Bundle:
     """What was posted beside the receipt since it became final, oldest first."""
     revisions: tuple[RecordedEvent, ...] = ()
     """The records that caused them, in order of sequence."""
+    rotations: tuple[RecordedEvent, ...] = ()
+    """The records by which one key of the control plane followed another, up to the head; they end at `public_key`."""
 
 
 def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[RecordedEvent, ...]:

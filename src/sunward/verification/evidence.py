@@ -56,18 +56,24 @@ def check_events(bundle: Bundle) -> Iterator[Finding]:
     """Hash, body, signature and order of every record, those of revisions after all others, and the head."""
     if not head_signed(bundle.head, bundle.public_key):
         yield Finding(key="head", sentence="the head is not signed by the control plane's key")
-    before: RecordedEvent | None = None
-    for record in (*bundle.events, *bundle.revisions):
-        yield from check_record(record)
-        head = JournalHead(sequence=record.sequence, hash=record.hash, term=record.term, signature=record.signature)
-        if not head_signed(head, bundle.public_key):
-            yield Finding(
-                key="record_signature",
-                sentence="record {sequence} is not signed by the control plane's key",
-                figures={"sequence": record.sequence},
-            )
-        yield from _check_place(before, record, bundle.head)
-        before = record
+    for records in ((*bundle.events, *bundle.revisions), bundle.rotations):
+        before: RecordedEvent | None = None
+        for record in records:
+            yield from check_vouched(record, bundle.public_key)
+            yield from _check_place(before, record, bundle.head)
+            before = record
+
+
+def check_vouched(record: RecordedEvent, public_key: str) -> Iterator[Finding]:
+    """Hash and body of a record, and that the key signed it as a head that once was."""
+    yield from check_record(record)
+    head = JournalHead(sequence=record.sequence, hash=record.hash, term=record.term, signature=record.signature)
+    if not head_signed(head, public_key):
+        yield Finding(
+            key="record_signature",
+            sentence="record {sequence} is not signed by the control plane's key",
+            figures={"sequence": record.sequence},
+        )
 
 
 def open_evidence(events: Iterable[RecordedEvent], job: str) -> Evidence:

@@ -11,6 +11,7 @@ from sunward.errors import InputError
 from sunward.model.codec import encode
 from sunward.model.events import read_event
 from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.verification.keys import KIND, read_lineage
 from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, Verdict, mismatch
 
@@ -45,16 +46,24 @@ def head_signed(head: JournalHead, public_key: str) -> bool:
 
 
 def verify_chain(records: Iterable[RecordedEvent], head: JournalHead | None = None, public_key: str = "") -> Verdict:
-    """Check a whole journal, from its first record, and where a head is given that it ends there, signed."""
+    """Check a whole journal, from its first record, and where a head is given that it ends there, signed.
+
+    `public_key`: any key that the control plane has had; the head must be signed by the one in force at its end.
+    """
     findings: list[Finding] = []
     before: RecordedEvent | None = None
+    rotations: list[RecordedEvent] = []
     for record in records:
         findings.extend(check_record(record))
         findings.extend(_check_link(before, record))
         before = record
+        if record.kind == KIND:
+            rotations.append(record)
+    line, wrong = read_lineage(rotations)
+    findings.extend(wrong)
     checked = ["record_hash", "event_body", "chain"]
     if head is not None:
-        findings.extend(_check_head(before, head, public_key))
+        findings.extend(_check_head(before, head, line.newest(public_key)))
         checked.append("head")
     return Verdict(findings=tuple(findings), checked=tuple(checked), not_proved=NOT_PROVED)
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.receipt import Receipt
+from sunward.model.wire import RecordedEvent
 from sunward.verification.account import check_account
 from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
 from sunward.verification.bundle import BUNDLE_VERSION, Bundle
-from sunward.verification.evidence import check_events, open_evidence
+from sunward.verification.evidence import check_events, check_vouched, open_evidence
+from sunward.verification.keys import check_signer, read_lineage
 from sunward.verification.lines import check_lines, check_sums
 from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, Verdict
@@ -43,13 +45,14 @@ NOT_PROVED = (
 KEY_NOT_PROVED = "control_plane_key"
 
 
-def verify(bundle: Bundle, public_key: str = "") -> Verdict:
+def verify(bundle: Bundle, public_key: str = "", rotations: tuple[RecordedEvent, ...] = ()) -> Verdict:
     """Check a receipt against its evidence.
 
     `public_key`: the control plane's key as known from elsewhere; without it the bundle's own is used, and
-    whose key that is stays unproved.
+    whose key that is stays unproved. It may be an older key than the bundle's: the bundle then holds how one followed
+    the other. `rotations`: the changes of keys as the service tells them now, for a bundle older than the key known.
     """
-    findings = list(_check_identity(bundle, public_key))
+    findings = list(_check_identity(bundle, public_key, rotations))
     receipt, wrong = _read(bundle)
     findings.extend(wrong)
     if receipt is not None:
@@ -62,15 +65,17 @@ def verify(bundle: Bundle, public_key: str = "") -> Verdict:
     )
 
 
-def _check_identity(bundle: Bundle, public_key: str) -> Iterator[Finding]:
+def _check_identity(bundle: Bundle, public_key: str, rotations: tuple[RecordedEvent, ...]) -> Iterator[Finding]:
     if bundle.version != BUNDLE_VERSION:
         yield Finding(
             key="bundle_version",
             sentence="the bundle has version {version}; this program reads {known}",
             figures={"version": bundle.version, "known": BUNDLE_VERSION},
         )
-    if public_key and bundle.public_key != public_key:
-        yield Finding(key="control_plane_key", sentence="the bundle names another control plane's key")
+    later = read_lineage(rotations)[0].keys or [""]
+    for record in rotations:
+        yield from check_vouched(record, later[-1])
+    yield from check_signer(bundle.public_key, public_key, bundle.rotations, rotations, bundle.head)
     if not signed_by(bundle.public_key, bundle.signature, bundle.receipt.encode()):
         yield Finding(key="receipt_signature", sentence="the receipt is not signed by the control plane's key")
 

@@ -34,6 +34,8 @@ from sunward.model.records import (
     PlanView,
     Quantiles,
     ReceiptView,
+    SigningKey,
+    SigningKeys,
     TenantLine,
     TenantMade,
     TenantPage,
@@ -337,6 +339,7 @@ def whole_service():
                 if bundle.head.sequence != records[-1].sequence
                 else bundle.head
             ),
+            "GET /v1/keys": answer(SigningKeys(keys=(SigningKey(public_key="ab" * 32, first=1),), rotations=())),
             "GET /v1/journal": records_after,
             "GET /v1/account": answer(AccountView(tenant="t-1", balance_wei=3 * 10**18)),
             "GET /v1/account/budget": answer(BUDGET),

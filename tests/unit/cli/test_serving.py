@@ -64,10 +64,10 @@ def test_what_the_first_start_needs_is_named_at_once(run, tmp_path):
 
 def test_a_home_is_held_by_one_control_plane(run, tmp_path):
     other = tmp_path / "other"
-    with up._take(other):
+    with up.take_home(other):
         is_refused(run("--home", str(other), "up", "--port", "0"), "SW-625")
     assert [file.name for file in other.iterdir()] == ["lock"]
-    up._take(other).close()
+    up.take_home(other).close()
 
 
 def test_a_taken_port_is_named(tmp_path):

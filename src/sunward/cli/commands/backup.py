@@ -58,7 +58,7 @@ def restore(shell: Shell, file: Path, passphrase: str | None) -> None:
     text = _("{home}: journal up to record {sequence}; start it with `sunward up`")
     show.line(text.format(home=shell.home, sequence=made.head.sequence))
     if not made.keys:
-        show.line(_("put the service's own control.key there first, or its signatures will be those of another"))
+        show.line(_("put the service's own control.key and control.secrets there first, or it will be another service"))
 
 
 def _asked(*, confirm: bool) -> str:

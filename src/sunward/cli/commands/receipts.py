@@ -16,7 +16,7 @@ from sunward.client.waiting import NO_RECEIPT_YET
 from sunward.errors import ConflictError, InputError
 from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Receipt
-from sunward.model.records import ReceiptView
+from sunward.model.records import ReceiptView, SigningKeys
 from sunward.units import MG_PER_G
 from sunward.verification.bundle import Bundle
 from sunward.verification.receipt import verify as check
@@ -61,13 +61,19 @@ def _awaited(shell: Shell, client: ApiClient, job: str) -> ReceiptView:
 @command()
 @click.argument("subject", metavar="FILE|JOB")
 @option("--key", default="", metavar="HEX", help="The service's public key, as you know it from elsewhere.")
+@option(
+    "--keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `sunward key list --json` wrote: for a bundle older than the key you know.",
+)
 @pass_shell
-def verify(shell: Shell, subject: str, key: str) -> int:
+def verify(shell: Shell, subject: str, key: str, keys: Path | None) -> int:
     """Check a receipt by independent code: a bundle in a file, or that of a job.
 
     A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
     """
-    verdict = check(_bundle(shell, subject), key)
+    known = decode(keys.read_bytes(), SigningKeys).rotations if keys else ()
+    verdict = check(_bundle(shell, subject), key, known)
     if shell.json:
         show.json_line({"subject": subject, "ok": verdict.ok, "verdict": verdict})
     else:

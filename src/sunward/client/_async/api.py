@@ -35,6 +35,7 @@ from sunward.model.records import (
     JournalPage,
     PlanView,
     ReceiptView,
+    SigningKeys,
     Stored,
     TenantLine,
     TenantMade,
@@ -240,6 +241,10 @@ class AsyncApiClient:
     async def journal_head(self) -> JournalHead:
         """Where the journal stands."""
         return read(await self._http.get("/v1/journal/head"), JournalHead)
+
+    async def signing_keys(self) -> SigningKeys:
+        """The service's signing keys, oldest first."""
+        return read(await self._http.get("/v1/keys"), SigningKeys)
 
     async def journal(self, after: int = 0, limit: int = PAGE) -> tuple[RecordedEvent, ...]:
         """At most `limit` journal records with a sequence greater than `after`."""

@@ -36,6 +36,7 @@ from sunward.model.records import (
     JournalPage,
     PlanView,
     ReceiptView,
+    SigningKeys,
     Stored,
     TenantLine,
     TenantMade,
@@ -241,6 +242,10 @@ class ApiClient:
     def journal_head(self) -> JournalHead:
         """Where the journal stands."""
         return read(self._http.get("/v1/journal/head"), JournalHead)
+
+    def signing_keys(self) -> SigningKeys:
+        """The service's signing keys, oldest first."""
+        return read(self._http.get("/v1/keys"), SigningKeys)
 
     def journal(self, after: int = 0, limit: int = PAGE) -> tuple[RecordedEvent, ...]:
         """At most `limit` journal records with a sequence greater than `after`."""
