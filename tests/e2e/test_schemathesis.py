@@ -21,12 +21,13 @@ EXAMPLES = "3"
 PATIENCE_S = 600
 CBOR_ONLY = "/v1/agents/readings"
 """Takes CBOR, which is not drawn from a JSON schema; the property tests of the readings' format draw it."""
+UNLIMITED = ("--read-rate", "0", "--write-rate", "0", "--agent-rate", "0")
 ROLES = ("tenant", "provider", "operator", "auditor")
 
 
 def test_no_request_makes_the_service_fail(tmp_path: Path) -> None:
     user = User(tmp_path)
-    with user.running("up", "up", "--port", "0", "--speed", "1", ready="credentials in"):
+    with user.running("up", "up", "--port", "0", "--speed", "1", *UNLIMITED, ready="credentials in"):
         kept = json.loads((tmp_path / "home" / "credentials.json").read_text())
         url, operator = kept["url"], {"authorization": f"Bearer {kept['operator_token']}"}
         wanted = {"subject": "t-anything", "scopes": ROLES}
