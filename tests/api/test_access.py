@@ -56,6 +56,7 @@ ROUTES = {
     ("POST", "/v1/account/budget"): {TENANT},
     ("GET", "/v1/statement"): READERS,
     ("GET", "/v1/whoami"): EVERYONE,
+    ("POST", "/v1/agents/key"): {AGENT},
     ("POST", "/v1/agents/sync"): {AGENT},
     ("POST", "/v1/agents/readings"): {AGENT},
     ("GET", "/v1/leases/{lease}/content"): {AGENT},

@@ -10,6 +10,7 @@ import pytest
 from sunward.agent.outbox import Head, Outbox
 from sunward.errors import InvariantError
 from sunward.metering.wire import batch_hash
+from sunward.model.wire import ReadingsHead
 
 WRITER = """
     import sys
@@ -96,3 +97,14 @@ def test_what_was_appended_survives_a_kill(tmp_path: Path) -> None:
         assert outbox.head().counter >= seen[-1]
         assert outbox.head().hash == batch_hash(kept[-1][1])
         outbox.close()
+
+
+def test_a_chain_goes_on_from_what_the_control_plane_holds(tmp_path):
+    outbox = Outbox(tmp_path / "outbox.db")
+    outbox.append(b"signed by a lost key", 1, 60_000, {"gpu0": 5})
+    outbox.adopt(ReadingsHead(counter=7, hash="ab" * 32, t1_ms=120_000))
+    assert outbox.unsent(10) == ()
+    assert outbox.head() == Head(counter=7, hash="ab" * 32, t1_ms=120_000, counters_j={"gpu0": 5})
+    outbox.append(b"signed by the new one", 8, 180_000, {"gpu0": 9})
+    assert outbox.unsent(10) == ((8, b"signed by the new one"),)
+    outbox.close()

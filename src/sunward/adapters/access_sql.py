@@ -115,13 +115,25 @@ class Access:
             connection.execute(undated)
             return sum(connection.execute(statement).rowcount for statement in unused)
 
-    def create_enrolment(self, subject: str, expires_machine_ms: int, token: str = "") -> str:
-        """A new token, made here or given, with which one site of `subject` may enrol once."""
+    def create_enrolment(self, subject: str, expires_machine_ms: int, token: str = "", site: str = "") -> str:
+        """A new token, made here or given, with which one site of `subject` may enrol once, or only the one named."""
         token = token or mint_token()
-        row = {"hash": _hash(token), "subject": subject, "expires_machine_ms": expires_machine_ms, "consumed_by": ""}
+        row = {
+            "hash": _hash(token),
+            "subject": subject,
+            "expires_machine_ms": expires_machine_ms,
+            "consumed_by": "",
+            "site": site,
+        }
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_enrolments).on_conflict_do_nothing(), row)
         return token
+
+    def enrolment_site(self, token: str) -> str:
+        """The only site that a token may enrol; empty for any, and for a token that is unknown."""
+        query = select(_enrolments.c.site).where(_enrolments.c.hash == _hash(token))
+        with self.database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
 
     def consume_enrolment(self, token: str, public_key: str, now_machine_ms: int) -> str | None:
         """Spend an enrolment token on a key, and return its subject; None when it is unknown, spent or expired.

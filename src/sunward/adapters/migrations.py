@@ -20,6 +20,7 @@ COLUMNS: tuple[tuple[int, Column[Any]], ...] = (
     (2, tables.job_history.c.exit_code),
     (2, tables.audit.c.address),
     (2, tables.idempotency.c.kept_machine_ms),
+    (3, tables.enrolments.c.site),
 )
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table; `migrations` brings an older store here."""
 
 WORD = Text().with_variant(Text(collation="C"), "postgresql")
@@ -282,6 +282,7 @@ enrolments = Table(
     Column("subject", WORD, nullable=False),
     Column("expires_machine_ms", BIG, nullable=False),
     Column("consumed_by", WORD, nullable=False),
+    Column("site", WORD, nullable=False, server_default=""),
 )
 
 idempotency = Table(

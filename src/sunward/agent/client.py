@@ -19,6 +19,7 @@ from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.address import require_private
 from sunward.model.codec import decode, encode
 from sunward.model.site import SiteSpec
+from sunward.model.site_views import KeyRequest, KeyTaken
 from sunward.model.wire import JobContent, Neighbours, SyncReply, SyncRequest, WakeTrial
 from sunward.units import SECOND_MS
 
@@ -113,6 +114,10 @@ class ControlPlane:
     def try_wake(self, trial: WakeTrial) -> int:
         """Have the neighbours of this machine wake it soon; how many there are."""
         return self._answer("POST", "/v1/agents/wake", Neighbours, content=encode(trial), headers=JSON).awake
+
+    def rotate_key(self, wanted: KeyRequest) -> KeyTaken:
+        """Have the site's readings signed by a new key from a batch on; asking again changes nothing."""
+        return self._answer("POST", "/v1/agents/key", KeyTaken, content=encode(wanted), headers=JSON)
 
     def sync(self, request: SyncRequest) -> SyncReply:
         """Report everything and take orders; returns at once, or when orders change within `wait_ms`. Not retried."""

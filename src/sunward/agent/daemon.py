@@ -39,13 +39,23 @@ from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
 from sunward.agent.environment import Environments
 from sunward.agent.folder import take_folder
-from sunward.agent.identity import Membership, load_key, load_membership, new_boot, public_key, save_membership
+from sunward.agent.identity import (
+    KEY_FILE,
+    NEXT_FILE,
+    Membership,
+    load_key,
+    load_membership,
+    new_boot,
+    public_key,
+    save_membership,
+)
 from sunward.agent.inputs import Inputs
 from sunward.agent.leases import LeaseKeeper, Pace
 from sunward.agent.metering import Recorder
 from sunward.agent.outbox import Outbox
 from sunward.agent.owner import Kept, Owner, changes
 from sunward.agent.rest import AWAKE_S, Gate, alarm_s, owner_here, sleep_until
+from sunward.agent.rotation import OUTBOX_FILE, rotate
 from sunward.agent.sleep import Clocks
 from sunward.errors import InputError, SourceError, SunwardError
 from sunward.model.site import LeaseReport, PoolPower, WakeCall
@@ -79,12 +89,18 @@ def join(config: AgentConfig, token: str) -> Membership:
     spec = site_spec(config, config.site, "", None if isinstance(isolation, str) else isolation)
     # What is declared was checked first: a mistake leaves no folder and no key behind.
     config.home.mkdir(parents=True, exist_ok=True)
+    anew = not (config.home / KEY_FILE).exists()
     spec = replace(spec, public_key=public_key(load_key(config.home)))
     plane = ControlPlane(config.server, "", _backoff(time.sleep), ca=config.ca, insecure=config.insecure)
     try:
         membership = plane.enroll(token, spec)
     finally:
         plane.close()
+    if anew and membership.readings.counter:
+        # The site has signed readings under a key that is lost.
+        outbox = Outbox(config.home / OUTBOX_FILE)
+        outbox.adopt(membership.readings)
+        outbox.close()
     save_membership(config.home, membership)
     return membership
 
@@ -139,7 +155,6 @@ class Agent:
         self._boot = new_boot()
         self._membership = load_membership(config.home)
         self._alone = take_folder(config.home)
-        self._key = load_key(config.home)
         self._pools = pool_specs(config, self._membership.site)
         self._plane = ControlPlane(
             config.server,
@@ -148,7 +163,11 @@ class Agent:
             ca=config.ca,
             insecure=config.insecure,
         )
-        self._outbox = Outbox(config.home / "outbox.db")
+        if (config.home / NEXT_FILE).exists():
+            # A change of keys was cut short; nothing may be signed before it is known which key counts.
+            rotate(config.home, self._membership.site, self._plane)
+        self._key = load_key(config.home)
+        self._outbox = Outbox(config.home / OUTBOX_FILE)
         self._clock = SystemClock()
         self._book = DeviceBook({pool.pool: pool.devices for pool in self._pools}, config.gpu_power_w_max)
         self._power = parts.switch(config, self._pools)

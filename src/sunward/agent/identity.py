@@ -11,8 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.errors import InputError, NotFoundError
 from sunward.model.codec import decode, encode
+from sunward.model.wire import NO_READINGS, ReadingsHead
 
 KEY_FILE = "key"
+NEXT_FILE = "key.next"
+"""A key that is about to take the place of the present one."""
 MEMBERSHIP_FILE = "membership.json"
 BOOT_BYTES = 8
 OWNER_ONLY = 0o600
@@ -25,14 +28,16 @@ class Membership:
     site: str
     token: str
     """Bearer token of this agent; secret."""
+    readings: ReadingsHead = NO_READINGS
+    """Where the site's readings stood then."""
 
 
-def load_key(folder: Path) -> Ed25519PrivateKey:
+def load_key(folder: Path, name: str = KEY_FILE) -> Ed25519PrivateKey:
     """The key that signs this site's readings; made on first use, readable by its owner alone.
 
     Raises: InputError when the file is not such a key.
     """
-    path = folder / KEY_FILE
+    path = folder / name
     if not path.exists():
         write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw())
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from sunward.errors import InvariantError, SourceError
 from sunward.metering.wire import batch_hash
 from sunward.model.codec import decode, encode
+from sunward.model.wire import ReadingsHead
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (counter INTEGER PRIMARY KEY, raw BLOB NOT NULL);
@@ -105,6 +106,15 @@ class Outbox:
             if kept is not None:
                 self._database.execute("UPDATE held SET upto = min(upto, ?)", (upto,))
             return kept is not None
+
+    def adopt(self, held: ReadingsHead) -> None:
+        """Go on from what the control plane holds: what else was signed here was signed by a key that is lost."""
+        with self._use(), self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            head = Head(counter=held.counter, hash=held.hash, t1_ms=held.t1_ms, counters_j=self._head().counters_j)
+            self._database.execute("DELETE FROM batches")
+            self._database.execute("INSERT OR REPLACE INTO head VALUES (1, ?)", (encode(head).decode(),))
+            self._database.execute("UPDATE held SET upto = ?", (held.counter,))
 
     def close(self) -> None:
         """Close the file."""

@@ -24,7 +24,7 @@ LOOK_S = 2.0
 """Between two looks at what still runs."""
 PATIENCE = 90
 """Looks for the last readings, or for the agent's end, before we give up and say so."""
-OWN_FILES = ("agent.toml*", "attempts", "key", "lock", "outbox.db*")
+OWN_FILES = ("agent.toml*", "attempts", "key", "key.next", "lock", "outbox.db*")
 BOUND = "SW-191"
 """The site holds leases or unsealed readings."""
 

@@ -19,6 +19,7 @@ from sunward.model.codec import digest_bytes
 from sunward.model.datum import Quality
 from sunward.model.hardware import PowerState
 from sunward.model.reading import READING_FORMAT, ReadingBatch, Span
+from sunward.model.site import SiteSpec
 from sunward.units import DAY_MS, PPM
 
 NOT_SIGN1: Final = "SW-301"
@@ -96,6 +97,23 @@ def decode_batch(raw: bytes, public_key_hex: str) -> ReadingBatch:
     if _payload(batch) != payload:
         _bad_field("the payload is not in canonical CBOR; sort keys and use the shortest form of each number")
     return batch
+
+
+def decode_of_site(raw: bytes, site: SiteSpec) -> ReadingBatch:
+    """Verify and read one batch under the key that signs its number at the site.
+
+    Raises: InputError as `decode_batch` does; SW-302 for a key that may not sign this number.
+    """
+    for key in (*(one.public_key for one in site.retired_keys), site.public_key):
+        try:
+            batch = decode_batch(raw, key)
+        except InputError as reason:
+            if reason.code != BAD_SIGNATURE or key == site.public_key:
+                raise
+            continue
+        if site.key_at(batch.counter) == key:
+            return batch
+    raise InputError("the reading is signed by a key that may not sign its number", code=BAD_SIGNATURE)
 
 
 def batch_hash(raw: bytes) -> str:

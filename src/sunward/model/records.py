@@ -9,7 +9,7 @@ from sunward.model.plan import Assignment, AwakeTarget, Unplaced
 from sunward.model.receipt import Adjustment, Receipt
 from sunward.model.request import JobView
 from sunward.model.site import SiteSpec
-from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.model.wire import NO_READINGS, JournalHead, ReadingsHead, RecordedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +227,8 @@ class EnrolmentRequest:
     """What the operator wants to remember of an enrolment."""
 
     note: str = ""
+    site: str = ""
+    """A site that has joined: the token lets its machine come back with a new key, and no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +358,8 @@ class Membership:
     site: str
     token: str
     journal: JournalHead
+    readings: ReadingsHead = NO_READINGS
+    """Where its readings stand: a machine that lost its own goes on from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,17 @@ WAKE_S = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredKey:
+    """A key that signed a site's readings up to a batch."""
+
+    public_key: str
+    last_counter: int
+    """Number of the last batch that it may sign."""
+    signature: str
+    """Of this key over `key_bytes` of the next one, hex; empty where the key was lost and the owner joined anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSpec:
     """One electricity meter in one zone, as enrolled."""
 
@@ -78,6 +89,17 @@ class SiteSpec:
     """Opaque name of the local network the machine is on, the same for all agents on it; empty = not stated."""
     wake_mac: str = ""
     """Address of the network card by which a neighbour on that network wakes it, as was proved; empty = it cannot."""
+    retired_keys: tuple[RetiredKey, ...] = ()
+    """Keys that signed before `public_key`, oldest first."""
+
+    def key_at(self, counter: int) -> str:
+        """The key that signs the batch of a number."""
+        return next((one.public_key for one in self.retired_keys if counter <= one.last_counter), self.public_key)
+
+
+def key_bytes(site: str, old_public: str, new_public: str, from_counter: int) -> bytes:
+    """What a site's retiring key signs of the one that signs its readings from a batch on."""
+    return f"sunward-site-key/1\n{site}\n{old_public}\n{new_public}\n{from_counter}\n".encode("ascii")
 
 
 class Phase:

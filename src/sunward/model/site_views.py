@@ -98,6 +98,25 @@ class AskRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """A site's new key, in the words of the one it follows."""
+
+    public_key: str
+    from_counter: int
+    """Number of the first batch of readings that it signs."""
+    signature: str
+    """Of the old key over `sunward.model.site.key_bytes`, hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTaken:
+    """A site's key and the first batch of readings that it signs."""
+
+    public_key: str
+    from_counter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """What an agent declares of its site after it joined."""
 

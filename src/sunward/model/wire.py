@@ -96,6 +96,18 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsHead:
+    """Where the readings of a site stand: the last batch that is held, none where the number is 0."""
+
+    counter: int = 0
+    hash: str = ""
+    t1_ms: int = 0
+
+
+NO_READINGS = ReadingsHead()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalHead:
     """Where the journal stands; signed by the control plane so that a fork can be shown."""
 

@@ -10,7 +10,7 @@ from sunward.errors import ConflictError, InputError
 from sunward.model.events import Event, SiteEnrolled
 from sunward.model.identity import TenantId
 from sunward.model.records import EnrollRequest, Membership
-from sunward.model.site import SiteSpec
+from sunward.model.site import RetiredKey, SiteSpec
 from sunward.service.auth import AGENT_PREFIX
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
@@ -45,8 +45,17 @@ def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollReques
     """
     spec = request.spec
     check_spec(spec)
-    _require_free(control, spec)
     known = control.state.world.sites.get(spec.site)
+    bound = control.store.access.enrolment_site(request.token)
+    if bound and bound != spec.site:
+        raise RequestError(f"the enrolment token is for site {bound} alone", status=403, code=BAD_TOKEN)
+    require_free(control, spec, replacing=bool(bound))
+    spec = replace(spec, retired_keys=known.spec.retired_keys if known else ())
+    if known is not None and known.spec.public_key != spec.public_key:
+        # The old key is lost: it vouches for nothing, and what it signed counts as far as it is held here.
+        held = control.intake.reached(spec.site).counter
+        lost = RetiredKey(public_key=known.spec.public_key, last_counter=held, signature="")
+        spec = replace(spec, retired_keys=(*known.spec.retired_keys, lost))
     declared = SiteEnrolled(spec=spec if known is None else replace(spec, owner=known.spec.owner))
     # Checked before the token is spent, so that a mistake in the declaration does not cost it.
     check(control.state, Event(control.state.world.at_ms, declared))
@@ -70,7 +79,8 @@ def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollReques
             access.revoke_token(token.hash)
     agent = access.create_token(owner, (scope,), now_ms + config.token_days * DAY_MS, note=f"agent of {spec.site}")
     access.record_act(now_ms, owner, "enrol", spec.site, address)
-    return Membership(site=spec.site, token=agent, journal=control.signed_head())
+    readings = control.intake.reached(spec.site)
+    return Membership(site=spec.site, token=agent, journal=control.signed_head(), readings=readings)
 
 
 def check_spec(spec: SiteSpec) -> None:
@@ -117,10 +127,15 @@ def _check_pools(spec: SiteSpec) -> None:
             raise InputError(f"a device is named by 1 to {DEVICE_CHARS} characters, not host or meter", code=BAD_SITE)
 
 
-def _require_free(control: ControlPlane, spec: SiteSpec) -> None:
-    """One name has one key, and one key one name: the chain of readings is bound to both."""
+def require_free(control: ControlPlane, spec: SiteSpec, *, replacing: bool) -> None:
+    """One name has one key, and one key one name: the chain of readings is bound to both.
+
+    `replacing`: the name may have another key; one that ever signed anywhere stays taken.
+    """
     for name, site in control.state.world.sites.items():
-        if (name == spec.site) != (site.spec.public_key == spec.public_key):
+        same = site.spec.public_key == spec.public_key
+        retired = any(one.public_key == spec.public_key for one in site.spec.retired_keys)
+        if retired or (same and name != spec.site) or (name == spec.site and not same and not replacing):
             raise ConflictError(
                 f"site {spec.site} or its key is enrolled already with another key or name; choose a new name and key",
                 code=TAKEN,

@@ -9,10 +9,12 @@ from sunward.engine.state import State
 from sunward.errors import InputError, InvariantError
 from sunward.metering.chain import Fault, check_next, expected_counter, refusal, refused
 from sunward.metering.seal import Hashed
-from sunward.metering.wire import batch_hash, decode_batch
+from sunward.metering.wire import batch_hash, decode_of_site
 from sunward.model.events import ReadingsSealed
 from sunward.model.identity import SiteId
 from sunward.model.reading import ReadingBatch
+from sunward.model.site import SiteSpec
+from sunward.model.wire import ReadingsHead
 
 SHARD = "0"
 RESTORE_LIMIT = 1_000_000
@@ -35,18 +37,18 @@ class Intake:
             if site.last_counter:
                 self._sealed[name] = self._stored(name, site.last_counter)
         for stored in store.ingest.unsealed(RESTORE_LIMIT):
-            batch = decode_batch(stored.raw, self._key(stored.site))
+            batch = decode_of_site(stored.raw, self._spec(stored.site))
             self._waiting.append((stored.hash, batch))
             self._last[stored.site] = (batch, stored.hash)
 
-    def _key(self, site: str) -> str:
-        return self._state.world.sites[site].spec.public_key
+    def _spec(self, site: str) -> SiteSpec:
+        return self._state.world.sites[site].spec
 
     def _stored(self, site: str, counter: int) -> ReadingBatch:
         stored = self._store.ingest.batch(site, counter)
         if stored is None:
             raise InvariantError(f"batch {counter} of {site} was accepted and is not stored")
-        return decode_batch(stored.raw, self._key(site))
+        return decode_of_site(stored.raw, self._spec(site))
 
     def _tip(self, site: SiteId) -> tuple[ReadingBatch | None, str]:
         """The last batch accepted from a site, and its hash."""
@@ -86,7 +88,7 @@ class Intake:
 
         Raises: InputError, ConflictError.
         """
-        batch = decode_batch(raw, self._key(site))
+        batch = decode_of_site(raw, self._spec(site))
         if batch.site != site:
             raise InputError(f"the reading is signed for site {batch.site}; send only those of {site}", code="SW-146")
         self._check_leases(site, batch)
@@ -115,6 +117,11 @@ class Intake:
     def expected(self, site: SiteId) -> int:
         """The number the next batch of a site must have."""
         return expected_counter(self._tip(site)[0])
+
+    def reached(self, site: SiteId) -> ReadingsHead:
+        """Where the readings of a site stand."""
+        last, hash_ = self._tip(site)
+        return ReadingsHead() if last is None else ReadingsHead(counter=last.counter, hash=hash_, t1_ms=last.t1_ms)
 
     def seal(self) -> tuple[ReadingsSealed, list[tuple[str, int, int]]] | None:
         """A seal over all waiting batches, or nothing; the caller commits it before it yields to anybody."""

@@ -36,12 +36,18 @@ async def post_enrolment(
     request: Request,
     wanted: Annotated[EnrolmentRequest, Depends(record_of(EnrolmentRequest))],
 ) -> Response:
-    """A one-time token with which one site joins; the site belongs to the caller."""
+    """A one-time token with which one site joins; the site belongs to the caller, or to whom it belonged before."""
+    owner = caller.subject
+    if wanted.site:
+        site = control.state.world.sites.get(wanted.site)
+        if site is None or not (caller.has(OPERATOR) or site.spec.owner == owner):
+            raise NotFoundError(f"no site {wanted.site[:NOTE_CHARS]}", code="SW-134")
+        owner = site.spec.owner
 
     def keep(token: str) -> None:
         expires_ms = control.clock.machine_ms() + config.enrolment_hours * HOUR_MS
-        control.store.access.create_enrolment(caller.subject, expires_ms, token)
-        note(control, caller, "create_enrolment", wanted.note)
+        control.store.access.create_enrolment(owner, expires_ms, token, wanted.site)
+        note(control, caller, "create_enrolment", wanted.site or wanted.note)
 
     return answer(Enrolment(token=await secret_once(control, caller.subject, request, keep)))
 

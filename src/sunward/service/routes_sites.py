@@ -8,20 +8,26 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from sunward.engine.membership import check_member
-from sunward.errors import InputError, NotFoundError
+from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.events import SiteDrained, SiteEnrolled, SiteLeft
-from sunward.model.site import SiteSpec
-from sunward.model.site_views import AskRequest, Declaration, DrainRequest, Left, SiteStatus
+from sunward.model.site import RetiredKey, SiteSpec, key_bytes
+from sunward.model.site_views import AskRequest, Declaration, DrainRequest, KeyRequest, KeyTaken, Left, SiteStatus
 from sunward.service.audit import note
 from sunward.service.auth import AGENT, AGENT_PREFIX, OPERATOR, PROVIDER, AgentSite, Anyone, Caller, Plane, allow
 from sunward.service.bodies import Name, answer, once, record_of, takes
 from sunward.service.control import ControlPlane
-from sunward.service.enrol import check_spec
+from sunward.service.enrol import check_spec, require_free
 from sunward.service.site_views import owed_usd_micro, site_status
+from sunward.verification.signature import signed_by
 from sunward.world.state import Site
 
 router = APIRouter(tags=["sites"])
 
+KEPT = ("site", "owner", "public_key", "retired_keys", "ask_usd_micro_per_gpu_h", "payout")
+"""What an agent cannot declare anew."""
+COUNTER_MAX = 2**53 - 1
+BAD_SITE_KEY = "SW-444"
+Keyholder = Annotated[Caller, Depends(allow(AGENT))]
 Keeper = Annotated[Caller, Depends(allow(PROVIDER, OPERATOR, AGENT))]
 """Who may act on a site: its owner, its own agent, the operator."""
 
@@ -132,9 +138,42 @@ async def post_declare(
     """Declare the agent's own site anew: what the machine is and does. Ask and payout stay what the owner last said."""
     found = _site(control, site)
     was = found.spec
-    kept = {name: getattr(was, name) for name in ("site", "owner", "public_key", "ask_usd_micro_per_gpu_h", "payout")}
+    kept = {name: getattr(was, name) for name in KEPT}
     _declare(control, found, replace(wanted.spec, **kept))
     return answer(site_status(control, found, own=True))
+
+
+@router.post("/v1/agents/key", response_model=KeyTaken, openapi_extra=takes(KeyRequest))
+async def post_key(
+    control: Plane, site: AgentSite, caller: Keyholder, wanted: Annotated[KeyRequest, Depends(record_of(KeyRequest))]
+) -> Response:
+    """Sign the readings of the agent's own site with a new key from a batch on; the old key must say so."""
+    found = _site(control, site)
+    was = found.spec
+    if was.public_key != wanted.public_key:
+        _check_key(control, was, wanted)
+        retired = RetiredKey(
+            public_key=was.public_key, last_counter=wanted.from_counter - 1, signature=wanted.signature
+        )
+        _declare(control, found, replace(was, public_key=wanted.public_key, retired_keys=(*was.retired_keys, retired)))
+        note(control, caller, "rotate_key", was.site)
+    now = found.spec
+    first = now.retired_keys[-1].last_counter + 1 if now.retired_keys else 1
+    return answer(KeyTaken(public_key=now.public_key, from_counter=first))
+
+
+def _check_key(control: ControlPlane, was: SiteSpec, wanted: KeyRequest) -> None:
+    """Raises: InputError, ConflictError."""
+    check_spec(replace(was, public_key=wanted.public_key))
+    require_free(control, replace(was, public_key=wanted.public_key), replacing=True)
+    held = control.intake.reached(was.site).counter
+    if not held < wanted.from_counter <= COUNTER_MAX:
+        line = f"batch {wanted.from_counter} cannot be the first of the new key: {held} are held; sign later ones"
+        raise ConflictError(line, code=BAD_SITE_KEY)
+    told = key_bytes(was.site, was.public_key, wanted.public_key, wanted.from_counter)
+    if not signed_by(was.public_key, wanted.signature, told):
+        line = "the new key is not signed by the one in force; if that is lost, join with `sunward site token --for`"
+        raise InputError(line, code=BAD_SITE_KEY)
 
 
 def _declare(control: ControlPlane, site: Site, spec: SiteSpec) -> None:

@@ -74,7 +74,7 @@ def _open(item: SignedBatch, number: int, evidence: Evidence, findings: list[Fin
     if seal is None or site is None:
         findings.append(_wrong("batch_place", where, "its seal or its site's declaration is not in the bundle"))
         return None
-    if not message_signed(signed, signature, site.public_key):
+    if not message_signed(signed, signature, _signer(site, batch.counter)):
         findings.append(_wrong("batch_signature", where, "it is not signed by the site's key"))
     wrong = [_wrong("batch_content", where, fault) for fault in faults(batch)]
     findings.extend(wrong)
@@ -83,6 +83,14 @@ def _open(item: SignedBatch, number: int, evidence: Evidence, findings: list[Fin
         findings.append(_wrong("merkle_proof", where, f"it does not lead to the root of seal {item.seal}"))
     # A batch that cannot be is not added up: its finding already refuses the receipt.
     return None if wrong else Opened(item=item, batch=batch, hash=digest, site=site)
+
+
+def _signer(site: SiteSpec, counter: int) -> str:
+    """The key that signs a batch: the first of the retired ones that reaches so far, else the present one."""
+    for retired in site.retired_keys:
+        if retired.last_counter >= counter:
+            return retired.public_key
+    return site.public_key
 
 
 def _index(batch: ReadingBatch, seal: ReadingsSealed) -> int | None:

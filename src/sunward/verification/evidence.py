@@ -24,6 +24,7 @@ from sunward.model.site import SiteSpec
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.bundle import Bundle, hours_of
 from sunward.verification.journal import check_record, head_signed
+from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, mismatch
 
 
@@ -62,6 +63,24 @@ def check_events(bundle: Bundle) -> Iterator[Finding]:
             yield from check_vouched(record, bundle.public_key)
             yield from _check_place(before, record, bundle.head)
             before = record
+
+
+def check_site_keys(sites: Iterable[SiteSpec]) -> Iterator[Finding]:
+    """Each key of a site that was not lost named the next one itself, and none signs fewer batches than the last."""
+    for site in sites:
+        reached = 0
+        keys = [*(one.public_key for one in site.retired_keys), site.public_key]
+        for retired, follower in zip(site.retired_keys, keys[1:], strict=True):
+            told = (site.site, retired.public_key, follower, retired.last_counter + 1)
+            message = "".join(f"{part}\n" for part in ("sunward-site-key/1", *told)).encode()
+            named = not retired.signature or signed_by(retired.public_key, retired.signature, message)
+            if not named or retired.last_counter < reached:
+                yield Finding(
+                    key="site_key",
+                    sentence="the change of the key of {site} from batch {counter} on is not signed by its old key",
+                    figures={"site": site.site, "counter": retired.last_counter + 1},
+                )
+            reached = retired.last_counter
 
 
 def check_vouched(record: RecordedEvent, public_key: str) -> Iterator[Finding]:

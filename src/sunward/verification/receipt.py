@@ -12,7 +12,7 @@ from sunward.verification.account import check_account
 from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
 from sunward.verification.bundle import BUNDLE_VERSION, Bundle
-from sunward.verification.evidence import check_events, check_vouched, open_evidence
+from sunward.verification.evidence import check_events, check_site_keys, check_vouched, open_evidence
 from sunward.verification.keys import check_signer, read_lineage
 from sunward.verification.lines import check_lines, check_sums
 from sunward.verification.signature import signed_by
@@ -94,6 +94,7 @@ def _read(bundle: Bundle) -> tuple[Receipt | None, list[Finding]]:
 def _check_content(bundle: Bundle, receipt: Receipt) -> Iterator[Finding]:
     yield from check_events(bundle)
     evidence = open_evidence(bundle.events, receipt.job)
+    yield from check_site_keys(spec for declared in evidence.sites.values() for _, spec in declared)
     metered = check_batches(bundle.batches, evidence, receipt)
     yield from metered.findings
     yield from check_lines(bundle, receipt, evidence, metered)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from random import SystemRandom
+
+import click
+
 from sunward.cli import show
+from sunward.cli.keeper import agent_folder
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _
 
@@ -55,3 +61,37 @@ def rotate_service(shell: Shell, database: str) -> None:
         return
     line = _("the service signs with {public_key} from record {sequence} on; tell whoever checks its receipts")
     show.line(line.format(public_key=made.new_public, sequence=made.sequence))
+
+
+@rotate.command("agent")
+@option("--folder", type=click.Path(path_type=Path), help="The agent's own folder; else `agent` in the home folder.")
+@pass_shell
+def rotate_agent(shell: Shell, folder: Path | None) -> None:
+    """Give the stopped agent of this machine a new key; its readings go on.
+
+    A key that is lost is replaced by joining anew with `sunward site token --for SITE`.
+    """
+    # Only this command needs the agent, which the light client leaves out.
+    from sunward.agent.client import Backoff, ControlPlane  # noqa: PLC0415
+    from sunward.agent.config import load_config  # noqa: PLC0415
+    from sunward.agent.folder import take_folder  # noqa: PLC0415
+    from sunward.agent.identity import load_membership  # noqa: PLC0415
+    from sunward.agent.rotation import rotate as new_key  # noqa: PLC0415
+
+    place = agent_folder(shell, folder)
+    membership = load_membership(place)
+    config = load_config(place)
+    backoff = Backoff(sleep=shell.sleep, jitter=SystemRandom().random)
+    with take_folder(place):
+        plane = ControlPlane(
+            config.server, membership.token, backoff, shell.transport, ca=config.ca, insecure=config.insecure
+        )
+        try:
+            taken = new_key(place, membership.site, plane)
+        finally:
+            plane.close()
+    if shell.json:
+        show.json_line(taken)
+        return
+    line = _("{site} signs its readings with {public_key} from batch {counter} on")
+    show.line(line.format(site=membership.site, public_key=taken.public_key, counter=taken.from_counter))

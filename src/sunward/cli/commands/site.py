@@ -46,11 +46,12 @@ def site(shell: Shell, ctx: click.Context) -> None:
 
 @site.command("token")
 @option("--note", default="", help="What the token is for; you will see it in the list.")
+@option("--for", "name", default="", metavar="SITE", help="A site that lost its key: it comes back with a new one.")
 @pass_shell
-def site_token(shell: Shell, note: str) -> None:
+def site_token(shell: Shell, note: str, name: str) -> None:
     """Make a one-time token for `sunward join`."""
     with shell.client("operator") as client:
-        made = client.enrol(note)
+        made = client.enrol(note, name)
     if shell.json:
         show.json_line(made)
     else:

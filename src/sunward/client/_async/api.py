@@ -186,9 +186,9 @@ class AsyncApiClient:
         """Take a site out of the network; ConflictError while anything binds it."""
         return read(await self._http.post(site_path(site, "leave"), {}), Left)
 
-    async def enrol(self, note: str) -> Enrolment:
-        """A one-time token for a new site."""
-        return read(await self._http.post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
+    async def enrol(self, note: str, site: str = "") -> Enrolment:
+        """A one-time token for a new site; or for one that joined before and lost its key."""
+        return read(await self._http.post("/v1/enrolments", EnrolmentRequest(note=note, site=site)), Enrolment)
 
     async def tokens(self) -> tuple[TokenLine, ...]:
         """Every token, without its secret."""

@@ -187,9 +187,9 @@ class ApiClient:
         """Take a site out of the network; ConflictError while anything binds it."""
         return read(self._http.post(site_path(site, "leave"), {}), Left)
 
-    def enrol(self, note: str) -> Enrolment:
-        """A one-time token for a new site."""
-        return read(self._http.post("/v1/enrolments", EnrolmentRequest(note=note)), Enrolment)
+    def enrol(self, note: str, site: str = "") -> Enrolment:
+        """A one-time token for a new site; or for one that joined before and lost its key."""
+        return read(self._http.post("/v1/enrolments", EnrolmentRequest(note=note, site=site)), Enrolment)
 
     def tokens(self) -> tuple[TokenLine, ...]:
         """Every token, without its secret."""
