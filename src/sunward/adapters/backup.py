@@ -1,6 +1,6 @@
 """A home in one file, taken while the service runs, and put back only when all of it holds together.
 
-The archive is a tar: the database as it stood at one moment, the stored objects, the service's key under a
+The archive is a tar: the database as it stood at one moment, the stored objects, the service's key and secrets under a
 passphrase, and last a manifest with the hash of each. Objects are copied after the database, so all it names are there.
 """
 
@@ -14,7 +14,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final
@@ -24,21 +24,25 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 import sunward
-from sunward.adapters import tables
+from sunward.adapters import postgres, tables
+from sunward.adapters.postgres import opened_file
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.journal import verify_chain
 
 DATABASE, KEY, OBJECTS, MANIFEST = "sunward.db", "control.key", "objects", "manifest.json"
-SECRETS = "control.secrets"
+DUMP, SECRETS = "sunward.dump", "control.secrets"
 SALT_BYTES, NONCE_BYTES, KEY_BYTES = 16, 12, 32
 SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
 """What RFC 7914 and OWASP call interactive use: about 0.1 s and 32 MiB a try."""
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
+READ_CHUNK = 1_000
 OWNER_ONLY: Final = 0o600
 FOLDER_MODE: Final = 0o700
 NO_HOME, NOT_EMPTY, DAMAGED, NO_PASSPHRASE = "SW-686", "SW-687", "SW-688", "SW-689"
@@ -59,28 +63,31 @@ class Manifest:
     keys: bool
 
 
-def back_up(home: Path, target: Path, passphrase: str | None, now_machine_ms: int) -> Manifest:
-    """Write the archive of a home; without a passphrase the key stays out.
+def back_up(home: Path, target: Path, passphrase: str | None, now_machine_ms: int, url: str = "") -> Manifest:
+    """Write the archive of a home; without a passphrase the key stays out. `url`: of its PostgreSQL database.
 
-    Raises: InputError when there is no such home, or the target exists.
+    Raises: InputError when there is no such home, the target exists, or a program of PostgreSQL is missing;
+        SourceError when the database cannot be reached.
     """
-    if not (home / DATABASE).is_file():
-        raise InputError(
-            f"{home} holds no {DATABASE}; a PostgreSQL database is backed up with pg_dump, beside the home's files",
-            code=NO_HOME,
-        )
+    if not (home / (KEY if url else DATABASE)).is_file():
+        line = f"{home} holds no {KEY if url else DATABASE}; name the home, and its --database where it has one"
+        raise InputError(line, code=NO_HOME)
+    if url:
+        postgres.require_programs()
+    name = DUMP if url else DATABASE
     files: dict[str, str] = {}
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     try:
         with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
-            with _copied(home / DATABASE) as copy:
-                head, schema = _standing(copy)
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / name
+                head, schema = postgres.dump(url, copy, _standing) if url else _copied(home / DATABASE, copy)
                 with copy.open("rb") as source:
-                    files[DATABASE] = _add(archive, DATABASE, source)
-            for name, path in _objects(home):
+                    files[name] = _add(archive, name, source)
+            for stored, path in _objects(home):
                 # What was erased meanwhile is gone from the archive too.
                 with suppress(FileNotFoundError), path.open("rb") as source:
-                    files[name] = _add(archive, name, source)
+                    files[stored] = _add(archive, stored, source)
             if passphrase is not None:
                 files[KEY] = _add(archive, KEY, io.BytesIO(_locked((home / KEY).read_bytes(), passphrase)))
                 # A service that was never started by a version with a file of secrets has them in its key.
@@ -103,9 +110,10 @@ def back_up(home: Path, target: Path, passphrase: str | None, now_machine_ms: in
     return manifest
 
 
-def restore(source: Path, home: Path, passphrase: str | None) -> Manifest:
+def restore(source: Path, home: Path, passphrase: str | None, url: str = "") -> Manifest:
     """Put a home back; everything is checked before anything is written there.
 
+    A PostgreSQL database goes into the empty one at `url`, and out again where its journal does not hold together.
     The journal goes on in a new term, so that heads signed by a service that was not restored show the fork.
     Raises: InputError for a home in use, an archive that does not hold together, or a wrong passphrase.
     """
@@ -115,11 +123,17 @@ def restore(source: Path, home: Path, passphrase: str | None) -> Manifest:
     staging = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
     try:
         manifest = _unpacked(source, staging)
-        _check_journal(staging / DATABASE, manifest)
+        if (DUMP in manifest.files) != bool(url):
+            told = f"a PostgreSQL {DUMP}; name an empty database with" if not url else f"a {DATABASE}; leave out"
+            raise InputError(f"the archive holds {told} --database", code=NO_HOME)
         if manifest.keys:
             _unlock(staging / KEY, passphrase)
             _unseal(staging / SECRETS, passphrase or "")
-        _begin_term(staging / DATABASE)
+        with postgres.filled(url, staging / DUMP) if url else opened_file(staging / DATABASE) as engine:
+            _check_journal(engine, manifest)
+            with engine.begin() as connection:
+                connection.execute(update(tables.journal_head).values(term=tables.journal_head.c.term + 1))
+        (staging / DUMP).unlink(missing_ok=True)
         if home.exists():
             home.rmdir()
         staging.rename(home)
@@ -128,26 +142,24 @@ def restore(source: Path, home: Path, passphrase: str | None) -> Manifest:
     return manifest
 
 
-@contextmanager
-def _copied(database: Path) -> Iterator[Path]:
-    """The database as it stands at one moment, in one file of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / DATABASE
-        with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(copy)) as still:
-            live.backup(still)
-            # The copy needs no log beside it.
-            still.execute("PRAGMA journal_mode=DELETE")
-        yield copy
+def _copied(live: Path, copy: Path) -> tuple[JournalHead, int]:
+    """Copy the database as it stands at one moment into one file of its own; where it stands."""
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(copy)) as still:
+        source.backup(still)
+        # The copy needs no log beside it.
+        still.execute("PRAGMA journal_mode=DELETE")
+    with opened_file(copy) as engine, engine.connect() as connection:
+        return _standing(connection)
 
 
-def _standing(database: Path) -> tuple[JournalHead, int]:
+def _standing(connection: Connection) -> tuple[JournalHead, int]:
+    head = tables.journal_head.c
     try:
-        with closing(sqlite3.connect(database)) as opened:
-            sequence, hash_, term = opened.execute("SELECT sequence, hash, term FROM journal_head").fetchone()
-            (schema,) = opened.execute("SELECT version FROM schema_version").fetchone()
-    except (sqlite3.Error, TypeError):
+        row = connection.execute(select(head.sequence, head.hash, head.term)).one()
+        schema = connection.execute(select(tables.schema_version.c.version)).scalar_one()
+    except SQLAlchemyError:
         raise _damaged("its database cannot be read") from None
-    return JournalHead(sequence=sequence, hash=hash_, term=term), schema
+    return JournalHead(sequence=row.sequence, hash=row.hash, term=row.term), schema
 
 
 def _objects(home: Path) -> Iterator[tuple[str, Path]]:
@@ -248,7 +260,7 @@ def _unpacked(source: Path, folder: Path) -> Manifest:
 
 def _named(name: str) -> bool:
     """Whether a member has a name that we give."""
-    if name in (DATABASE, KEY, SECRETS, MANIFEST):
+    if name in (DATABASE, DUMP, KEY, SECRETS, MANIFEST):
         return True
     parts = name.split("/")
     digits = set("0123456789abcdef")
@@ -271,28 +283,28 @@ def _write(content: IO[bytes], path: Path) -> str:
     return found.hexdigest()
 
 
-def _check_journal(database: Path, manifest: Manifest) -> None:
-    head, schema = _standing(database)
+def _check_journal(engine: Engine, manifest: Manifest) -> None:
     last: list[RecordedEvent] = []
-    with closing(sqlite3.connect(database)) as opened:
-        verdict = verify_chain(_remembered(_records(opened), last))
+    with engine.connect() as connection:
+        head, schema = _standing(connection)
+        verdict = verify_chain(_remembered(_records(connection), last))
     standing = (last[0].sequence, last[0].hash) if last else (0, head.hash)
     if not verdict.ok or (head.sequence, head.hash) != standing or (head, schema) != (manifest.head, manifest.schema):
         raise _damaged("its journal does not hold together")
 
 
-def _records(opened: sqlite3.Connection) -> Iterator[RecordedEvent]:
-    query = "SELECT sequence, previous, hash, term, kind, version, at_ms, body FROM journal ORDER BY sequence"
-    for sequence, previous, hash_, term, kind, version, at_ms, body in opened.execute(query):
+def _records(connection: Connection) -> Iterator[RecordedEvent]:
+    query = select(tables.journal).order_by(tables.journal.c.sequence).execution_options(yield_per=READ_CHUNK)
+    for row in connection.execute(query):
         yield RecordedEvent(
-            sequence=sequence,
-            previous=previous,
-            hash=hash_,
-            term=term,
-            kind=kind,
-            version=version,
-            at_ms=at_ms,
-            body=bytes(body).decode(),
+            sequence=row.sequence,
+            previous=row.previous,
+            hash=row.hash,
+            term=row.term,
+            kind=row.kind,
+            version=row.version,
+            at_ms=row.at_ms,
+            body=bytes(row.body).decode(),
         )
 
 
@@ -300,11 +312,6 @@ def _remembered(records: Iterator[RecordedEvent], last: list[RecordedEvent]) -> 
     for record in records:
         last[:] = [record]
         yield record
-
-
-def _begin_term(database: Path) -> None:
-    with closing(sqlite3.connect(database)) as opened, opened:
-        opened.execute("UPDATE journal_head SET term = term + 1")
 
 
 def _damaged(why: str) -> InputError:

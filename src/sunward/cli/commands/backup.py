@@ -22,17 +22,21 @@ PASSPHRASE = option(
 )
 
 
+DATABASE = option("--database", default="", help="Address of its PostgreSQL database; else SQLite in the home folder.")
+
+
 @command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @PASSPHRASE
 @option("--without-keys", is_flag=True, help="Leave the service's key out; keep a copy of it elsewhere.")
+@DATABASE
 @pass_shell
-def backup(shell: Shell, file: Path, passphrase: str | None, without_keys: bool) -> None:  # noqa: FBT001 - click's signature
+def backup(shell: Shell, file: Path, passphrase: str | None, *, without_keys: bool, database: str) -> None:
     """Write the whole home to a file, while the service runs."""
     if file.exists():
         raise InputError(_("{file} exists already; name another").format(file=file), code="SW-687")
     secret = None if without_keys else passphrase or _asked(confirm=True)
-    made = archive.back_up(shell.home, file, secret, SystemClock().machine_ms())
+    made = archive.back_up(shell.home, file, secret, SystemClock().machine_ms(), database)
     if shell.json:
         show.json_line({"file": str(file), "head": made.head, "files": len(made.files), "keys": made.keys})
         return
@@ -43,15 +47,16 @@ def backup(shell: Shell, file: Path, passphrase: str | None, without_keys: bool)
 @command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @PASSPHRASE
+@option("--database", default="", help="Address of an empty PostgreSQL database, where the file is of one.")
 @pass_shell
-def restore(shell: Shell, file: Path, passphrase: str | None) -> None:
+def restore(shell: Shell, file: Path, passphrase: str | None, database: str) -> None:
     """Put a home back from a file, into the empty folder that --home names."""
     try:
-        made = archive.restore(file, shell.home, passphrase)
+        made = archive.restore(file, shell.home, passphrase, database)
     except InputError as reason:
         if reason.code != archive.NO_PASSPHRASE or passphrase is not None:
             raise
-        made = archive.restore(file, shell.home, _asked(confirm=False))
+        made = archive.restore(file, shell.home, _asked(confirm=False), database)
     if shell.json:
         show.json_line({"home": str(shell.home), "head": made.head, "keys": made.keys})
         return
