@@ -11,6 +11,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 CORE := engine world placement execution metering verification settlement report signals model
+FAULTS := tests/e2e/test_live_faults.py
 COVERED := $(wildcard tests/unit tests/property)
 BENCHMARKS := $(sort $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 UV := $(BIN)/python -m uv
@@ -52,8 +53,9 @@ test: setup-dev ## every test but those with real processes and the long ones; c
 	$(PYTEST) $(COVERED) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
 	$(PYTEST) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
 
-e2e: setup-dev ## real processes: a first user's hour, the demonstration, kill -9 at random moments
-	$(PYTEST) -m slow
+e2e: setup-dev ## real processes: a first user's hour, the demonstration, every fault of docs/faults.md for two seeds
+	$(PYTEST) -m slow --ignore=$(FAULTS)
+	$(PYTEST) -m slow $(FAULTS) --numprocesses=2
 
 unit: setup-dev ## the unit tests alone
 	$(PYTEST) tests/unit -q
@@ -78,8 +80,8 @@ bench: setup ## run one benchmark, NAME=x; its last line is one JSON object
 golden: setup-dev ## accept the plans and ledger of the golden scenarios as they are now; review the diff
 	UPDATE_GOLDEN=1 $(PYTEST) tests/golden -q
 
-soak: setup-dev ## the long seeded runs
-	$(PYTEST) -m soak
+soak: setup-dev ## the long seeded runs: 200 seeds of every fault, simulated and on real processes
+	$(PYTEST) -m soak --numprocesses=2
 
 lock: setup-dev ## renew the lock files from pyproject.toml
 	@$(UV) --version >/dev/null 2>&1 || { echo 'make lock needs uv: $(BIN)/pip install uv' >&2; exit 2; }

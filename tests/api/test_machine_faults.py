@@ -12,6 +12,7 @@ import pytest
 from sunward.errors import SourceError
 from sunward.model.identity import SiteId
 from sunward.service.bootstrap import DATABASE_FILE
+from sunward.sim.checkers import check_readings
 from sunward.units import HOUR_MS, SECOND_MS
 from tests.api.harness import JOB, Agent, Service, start
 
@@ -55,6 +56,36 @@ def test_grid_time_never_starts_before_what_is_recorded(tmp_path: Path) -> None:
     digest = agent.put(lease, "output", b"results").json()["digest"]
     assert agent.report(lease, "finished", 100, output=digest).settled == (lease,)
     assert second.control.clock.grid_ms() > reached_ms
+    second.close()
+
+
+def test_an_hour_without_the_control_plane_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    first = Service(tmp_path)
+    agent = Agent(first)
+    agent.join()
+    job, lease = start(first, agent, length_s=1_800, deadline_s=6 * 3_600)
+    before = agent.request()
+    first.close()
+    first.machine.ms += HOUR_MS // first.control.clock.mapping.speed
+    agent.service = second = Service(tmp_path, first.machine)
+    second.control.tick()
+    second.plan()
+    # The job has gone on at the site, which kept what it metered and says it all again.
+    assert [order.lease for order in agent.sync().orders.leases] == [lease]
+    agent.meter(lease)
+    again = second.ask("POST", "/v1/agents/sync", token=agent.token, json=before)
+    assert again.status_code == 200
+    digest = agent.put(lease, "output", b"results").json()["digest"]
+    assert agent.report(lease, "finished", 100, output=digest).settled == (lease,)
+    second.pass_grid(HOUR_MS)
+    agent.meter()
+    second.control.seal_now()
+    second.ok("POST", "/v1/epochs/close", "operator")
+    receipt = second.ok("GET", f"/v1/jobs/{job}/receipt")["receipt"]
+    assert [(one["attempt"], one["ended"]) for one in receipt["attempts"]] == [(1, "finished")]
+    records = list(second.control.store.read())
+    assert check_readings(records) == []
+    assert not [record for record in records if record.event.kind == "agent_lost"]
     second.close()
 
 

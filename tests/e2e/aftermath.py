@@ -1,4 +1,4 @@
-"""What must hold after any number of kills, checked on what the network left behind."""
+"""What must hold after any number of faults, checked on what the network left behind."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ from sunward.sim.parity import run_again
 from sunward.verification.bundle import Bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.receipt import verify
-from tests.e2e.live import FINAL, Asked, Live, restart_control, views, wait_until
+from tests.e2e.live import FINAL, Asked, Live, views, wait_until
+from tests.support.fault_proxy import Fate
 
 FAUCET = "faucet:test"
+SERVER_ERROR, UNAVAILABLE = 500, 503
 MOST_GPUS = max(site.count for site in SITES)
 RETRIES = 3
 SEALS = "SELECT site, counter, hash, raw, seal_sequence FROM reading_batches ORDER BY site, counter"
@@ -48,7 +50,7 @@ def check(live: Live) -> None:
     """Everything, once all jobs have ended; ends the agents."""
     _check_orphans(live)
     _end_agents(live)
-    with restart_control(live) as operator:
+    with live.stage.client("operator") as operator:
         _close(live, operator)
         records = _check_journal(live, operator)
         state, commands = _run_again(records)
@@ -58,6 +60,7 @@ def check(live: Live) -> None:
         _check_books(operator, state)
     _check_readings(live, state, records)
     _check_results(live)
+    _check_answers(live)
     _check_logs(live)
 
 
@@ -248,6 +251,13 @@ def _run_undisturbed(asked: Asked, folder: Path) -> dict[str, bytes]:
         command = [sys.executable, str(scripts / asked.script)]
         subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
     return {path.name: path.read_bytes() for path in (folder / "output").iterdir()}
+
+
+def _check_answers(live: Live) -> None:
+    """On the faulty network the service never said that it is itself at fault, only that it cannot answer now."""
+    answers = live.stage.proxy.answers
+    assert live.stage.proxy.met.total() > live.stage.proxy.met[Fate.PASS] > 0
+    assert {status for _, status in answers if status >= SERVER_ERROR} <= {UNAVAILABLE}, answers
 
 
 def _check_logs(live: Live) -> None:

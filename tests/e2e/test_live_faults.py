@@ -1,4 +1,4 @@
-"""`kill -9` of the control plane, of agents and of jobs, on real processes, at moments drawn from a seed."""
+"""Every fault of the matrix on real processes, at moments drawn from a seed: docs/faults.md."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from tests.e2e.live import disturb, network
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_processes_leave_one_truth(seed, tmp_path):
+def test_faults_leave_one_truth(seed, tmp_path):
     check_seed(seed, tmp_path)
 
 
 def check_seed(seed: int, folder: Path) -> None:
-    """One seed; a failure tells it, and every kill."""
+    """One seed; a failure tells it, every fault, and how to run it again."""
     with network(seed, folder) as live:
         disturb(live)
         check(live)

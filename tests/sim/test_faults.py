@@ -28,7 +28,7 @@ def history(run):
 def test_everything_holds_whatever_goes_wrong(run):
     tally = run.tally
     assert min(tally.crashes, tally.kills, tally.restarts, tally.duplicates, tally.plans) > 0
-    assert min(tally.owner_uses, tally.drains) > 0
+    assert min(tally.owner_uses, tally.drains, tally.losses) > 0
     assert problems(run) == [], f"seed {run.scenario.seed}"
 
 

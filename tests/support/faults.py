@@ -13,6 +13,7 @@ FAULTS = Faults(
     job_kills_per_h=0.4,
     service_restarts_per_h=0.3,
     duplicate_frac=0.3,
+    loss_frac=0.1,
     delay_ms_max=120_000,
     owner_uses_per_h=0.2,
     drains_per_h=0.05,

@@ -34,6 +34,15 @@ class PostgresServer:
             connection.execute(f"CREATE SCHEMA {name}".encode())
         return f"postgresql+psycopg://postgres@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
 
+    def drop_connections(self) -> None:
+        """End every other connection, as a server that fails over does."""
+        query = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        with psycopg.connect(f"host={self._folder} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(query)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:

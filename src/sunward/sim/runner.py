@@ -75,6 +75,8 @@ class Faults:
     """Share of the sleeps of machines from which they come back too late."""
     duplicate_frac: float = 0.0
     """Share of deliveries (reports, readings) that arrive twice."""
+    loss_frac: float = 0.0
+    """Share of deliveries that never arrive."""
     delay_ms_max: int = 0
     """Deliveries arrive up to so much later, hence out of order."""
 
@@ -112,6 +114,7 @@ class Tally:
     """Machines that a neighbour woke before their own alarm."""
     oversleeps: int = 0
     duplicates: int = 0
+    losses: int = 0
     plans: int = 0
     metered_j: int = 0
     """Joules that all counters gained inside accepted batches."""
@@ -293,13 +296,16 @@ class Simulation:
         self._deliver("report", name, lambda: self._hear(name, boot, reports))
 
     def _deliver(self, purpose: str, name: str, act: Callable[[], None]) -> None:
-        """Over a network that may delay and double."""
+        """Over a network that may lose, delay and double; what was lost is said again with the next report."""
         faults = self.scenario.faults
-        if faults.delay_ms_max == 0 and faults.duplicate_frac == 0:
+        if faults.delay_ms_max == 0 and faults.duplicate_frac == 0 and faults.loss_frac == 0:
             act()
             return
         self._deliveries[purpose, name] += 1
         draw = self.stream(f"deliver-{purpose}-{self._deliveries[purpose, name]}", name)
+        if faults.loss_frac and draw.random() < faults.loss_frac:
+            self.tally.losses += 1
+            return
         for _ in range(2 if draw.random() < faults.duplicate_frac else 1):
             self.at(self.now_ms + int(draw.integers(0, faults.delay_ms_max + 1)), act)
 

@@ -52,6 +52,14 @@ class Stage:
         """A client with the token of a role."""
         return ApiClient(self.credentials.url, self.credentials.token(role))
 
+    def program(self, name: str) -> list[str]:  # noqa: ARG002  tests give each process its own
+        """What a process of this name runs; the words of `sunward` follow it."""
+        return [sys.executable, "-m", "sunward"]
+
+    def server(self, name: str) -> str:  # noqa: ARG002  tests have a network between
+        """Where the agent of this name finds the control plane."""
+        return self.credentials.url
+
     def start_control(self) -> int:
         """Start the control plane, for the first time or again, and wait until it answers; its pid."""
         self.spawn_control()
@@ -80,7 +88,7 @@ class Stage:
         if not (self.agent_folder(site.site) / CONFIG_FILE).exists():
             with self.client("provider") as client:
                 token = client.enrol(f"demo {site.site}").token
-            words += ["--join-token", token, "--server", self.credentials.url, "--site", site.site]
+            words += ["--join-token", token, "--server", self.server(site.site), "--site", site.site]
             words += ["--zone", site.zone, "--gpu", f"{site.gpu}:{site.count}", "--cooling", site.cooling]
             words += ["--overhead", str(site.overhead), "--ask", str(site.ask_usd), "--admission", "own", "--trusted"]
             words += ["--poll", str(GRACE_S / 4)]
@@ -122,7 +130,7 @@ class Stage:
     def _spawn(self, name: str, words: list[str]) -> None:
         with self.log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "sunward", "--home", str(self.home), *words],
+                [*self.program(name), "--home", str(self.home), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,0 +1,59 @@
+"""The demonstration's stage for runs with faults: the network between its processes, and clocks that can be set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sunward.cli.demo.stage import Stage
+from sunward.client import ApiClient
+from tests.support import stepped
+from tests.support.fault_proxy import FaultProxy
+
+CONTROL, TENANT = "control", "tenant"
+BUSY_S = 1.0
+"""How long the control plane's database waits for a lock, here."""
+
+
+class FaultyStage(Stage):
+    """Agents and tenants talk through the proxy; every process reads a clock of its own."""
+
+    def __init__(self, folder: Path, speed: int, port: int, proxy: FaultProxy) -> None:
+        super().__init__(folder, speed, port)
+        self.proxy = proxy
+
+    def program(self, name: str) -> list[str]:
+        """`sunward`, with a clock that `set_clock` sets."""
+        clock = self._clock(name)
+        if not clock.exists():
+            self.set_clock(name, 0.0)
+        return [sys.executable, stepped.__file__, str(clock), str(BUSY_S)]
+
+    def server(self, name: str) -> str:
+        """The door of an agent."""
+        return self.proxy.url(name)
+
+    def tenant(self) -> ApiClient:
+        """A tenant on the faulty network."""
+        return ApiClient(self.proxy.url(TENANT), self.credentials.token("tenant"))
+
+    def set_clock(self, name: str, off_s: float) -> None:
+        """Set the machine clock of a process, now and for its later starts."""
+        # Written over in place, in one piece: a process that runs has the file open.
+        with self._clock(name).open("r+" if self._clock(name).exists() else "w", encoding="ascii") as file:
+            file.write(f"{off_s:+08.3f}")
+
+    def code(self, name: str) -> int | None:
+        """How a process ended; None while it runs."""
+        return self._processes[name].poll()
+
+    def running(self) -> frozenset[str]:
+        """Names of all processes that nobody has ended."""
+        return frozenset(self._processes)
+
+    def drop(self, name: str) -> None:
+        """Let go of a process that has ended."""
+        del self._processes[name]
+
+    def _clock(self, name: str) -> Path:
+        return self.folder / f"{name}.clock"
