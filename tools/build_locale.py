@@ -29,7 +29,7 @@ from sunward.cli.text import CLICK_PLURALS, DOMAIN, LANGUAGES
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "sunward"
 LOCALE = SOURCE / "locale"
-KEYWORDS = {"_": None, "ngettext": (1, 2), "N_": None}
+KEYWORDS = {"_": None, "translate": None, "ngettext": (1, 2), "N_": None}
 FINDINGS = (*sorted((SOURCE / "verification").glob("*.py")), SOURCE / "cli" / "replay.py")
 HEADERS = {"Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}
 SENTENCE_NAMES = {"sentence", "MISMATCH", "PLAN_DIFFERS", "HEAD_DIFFERS"}
