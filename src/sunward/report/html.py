@@ -99,8 +99,8 @@ def _receipts(receipts: Sequence[ReceiptRow], translate: Translate) -> str:
     heads = (
         text(translate("Job")),
         text(translate("Where")),
-        number("kWh"),
-        number("gCO2e"),
+        number(translate("kWh")),
+        number(translate("gCO2e")),
         number(translate("gCO2e, run now*")),
         number(translate("Change")),
         number(translate("Embodied gCO2e")),
