@@ -89,7 +89,7 @@ class Live:
 def network(seed: int, folder: Path) -> Iterator[Live]:
     """The control plane and three agents, ready for jobs."""
     stream = random.Random(f"live starts {seed}")
-    port = _free_port()
+    port = free_port()
     with (
         FaultProxy(seed, port, [TENANT, *(site.site for site in SITES)]) as proxy,
         FaultyStage(folder, SPEED, port, proxy) as stage,
@@ -253,7 +253,7 @@ def _idle(live: Live) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free now; runs beside one another look in places of their own."""
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         with socket.socket() as trial:
