@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sunward.cli.demo.scenario import SITES, DemoSite
-from sunward.cli.main import EXIT_SOURCE
+from sunward.cli.main import EXIT_INPUT, EXIT_SOURCE
 from sunward.errors import SourceError
 from sunward.service.bootstrap import DATABASE_FILE
 from tests.e2e import processes
@@ -24,14 +24,16 @@ from tests.support.fault_proxy import FaultProxy
 FULL_BYTES = 8_192
 """Where files stop growing on a full disk: below what the databases have, above what a log has."""
 LOG_MARGIN_BYTES = 4_096
+STARTED = '"event": "started"'
 BACK_S = 1.0
 """How long a clock that was off at a start stays so."""
-DATABASE_FAULTS = ("error SW-210: ", "error SW-211: ", "error SW-612: ")
+DATABASE_FAULTS = ("error SW-210: ", "error SW-211: ", "error SW-590: ", "error SW-612: ")
 """How a process says in its last line that it could not read or write."""
 WATCH_S = 0.5
 UNSPRUNG_S = 5.0
 MAY_END = frozenset({Kind.FULL, Kind.LOCKED})
-"""What the control plane may end by itself of, in one line; whoever keeps services running starts it again."""
+"""What the control plane may end by itself of, in one line, and an agent while it starts; a service manager would start
+them again."""
 
 
 Undo: TypeAlias = Callable[[float], None]
@@ -92,7 +94,7 @@ class Hand:
         for name, standing in list(self.standing.items()):
             if standing.fault.kind is Kind.AWAY and not standing.dead:
                 self._look_at_trap(name, standing, now_s)
-            elif standing.fault.kind in MAY_END and name == CONTROL and not standing.dead:
+            elif standing.fault.kind in MAY_END and not standing.dead:
                 self._look_at_end(name, standing)
             if standing.over_s <= now_s:
                 self._end(name, standing, now_s)
@@ -102,16 +104,23 @@ class Hand:
         standing.undo(now_s)
         if standing.dead:
             self.start(name)
-        elif standing.fault.kind in MAY_END and name == CONTROL and not (standing.watched and self._is_sound()):
+        elif standing.fault.kind in MAY_END and not (standing.watched and self._is_sound(name)):
             self.standing[name] = _Standing(standing.fault, now_s + WATCH_S, _nothing, watched=True)
 
-    def _is_sound(self) -> bool:
+    def _is_sound(self, name: str) -> bool:
+        if name != CONTROL:
+            return any(STARTED in line for line in self.stage.said(name))
         try:
             with self.stage.client() as client:
                 client.journal_head()
         except SourceError:
             return False
         return True
+
+    def check_alive(self) -> None:
+        """Fail when a process has ended that may not end of what it meets."""
+        for name in self.stage.running() - self.standing.keys():
+            assert self.stage.code(name) is None, (name, self.stage.said(name)[-2:])
 
     def start(self, name: str) -> None:
         """Start a process again."""
@@ -185,13 +194,14 @@ class Hand:
         return lambda _now_s: self.stage.set_clock(fault.target, 0.0)
 
     def _look_at_end(self, name: str, standing: _Standing) -> None:
-        """A control plane that ended says why in its last line, and that the database or the disk is at fault."""
+        """Who ended says why in its last line, and that the database or the disk is at fault."""
         code = self.stage.code(name)
         if code is None:
             return
-        last = self.stage.log(name).read_text(errors="replace").strip().splitlines()[-2:]
-        assert code == EXIT_SOURCE, (code, last)
+        last = self.stage.said(name)[-2:]
+        assert code in (EXIT_INPUT, EXIT_SOURCE), (code, last)
         assert any(line.startswith(DATABASE_FAULTS) for line in last), last
+        assert name == CONTROL or not any(STARTED in line for line in self.stage.said(name)), last
         self.note(f"{name} ended: {last[0]}")
         self.stage.drop(name)
         standing.dead = True

@@ -236,8 +236,7 @@ def _strike_all(live: Live, submits: Future[None]) -> None:
         assert time.monotonic() < deadline, f"still to come: {faults}, {hand.standing}, submitted {submits.done()}"
         now_s = time.monotonic() - start_s
         hand.pass_time(now_s)
-        if CONTROL not in hand.standing:
-            live.stage.check_alive()
+        hand.check_alive()
         live.outboxes.look()
         faults = [fault for fault in faults if fault.at_s > now_s or not hand.strike(fault, now_s)]
         if submits.done() and hand.idle and _idle(live):

@@ -21,6 +21,7 @@ class FaultyStage(Stage):
     def __init__(self, folder: Path, speed: int, port: int, proxy: FaultProxy) -> None:
         super().__init__(folder, speed, port)
         self.proxy = proxy
+        self._log_at: dict[str, int] = {}
 
     def program(self, name: str) -> list[str]:
         """`sunward`, with a clock that `set_clock` sets."""
@@ -47,6 +48,12 @@ class FaultyStage(Stage):
         """How a process ended; None while it runs."""
         return self._processes[name].poll()
 
+    def said(self, name: str) -> list[str]:
+        """What a process has said since its last start."""
+        with self.log(name).open("rb") as log:
+            log.seek(self._log_at[name])
+            return log.read().decode(errors="replace").splitlines()
+
     def running(self) -> frozenset[str]:
         """Names of all processes that nobody has ended."""
         return frozenset(self._processes)
@@ -54,6 +61,10 @@ class FaultyStage(Stage):
     def drop(self, name: str) -> None:
         """Let go of a process that has ended."""
         del self._processes[name]
+
+    def _spawn(self, name: str, words: list[str]) -> None:
+        self._log_at[name] = self.log(name).stat().st_size if self.log(name).exists() else 0
+        super()._spawn(name, words)
 
     def _clock(self, name: str) -> Path:
         return self.folder / f"{name}.clock"

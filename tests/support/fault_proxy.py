@@ -73,6 +73,7 @@ class FaultProxy:
     _doors: dict[str, int] = field(default_factory=dict)
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _trap: _Trap | None = None
+    _serving: set[asyncio.Task[None] | None] = field(default_factory=set)
     _late: set[asyncio.Task[bytes]] = field(default_factory=set)
     _ready: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -113,16 +114,25 @@ class FaultProxy:
         await self._over.wait()
         for server in self._servers:
             server.close()
-        # Whoever was let in just now gets a task first, which is cancelled with the others.
+        # Whoever was let in just now gets a task first, which is cancelled with the others; then they close.
+        await asyncio.sleep(LINGER_S)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(LINGER_S)
 
     def _door(self, name: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # The loop alone does not keep a task that waits for somebody who has gone.
+            task = asyncio.current_task()
+            self._serving.add(task)
             try:
                 with suppress(OSError, asyncio.IncompleteReadError):
                     await self._carry(name, reader, writer)
             finally:
                 writer.close()
+                self._serving.discard(task)
 
         return serve
 

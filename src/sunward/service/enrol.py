@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import replace
 
+from sunward.adapters.access_sql import mint_token
 from sunward.engine.advance import check
 from sunward.errors import ConflictError, InputError
+from sunward.model.codec import digest_bytes
 from sunward.model.events import Event, SiteEnrolled
 from sunward.model.identity import TenantId
 from sunward.model.records import EnrollRequest, Membership
@@ -74,10 +77,13 @@ def enrolled(control: ControlPlane, config: ServiceConfig, request: EnrollReques
     if known is None or known.spec != spec or known.left_ms:
         control.commit_one(SiteEnrolled(spec=spec))
     scope = f"{AGENT_PREFIX}{spec.site}"
+    # The same request gets the same token: one that a network delivers twice must not end the token just given.
+    agent = mint_token(hmac.digest(control.seed, f"agent\n{request.token}\n{spec.public_key}".encode(), "sha256"))
     for token in access.tokens(owner):
-        if token.scopes == (scope,):
+        if token.scopes == (scope,) and token.hash != digest_bytes(agent.encode()):
             access.revoke_token(token.hash)
-    agent = access.create_token(owner, (scope,), now_ms + config.token_days * DAY_MS, note=f"agent of {spec.site}")
+    expires_ms = now_ms + config.token_days * DAY_MS
+    access.create_token(owner, (scope,), expires_ms, note=f"agent of {spec.site}", token=agent)
     access.record_act(now_ms, owner, "enrol", spec.site, address)
     readings = control.intake.reached(spec.site)
     return Membership(site=spec.site, token=agent, journal=control.signed_head(), readings=readings)
