@@ -32,7 +32,7 @@ class Kind(StrEnum):
 JOB = "job"
 HOUR_S = 3.0
 """Machine time of an hour of grid time."""
-FAULTS_S = 12.0
+FAULTS_S = 9.0
 """Machine time, from the first job on, in which the faults fall."""
 PLAN: tuple[tuple[Kind, str, float, float], ...] = (
     (Kind.AWAY, CONTROL, HOUR_S, HOUR_S + 1.0),
