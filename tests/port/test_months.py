@@ -62,9 +62,8 @@ def test_new_receipts_come_last_so_no_page_misses_one(store: SqlStore) -> None:
         store.queries.month_receipts("t-1", MONTH, after="1.2.3")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_month_costs_what_it_holds(store: SqlStore) -> None:
-    if not store.queries.database.on_sqlite:
-        pytest.skip("the plan of SQLite is read")
     paid = "SELECT sum(paid_usd_micro) FROM month_receipts WHERE tenant = 't-1' AND month = '2026-11'"
     page = month_query("t-1", MONTH).where(tables.month_receipts.c.sequence > 7).order_by(text("1, 2")).limit(9)
     compiled = str(page.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
@@ -76,9 +75,8 @@ def test_a_month_costs_what_it_holds(store: SqlStore) -> None:
             assert "month_receipts USING PRIMARY KEY (tenant=? AND month=?" in plan[0]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_among_many_stored_only_the_month_is_read(store: SqlStore) -> None:
-    if not store.queries.database.on_sqlite:
-        pytest.skip("the steps of SQLite's machine are counted")
     store.append(store.head(), [seen(1)], [(issued("j-1", START_MS),)])
     others = [
         {"tenant": f"t-{index % 7}", "month": month_of(START_MS - index * 10**6), "paid_usd_micro": 1}
