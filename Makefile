@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 CORE := engine world placement execution metering verification settlement report signals model
 FAULTS := tests/e2e/test_live_faults.py
+# A worker for each core, and who has nothing left takes from the others.
+SPREAD := --numprocesses=auto --dist=worksteal
 COVERED := $(wildcard tests/unit tests/property)
 BENCHMARKS := $(sort $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 UV := $(BIN)/python -m uv
@@ -50,8 +52,8 @@ demo: setup ## run the demonstration (KEEP=1 keeps it running, SPEED=n sets the 
 	@$(LANGUAGE_ASKED) $(BIN)/sunward demo $(if $(KEEP),--keep) $(if $(SPEED),--speed $(SPEED))
 
 test: setup-dev ## every test but those with real processes and the long ones; core packages covered to 90 %
-	$(PYTEST) $(COVERED) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
-	$(PYTEST) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
+	$(PYTEST) $(COVERED) $(SPREAD) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) $(SPREAD) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
 
 e2e: setup-dev ## real processes: a first user's hour, the demonstration, every fault of docs/faults.md for two seeds
 	$(PYTEST) -m slow --ignore=$(FAULTS)
