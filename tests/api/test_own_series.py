@@ -88,3 +88,11 @@ def test_where_the_file_ends_the_log_and_the_metrics_say_so_and_planning_goes_on
     assert fed.ok("GET", f"/v1/jobs/{job}")["state"] in ("placed", "staging")
     standing = fed.control.state.world.signals.forecasts[ZONE, SeriesKind.PRICE.value]
     assert standing.start_ms == START_MS + (HOURS + 1) * HOUR_MS, "one failing series must not hold up the others"
+
+
+def test_hours_gone_are_shown_as_far_back_as_the_file_goes(fed: Service) -> None:
+    assert fed.ok("GET", f"/v1/grid?zone={ZONE}&hours=2&past=48")["past"] == []
+    fed.pass_grid(2 * HOUR_MS)
+    (stretch,) = fed.ok("GET", f"/v1/grid?zone={ZONE}&hours=2&past=48")["past"]
+    assert (stretch["start_ms"], stretch["values"]) == (START_MS, [DIRTY_G * 1_000] * 2)
+    assert (stretch["source"], stretch["quality"]) == ("my meter", "measured")

@@ -9,6 +9,7 @@ import click
 
 from sunward.agent import daemon, unit
 from sunward.agent.config import CONFIG_FILE, load_config
+from sunward.agent.folder import take_folder
 from sunward.agent.identity import load_membership
 from sunward.cli import show
 from sunward.cli.commands.submit import interactive
@@ -112,23 +113,30 @@ def join(
         "insecure": shell.insecure or None,
     }
     config = load_config(folder, told)
-    if not is_member:
-        if not join_token:
-            raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-622")
+    if is_member:
+        # Whether another agent runs is found out before anything is said; the daemon takes the folder for good.
+        take_folder(folder).close()
+    elif join_token:
         daemon.join(config, join_token)
+    else:
+        raise InputError(_("this folder has not joined yet; add --join-token"), code="SW-622")
     if not is_member or is_first:
         # A member's first start was killed between the two files.
         _save(folder / CONFIG_FILE, told)
-    if shell.json:
-        show.json_line({"site": config.site, "folder": str(folder)})
-    else:
-        line = _("goes on as {site}") if is_member else _("joined as {site}")
-        click.echo(line.format(site=config.site))
+    line = _("goes on as {site}") if is_member else _("joined as {site}")
+    _say(shell, {"site": config.site, "folder": str(folder)}, line)
     if service:
         path = unit.install(folder, shell.home)
         show.line(_("runs as a service: {file}").format(file=path))
         return
     daemon.run(config)
+
+
+def _say(shell: Shell, record: dict[str, str], line: str) -> None:
+    if shell.json:
+        show.json_line(record)
+    else:
+        click.echo(line.format(**record))
 
 
 def _require(missing: list[str]) -> None:

@@ -116,6 +116,8 @@ def up(
             feeds=feeds,
         )
         url = door.url(listener)
+        # Who reads below that it is there may ask at once: the answer then waits, and is not refused.
+        listener.listen()
         with fetching(control, subscriptions, shell.home):
             issue_credentials(control, shell.home, url)
             if shell.json:

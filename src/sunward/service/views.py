@@ -20,6 +20,7 @@ from sunward.model.receipt import Receipt
 from sunward.model.records import GridStretch, GridView, HistoryLine, PlanView, Quantiles, ReceiptView
 from sunward.model.request import JobView, SiteView
 from sunward.model.signal import Forecast, Observation
+from sunward.ports import SignalSource
 from sunward.service.control import ControlPlane
 from sunward.settlement.entries import Origin
 from sunward.signals import climatology
@@ -245,21 +246,33 @@ def gone(feeds: Feeds, zone: ZoneId, end_ms: int, hours: int, at_ms: int) -> tup
     if not hours:
         return ()
     if live is None or not live.covers(zone, kind):
-        series = feeds.source.observe(zone, kind, start_ms, end_ms)
-        whole = Observation(
-            zone=zone,
-            kind=kind,
-            start_ms=start_ms,
-            values=tuple(series.values.tolist()),
-            source=series.source,
-            quality=series.quality,
-        )
-        return (_stretch(whole),)
+        found = _held(feeds.source, zone, start_ms, end_ms)
+        return () if found is None else (_stretch(found),)
     told = live.told(zone, kind, start_ms, end_ms)
     silent = {*range(start_ms, end_ms, HOUR_MS)}.difference(*map(hours_of, told))
     stand_ins = (live.instead(zone, kind, hour_ms, at_ms) for hour_ms in sorted(silent))
     both = [*told, *(one for one in stand_ins if one is not None)]
     return tuple(map(_stretch, sorted(both, key=lambda one: one.start_ms)))
+
+
+def _held(source: SignalSource, zone: ZoneId, start_ms: int, end_ms: int) -> Observation | None:
+    """Carbon intensity as far back as the source holds it without a hole; None where it holds nothing."""
+    kind = SeriesKind.CARBON_AVERAGE_LIFECYCLE
+    for first_ms in range(start_ms, end_ms, HOUR_MS):
+        try:
+            series = source.observe(zone, kind, first_ms, end_ms)
+        except InputError:
+            # A user's own file may begin later than what is shown.
+            continue
+        return Observation(
+            zone=zone,
+            kind=kind,
+            start_ms=first_ms,
+            values=tuple(series.values.tolist()),
+            source=series.source,
+            quality=series.quality,
+        )
+    return None
 
 
 def _more(feeds: Feeds, zone: ZoneId, start_ms: int, end_ms: int) -> tuple[GridStretch, ...]:
