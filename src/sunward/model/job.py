@@ -95,3 +95,9 @@ class JobSpec:
     """Start by, grid time; 0 = whenever the deadline allows."""
     timeout_ms: int = 0
     """Most run time over all attempts, grid time; 0 = none."""
+    wait_max_ms: int = 0
+    """Most grid time the job may stand still between its arrival and its end, pauses included; 0 = no such limit."""
+    min_run_ms: int = 0
+    """Least stretch of a run between two pauses; 0 = as short as the planner likes."""
+    stop_ms: int = 0
+    """Time lost by a stop and a start; 0 = the network's `switch_ms`."""

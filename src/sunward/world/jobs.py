@@ -24,6 +24,9 @@ NUMBERS = (
     "data_bytes",
     "start_by_ms",
     "timeout_ms",
+    "wait_max_ms",
+    "min_run_ms",
+    "stop_ms",
 )
 WORDS = (
     "tenant",

@@ -60,6 +60,18 @@ class PoolColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How long a job may still run, where that is not known, and how surely its promise is to be kept."""
+
+    remaining_ms: tuple[int, ...]
+    """Possible remaining run times on the reference GPU, given what has run already; strictly increasing."""
+    weight_ppm: tuple[int, ...]
+    """Their probabilities; positive, the sum is 1,000,000."""
+    promise_ppm: int
+    """Probability with which finish-by and start-by are to be kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """One open job as the planner sees it."""
 
@@ -76,6 +88,10 @@ class JobView:
     """True: it runs and may not be moved (contiguous, or about to end); its segments only occupy."""
     segments: tuple[Segment, ...]
     """What it was assigned and has not yet used up; empty = not placed."""
+    lengths: Lengths | None = None
+    """None = the length is known: `spec.length_ms`."""
+    waited_ms: int = 0
+    """Grid time it has stood still since it arrived, pauses included: counts towards `spec.wait_max_ms`."""
 
     @property
     def remaining_frac(self) -> float:
