@@ -20,7 +20,7 @@ from sunward.placement.demand import Demand, Option, Run, price
 from sunward.placement.filter import is_fresh, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
-from sunward.placement.windows import option_at, regret, roomy
+from sunward.placement.windows import option_at, regret, roomy, starts_per_pool
 from sunward.world.snapshot import BoolArray
 
 ROUNDS_MAX = 3
@@ -85,11 +85,9 @@ def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
 
 def best_per_pool(task: Task, found: BoolArray, most: int | None = None) -> list[Option]:
     """The cheapest start in one piece on each pool, cheapest first; of so many pools where `most` says."""
-    total = np.where(found, task.windows.total, np.iinfo(np.int64).max)
-    slots = total.argmin(axis=1).tolist()
+    slots, least = (one.tolist() for one in starts_per_pool(task.windows.total, found))
     rows = np.flatnonzero(found.any(axis=1)).tolist()
     if most is not None:
-        least = total.min(axis=1).tolist()
         rows = sorted(rows, key=lambda at: (least[at], int(task.windows.start_ms[at, slots[at]]), at))[:most]
     best = [option_at(task.demand, task.windows, at, slots[at]) for at in rows]
     return sorted(best, key=lambda option: (option.total, option.runs[0].start_ms, option.runs[0].row))

@@ -15,10 +15,11 @@ from sunward import units
 from sunward.placement.demand import Demand, Option, Run, price
 from sunward.placement.filter import is_fresh, price_usd_micro, settling_ms
 from sunward.placement.fleet import Fleet
+from sunward.placement.free_pauses import cheapest_slots
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 QUANTA_MAX = 480
-"""Most quanta of one job: bounds memory and time."""
+"""Most quanta of one job that fit fewer slots than this: bounds memory and time."""
 QUANTA_PER_SLOT = 16
 """Finest quantum: on the reference GPU rounding down costs at most a sixteenth of a slot per slot."""
 SPARE_SLOTS = 3
@@ -57,8 +58,7 @@ def best_with_pauses(fleet: Fleet, demand: Demand, room: BoolArray, among: IntAr
     if not len(among) or slots <= 0:
         return None
     lattice = _lattice(fleet, demand, room[among, :slots], among, quantum)
-    keep, rest = _values(lattice)
-    path = _path(demand, lattice, keep, rest)
+    path = _path_of_cheapest(lattice) if _is_free(lattice) else _path(demand, lattice, *_values(lattice))
     if path is None:
         return None
     runs = _merge(fleet, demand, among, path)
@@ -66,8 +66,13 @@ def best_with_pauses(fleet: Fleet, demand: Demand, room: BoolArray, among: IntAr
 
 
 def quantum_ms(remaining_ms: int, slot_ms: int) -> int:
-    """Reference run time of one quantum; it depends on no constraint, so that fewer options never cost less."""
-    return max(-(-remaining_ms // QUANTA_MAX), slot_ms // QUANTA_PER_SLOT, 1)
+    """Reference run time of one quantum: the finest part of a slot that keeps the quanta few enough.
+
+    A slot has a whole number of them, so that no slot of the reference GPU is rounded down. It depends on no
+    constraint, so that fewer options never cost less.
+    """
+    slots = -(-remaining_ms // slot_ms)
+    return max(slot_ms // max(min(QUANTA_PER_SLOT, QUANTA_MAX // slots), 1), 1)
 
 
 def _gain(used_ms: IntArray, rate_ppm: IntArray, quantum: int) -> IntArray:
@@ -128,6 +133,28 @@ def _worked(fleet: Fleet, demand: Demand, rows: IntArray, slots: int) -> IntArra
     after_start = np.maximum(until - settling_ms(fleet, demand.job), 0)
     worked[rows == demand.current] = np.diff(after_start, prepend=0)
     return worked
+
+
+def _is_free(lattice: Lattice) -> bool:
+    """Whether starting again on the only pool costs neither work nor money, and every slot does the same work."""
+    if len(lattice.rows) > 1 or lattice.transfer.any():
+        return False
+    gains = (lattice.run_gain, lattice.start_gain, lattice.first_gain)
+    costs = (lattice.start_cost, lattice.first_cost)
+    return bool(
+        lattice.run_gain[0, 0] > 0
+        and all((gain == lattice.run_gain[0, 0]).all() for gain in gains)
+        and all((cost == lattice.run_cost).all() for cost in costs)
+    )
+
+
+def _path_of_cheapest(lattice: Lattice) -> list[int] | None:
+    """As `_path`, where pauses are free: the cheapest slots that together do the work."""
+    cost, needed = lattice.run_cost[0], -(-lattice.quanta // int(lattice.run_gain[0, 0]))
+    if np.isfinite(cost).sum() < needed:
+        return None
+    chosen = cheapest_slots(cost, needed)
+    return [0 if runs else PAUSED for runs in chosen.tolist()]
 
 
 def _values(lattice: Lattice) -> tuple[FloatArray, FloatArray]:

@@ -16,7 +16,7 @@ from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.sleep import awake_targets
 from sunward.world.snapshot import JobView, Snapshot
 
-PLANNER = "regret-1"
+PLANNER = "regret-2"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
 
 

@@ -81,6 +81,13 @@ def cheapest(windows: Windows, found: BoolArray) -> tuple[int, int] | None:
     return at, slot
 
 
+def starts_per_pool(total: IntArray, found: BoolArray) -> tuple[IntArray, IntArray]:
+    """(A,), (A,) the slot of the cheapest start of each pool, the earliest of equals, and its total."""
+    limited = np.where(found, total, np.iinfo(np.int64).max)
+    slots = limited.argmin(axis=1)
+    return slots, np.take_along_axis(limited, slots[:, None], axis=1)[:, 0]
+
+
 def option_at(demand: Demand, windows: Windows, at: int, slot: int) -> Option:
     """The option that starts at one slot of one of the job's pools."""
     run = Run(

@@ -17,6 +17,7 @@ from sunward.model.plan import PolicyInputs, Segment
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+NumberArray = FloatArray | IntArray
 
 WORK_CLASSES = tuple(WorkClass)
 
