@@ -240,7 +240,7 @@ def _run_undisturbed(asked: Asked, folder: Path) -> dict[str, bytes]:
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": ",".join(f"gpu-{number}" for number in range(asked.gpus)),
-        "SUNWARD_GPUS": str(asked.gpus),
+        "GANG_GPUS": str(asked.gpus),
         "SUNWARD_UNITS": str(asked.units),
         "SUNWARD_UNIT_MS": "0",
     }

@@ -206,7 +206,7 @@ def _request(asked: Asked, bundle: str) -> JobRequest:
     return JobRequest(
         name=asked.name,
         command=("python3", asked.script),
-        env={"SUNWARD_GPUS": str(asked.gpus)},
+        env={"GANG_GPUS": str(asked.gpus)},
         bundle=bundle,
         origin_zone="DE",
         gpus=asked.gpus,

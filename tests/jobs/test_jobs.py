@@ -126,12 +126,12 @@ def test_batch_skips_and_repeats_nothing(rough: Bench, how: signal.Signals, expe
 
 
 def test_gang_needs_every_gpu(calm: Bench, rough: Bench) -> None:
-    calm.environment = {"CUDA_VISIBLE_DEVICES": "g0,g1,g2,g3", "SUNWARD_GPUS": "4"}
+    calm.environment = {"CUDA_VISIBLE_DEVICES": "g0,g1,g2,g3", "GANG_GPUS": "4"}
     lines = calm.finish("gang.py")
     assert lines[-1].startswith(f"done on 4 GPUs, unit {UNITS} ")
     assert json.loads(calm.output("fit.json"))["gpus"] == 4
 
-    rough.environment = {"CUDA_VISIBLE_DEVICES": "g0,g1", "SUNWARD_GPUS": "4"}
+    rough.environment = {"CUDA_VISIBLE_DEVICES": "g0,g1", "GANG_GPUS": "4"}
     process = rough.start("gang.py")
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1

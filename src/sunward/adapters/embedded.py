@@ -247,6 +247,7 @@ def _environment(launch: Launch, inside: Path) -> dict[str, str]:
         **launch.secrets,
         "HOME": str(inside / "work"),
         "CUDA_VISIBLE_DEVICES": ",".join(launch.devices),
+        "SUNWARD_GPUS": str(len(launch.devices)),
         "SUNWARD_CHECKPOINT": str(inside / "checkpoint"),
         "SUNWARD_OUTPUT": str(inside / "output"),
         "SUNWARD_PROGRESS": str(inside / "progress" / UNITS),

@@ -89,13 +89,28 @@ def _flags(asked: dict[str, Any], *, anchored: bool) -> dict[str, Any]:
     values = {key: asked[key] for key in PLAIN if asked[key] not in (None, ())}
     if asked["words"]:
         values["command"] = asked["words"]
-    gpus = {"count": asked["gpus"], "memory_gib": asked["gpu_memory"], "model": asked["gpu_model"] or None}
+    gpus = {**_counts(asked["gpus"]), "memory_gib": asked["gpu_memory"], "model": asked["gpu_model"] or None}
     parts: dict[str, Any] = {"gpus": {part: value for part, value in gpus.items() if value is not None}}
     parts |= {key: asked[key] for key in ("env", "sweep")}
     values |= {key: value for key, value in parts.items() if value}
+    if asked["speedup"] is not None:
+        values["speedup"] = asked["speedup"].split(",")
+    elif anchored and gpus.get("max") == "0":
+        # One number of GPUs: what the file says of several no longer holds.
+        values["speedup"] = []
     if asked["inputs"]:
         values["inputs"] = [_input(text) for text in asked["inputs"]]
     return _anchored(values) if anchored else values
+
+
+def _counts(text: str | None) -> dict[str, str]:
+    """`N`, or `MIN-MAX` for an elastic job; it replaces all that a job file says of the number."""
+    if text is None:
+        return {}
+    least, dash, most = text.partition("-")
+    if dash and least:
+        return {"count": "1", "min": least, "max": most}
+    return {"count": text, "min": "0", "max": "0"}
 
 
 def _input(text: str) -> dict[str, str]:

@@ -68,6 +68,7 @@ PLACED = {
     "now": N_("it starts at once: no later or other place is better"),
     "waiting": N_("waiting brings cleaner or cheaper power"),
     "moving": N_("moving brings cleaner or cheaper power"),
+    "resizing": N_("another number of GPUs is cheaper or cleaner now"),
     "residency": N_("only the allowed countries are considered"),
     "only_site": N_("only one site can run it"),
     "kept": N_("the running plan is kept: no other is better by enough"),

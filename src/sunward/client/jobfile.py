@@ -49,7 +49,9 @@ Inside = Annotated[str, Meta(pattern=r"^(?![/\\])(?!(.*[/\\])?\.\.([/\\]|$))[^\u
 class Gpus:
     """What GPUs a job needs, all at one site."""
 
-    count: Annotated[int, _told(N_("GPUs, all at one site."), 2, ge=1, le=100_000)] = 1
+    count: Annotated[int, _told(N_("GPUs, all at one site; MIN-MAX for an elastic job."), 2, ge=1, le=100_000)] = 1
+    min: Annotated[int, _told(N_("Least GPUs of an elastic job."), 1, ge=0, le=100_000)] = 0
+    max: Annotated[int, _told(N_("Most GPUs of an elastic job; needs speedup."), 4, ge=0, le=100_000)] = 0
     memory_gib: Annotated[int, _told(N_("Least memory of each GPU, in GiB."), 40, ge=0, le=100_000)] = 0
     model: Annotated[
         str | tuple[str, ...], _told(N_("Accepted GPU model, or a list of them; any if left out."), "A100-SXM-80GB")
@@ -101,8 +103,13 @@ class JobFile:
         tuple[Inside, ...], _told(N_("Files to keep besides the output folder, as globs."), ["logs/*.txt"])
     ] = ()
     gpus: Annotated[
-        int | Gpus, _told(N_("GPUs: a number, or count, memory_gib and model."), {"count": 1, "memory_gib": 40})
+        int | Gpus,
+        _told(N_("GPUs: a number, or count (or min and max), memory_gib and model."), {"count": 1, "memory_gib": 40}),
     ] = 1
+    speedup: Annotated[
+        tuple[float, ...],
+        _told(N_("Of an elastic job: rate with each number of GPUs from min to max, over that of min."), [1, 1.9, 2.7]),
+    ] = ()
     hours: Annotated[float, _told(N_("Estimated length on an A100, in hours; 1 if left out."), 2, gt=0, le=720)] = 1.0
     finish_within: Annotated[
         Period, _told(N_("Finish by: 90m, 12h or 2d from now; 24h if neither this nor start_by is given."), "24h")
@@ -154,6 +161,11 @@ class JobFile:
     def needs(self) -> Gpus:
         """The GPUs asked for."""
         return self.gpus if isinstance(self.gpus, Gpus) else Gpus(count=self.gpus)
+
+    @property
+    def least(self) -> int:
+        """GPUs asked for; of an elastic job the least."""
+        return self.needs.min or self.needs.count
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -376,6 +388,7 @@ def _check_together(job: JobFile, place: Place) -> None:
         raise _contradiction(
             place, "checkpoint", _("checkpoint needs units: how many units of work the job's progress counts")
         )
+    _check_elastic(job, place)
     hidden = [secret.partition("@")[0] for secret in job.secrets]
     twice = sorted({name for name in hidden if hidden.count(name) > 1 or name in job.env or name in job.sweep})
     if twice:
@@ -383,6 +396,19 @@ def _check_together(job: JobFile, place: Place) -> None:
     both = sorted(set(job.env) & set(job.sweep))
     if both:
         raise _contradiction(place, "sweep", _("{name} is given twice; name it once").format(name=both[0]))
+
+
+def _check_elastic(job: JobFile, place: Place) -> None:
+    needs = job.needs
+    counts = needs.max - job.least + 1
+    if (needs.min and needs.count > 1) or bool(needs.min) > bool(needs.max) or (needs.max and counts < 1):
+        raise _contradiction(place, "gpus", _("an elastic job has gpus.min and gpus.max, not below it, and no count"))
+    if len(job.speedup) != (counts if needs.max else 0):
+        line = _("speedup and gpus.max belong together: one rate for each number of GPUs from min to max, the first 1")
+        raise _contradiction(place, "speedup", line)
+    if counts > 1 and not job.checkpoint:
+        line = _("a job that changes its number of GPUs needs checkpoint: true, and units")
+        raise _contradiction(place, "checkpoint", line)
 
 
 def _check_command(job: JobFile, place: Place) -> None:

@@ -162,7 +162,7 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         bundle=bundle,
         origin_zone=job.zone or zone,
         work_class=job.work_class,
-        gpus=job.needs.count,
+        gpus=job.least,
         gpu_memory_gib=job.needs.memory_gib,
         gpu_models=job.models,
         length_s=max(1, round(job.hours * HOUR_S)),
@@ -182,6 +182,8 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         inputs=gathered.inputs,
         outputs=job.outputs,
         webhook=job.webhook,
+        gpus_max=job.needs.max,
+        speedup=job.speedup,
     )
 
 

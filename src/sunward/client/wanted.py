@@ -56,6 +56,10 @@ class JobFields(TypedDict, total=False):
     inputs: Sequence[InputFile]
     outputs: Sequence[str]
     webhook: str
+    gpus_max: int
+    """Most GPUs of an elastic job; `gpus` is then the least."""
+    speedup: Sequence[float]
+    """Rate with each number of GPUs from `gpus` to `gpus_max` over the rate with `gpus`; the first is 1."""
 
 
 def requested(wanted: Wanted, fields: JobFields) -> JobRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from sunward.engine import leases
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -15,7 +17,7 @@ from sunward.model.plan import Segment
 from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
 from sunward.signals import climatology
-from sunward.units import DAY_MS, ceil_to
+from sunward.units import DAY_MS, PPM, ceil_to
 
 SUBMITTED = "submitted"
 """The reason of a request for a plan that concerns new jobs alone."""
@@ -32,8 +34,12 @@ MOST = {
     "data_bytes": 10**18,
     "start_by_ms": 2**53,
     "timeout_ms": 10**15,
+    "gpus_max": 10**5,
 }
 """Largest figures of a job: far above any need, and small enough that no column of 64 bits overflows."""
+COUNTS_MAX = 1_024
+"""Most numbers of GPUs that one speed-up curve may tell of."""
+BAD_CURVE = "SW-187"
 
 
 def check_submitted(state: State, payload: JobsSubmitted) -> None:
@@ -72,6 +78,7 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
         if not 0 <= getattr(spec, name) <= most:
             raise InputError(f"{name} is {getattr(spec, name)}; it must lie in 0..{most}", code="SW-121")
     climatology.load().zone(spec.origin_zone)
+    check_elastic(spec)
     if spec.interruptible and spec.units == 1:
         raise InputError("a pausable job must say how many units of work it has (--units)", code="SW-122")
     if spec.deadline_ms <= now_ms:
@@ -82,6 +89,40 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
         )
     if spec.start_by_ms and not now_ms < spec.start_by_ms < spec.deadline_ms:
         raise InputError("start-by must lie ahead, and before the deadline; correct one of them", code="SW-123")
+
+
+def check_elastic(spec: JobSpec) -> None:
+    """Refuse numbers of GPUs and a speed-up curve that do not belong together.
+
+    Raises: InputError.
+    """
+    curve = spec.speedup_ppm
+    if not spec.gpus_max and not curve:
+        return
+    if spec.gpus_max < spec.gpus:
+        raise InputError(
+            f"gpus_max is {spec.gpus_max}, below gpus {spec.gpus}; name the least and the most", code=BAD_CURVE
+        )
+    wanted = spec.gpus_max - spec.gpus + 1
+    if len(curve) != wanted or wanted > COUNTS_MAX:
+        raise InputError(
+            f"speedup has {len(curve)} values for {spec.gpus} to {spec.gpus_max} GPUs; "
+            f"give one for each number of GPUs, at most {COUNTS_MAX}",
+            code=BAD_CURVE,
+        )
+    if curve[0] != PPM or any(after < before for before, after in pairwise(curve)):
+        raise InputError("speedup begins with 1, for the least GPUs, and never falls; correct it", code=BAD_CURVE)
+    for more, rate in enumerate(curve):
+        if rate * spec.gpus > (spec.gpus + more) * PPM:
+            raise InputError(
+                f"speedup {rate / PPM:g} with {spec.gpus + more} GPUs is more than in proportion to {spec.gpus}; "
+                "it is a rate over that of the least GPUs",
+                code=BAD_CURVE,
+            )
+    if spec.elastic and not spec.interruptible:
+        raise InputError(
+            "a job that changes its number of GPUs must be able to pause (--checkpoint and --units)", code=BAD_CURVE
+        )
 
 
 def submit(turn: Turn, payload: JobsSubmitted) -> None:
@@ -186,8 +227,15 @@ def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, 
         return
     if not world.jobs.ints["interruptible"][world.jobs.row_of[job]]:
         return
-    here = world.leases.objects["pool"][row]
-    elsewhere = present is not None and present.pool != here
+    here = world.leases.objects["pool"][row], int(world.leases.ints["gpus"][row])
+    # Another number of GPUs is a stop and a start as well, also where it is the same pool.
+    elsewhere = present is not None and (present.pool, present.containers) != here
     later = present is None and any(segment.start_ms > turn.at_ms for segment in segments)
     if elsewhere or later:
-        leases.begin_suspend(turn, lease, "moving" if elsewhere else "waiting")
+        leases.begin_suspend(turn, lease, _why_paused(present, here[0]))
+
+
+def _why_paused(present: Segment | None, here: str) -> str:
+    if present is None:
+        return "waiting"
+    return "resizing" if present.pool == here else "moving"

@@ -14,6 +14,8 @@ from sunward.model.receipt import AttemptLine
 from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
 from sunward.world.capacity import takes_work, withheld
 
+PLANNED = frozenset({"moving", "resizing", "waiting"})
+"""Why a plan suspends a lease; the same plan says where and when its job goes on."""
 TIMEOUT = "timeout"
 """Why a lease and its job ended that used up its run time; another try would use more."""
 PROGRESS_STEPS = 100
@@ -253,6 +255,7 @@ def _line(turn: Turn, row: int, reason: str) -> AttemptLine:
         end_ms=turn.at_ms,
         ended=reason,
         offered=int(leases.ints["offered_sequence"][row]),
+        gpus=int(leases.ints["gpus"][row]),
     )
 
 
@@ -269,7 +272,7 @@ def _settle_job(turn: Turn, job: JobId, reason: str, detail: str, exit_code: int
     if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
         turn.move_job(job, JobState.FAILED, "failed", detail=detail, exit_code=exit_code)
         return
-    planned = reason in ("moving", "waiting")
+    planned = reason in PLANNED
     then = JobState.SUSPENDED if planned else after_loss(bool(jobs.objects["checkpoint"][row]))
     turn.move_job(job, then, reason, detail=detail, exit_code=exit_code)
     if planned:

@@ -10,6 +10,7 @@ from sunward.execution.power import awake_count
 from sunward.model.identity import SiteId
 from sunward.model.job import LeaseState
 from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
+from sunward.units import PPM
 from sunward.world import catalogue
 from sunward.world.capacity import withheld
 from sunward.world.power import relative_rate
@@ -57,7 +58,8 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
     pool = world.pool(world.leases.objects["pool"][row])
     if pool is None:
         raise InvariantError(f"lease {lease} names a pool that is not enrolled")
-    rate = relative_rate(catalogue.load().gpu(pool.gpu_model), spec.work_class)
+    gpus = int(world.leases.ints["gpus"][row])
+    rate = relative_rate(catalogue.load().gpu(pool.gpu_model), spec.work_class) * (spec.speed_ppm(gpus) / PPM)
     suspending = world.leases.ints["state"][row] == LeaseState.SUSPENDING
     stop = suspending and world.leases.objects["reason"][row] == "cancelled"
     return LeaseOrder(
@@ -65,7 +67,7 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
         job=job,
         attempt=int(world.leases.ints["attempt"][row]),
         pool=pool.pool,
-        gpus=int(world.leases.ints["gpus"][row]),
+        gpus=gpus,
         action="stop" if stop else "suspend" if suspending else "run",
         bundle=spec.bundle,
         checkpoint=world.jobs.objects["checkpoint"][job_row],

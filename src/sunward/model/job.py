@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from sunward.model.hardware import WorkClass
 from sunward.model.identity import JobId, TenantId, ZoneId
+from sunward.units import PPM
 
 
 class JobState(IntEnum):
@@ -101,3 +102,21 @@ class JobSpec:
     """Least stretch of a run between two pauses; 0 = as short as the planner likes."""
     stop_ms: int = 0
     """Time lost by a stop and a start; 0 = the network's `switch_ms`."""
+    gpus_max: int = 0
+    """Most GPUs it can use at once, `gpus` then being the least; 0 = `gpus` and no other number."""
+    speedup_ppm: tuple[int, ...] = ()
+    """Rate with `gpus`, `gpus` + 1, … `gpus_max` GPUs over the rate with `gpus`, which `length_ms` is for."""
+
+    @property
+    def elastic(self) -> bool:
+        """Whether it can run on more than one number of GPUs."""
+        return self.gpus_max > self.gpus
+
+    @property
+    def most(self) -> int:
+        """Most GPUs it can use at once."""
+        return max(self.gpus, self.gpus_max)
+
+    def speed_ppm(self, containers: int) -> int:
+        """Rate on so many containers over the rate on the least."""
+        return self.speedup_ppm[containers - self.gpus] if self.elastic else PPM

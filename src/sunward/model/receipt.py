@@ -66,6 +66,8 @@ class AttemptLine:
     ended: str
     offered: int = 0
     """Sequence of the journal record that offered it: it is paid at the ask declared by then. 0 = an older receipt."""
+    gpus: int = 0
+    """Containers it held; 0 = an older receipt: as many as the job asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

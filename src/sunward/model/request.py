@@ -25,6 +25,7 @@ class JobRequest:
     """Where it would otherwise run: the first counterfactual."""
     work_class: WorkClass = WorkClass.GENERIC
     gpus: int = 1
+    """The least, where `gpus_max` names more."""
     gpu_memory_gib: int = 0
     gpu_models: tuple[str, ...] = ()
     length_s: int
@@ -54,6 +55,10 @@ class JobRequest:
     """Globs below the working folder: what they find is kept beside the output folder, also when the job failed."""
     webhook: str = ""
     """Told by POST when the job has ended."""
+    gpus_max: int = 0
+    """Most GPUs it can use at once; 0 = `gpus` and no other number."""
+    speedup: tuple[float, ...] = ()
+    """Rate with `gpus`, `gpus` + 1, … `gpus_max` GPUs over the rate with `gpus`; the first is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from sunward.service.contents import content_of, private_of
 from sunward.service.control import ControlPlane
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import zones
-from sunward.units import HOUR_S, MICRO, SECOND_MS
+from sunward.units import HOUR_S, MICRO, PPM, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
 
@@ -37,6 +37,7 @@ NAME_CHARS = 200
 SALT_BYTES = 32
 LIMITS = {
     "gpus": (1, 100_000),
+    "gpus_max": (0, 100_000),
     "gpu_memory_gib": (0, 100_000),
     "length_s": (1, OPEN_MS_MAX // SECOND_MS),
     "units": (1, 10**12),
@@ -96,6 +97,8 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         escrow_wei=1,
         start_by_ms=now_ms + request.start_by_s * SECOND_MS if request.start_by_s else 0,
         timeout_ms=request.timeout_s * SECOND_MS,
+        gpus_max=request.gpus_max,
+        speedup_ppm=tuple(round(rate * PPM) for rate in request.speedup),
     )
     check_spec(spec, now_ms)
     return spec
@@ -146,6 +149,8 @@ def _check_figures(request: JobRequest) -> None:
     if 0 < request.budget_usd * MICRO < 1:
         # Rounded down it would be 0, which means that there is no limit.
         raise InputError("budget_usd must be 0, for none, or at least 0.000001", code=BAD_FIGURE)
+    if not all(0 < rate <= LIMITS["gpus"][1] for rate in request.speedup):
+        raise InputError(f"speedup must hold rates above 0 and at most {LIMITS['gpus'][1]}", code=BAD_FIGURE)
 
 
 def _check_texts(request: JobRequest) -> None:
@@ -217,10 +222,15 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
     pools = snapshot.pools
     rates = pools.rate[:, WORK_CLASSES.index(spec.work_class)] if pools.ids else np.zeros(0)
     prices = [
-        quote_usd_micro(spec.gpus, math.ceil(spec.length_ms / rates[row]), round(pools.ask_usd_per_h[row] * MICRO))
+        quote_usd_micro(
+            count,
+            math.ceil(spec.length_ms / (rates[row] * (spec.speed_ppm(count) / PPM))),
+            round(pools.ask_usd_per_h[row] * MICRO),
+        )
         for row in range(len(pools.ids))
+        for count in range(spec.gpus, spec.most + 1)
         if rates[row] > 0
-        and pools.count[row] >= spec.gpus
+        and pools.count[row] >= count
         and pools.memory_gib[row] >= spec.gpu_memory_gib
         and (not spec.gpu_models or pools.gpu_model[row] in spec.gpu_models)
         and (not spec.allowed_countries or pools.country[row] in spec.allowed_countries)

@@ -54,7 +54,12 @@ class _Ledger:
     """Sites, and which jobs hold how much of them."""
 
     sites: dict[str, _Facts] = field(default_factory=dict)
-    gpus: dict[str, int] = field(default_factory=dict)
+    gpus: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Least and most containers by job."""
+    given: dict[str, tuple[Segment, ...]] = field(default_factory=dict)
+    """What a plan gave each job last."""
+    held: dict[str, int] = field(default_factory=dict)
+    """Containers by job that holds any."""
     holds: dict[str, str] = field(default_factory=dict)
     """Site by job."""
 
@@ -101,7 +106,7 @@ def _learn(ledger: _Ledger, record: Recorded) -> None:
         case PowerReported(site=site, pools=pools):
             ledger.sites[site].kept |= {one.pool: one.withheld for one in pools}
         case JobsSubmitted(jobs=jobs):
-            ledger.gpus |= {spec.job: spec.gpus for spec in jobs}
+            ledger.gpus |= {spec.job: (spec.gpus, max(spec.gpus, spec.gpus_max)) for spec in jobs}
         case _:
             return
 
@@ -146,8 +151,12 @@ def _plan(ledger: _Ledger, plan: Plan, refused: set[str]) -> Iterator[str]:
     for assignment in plan.assignments:
         if assignment.job in refused:
             continue
+        ledger.given[assignment.job] = assignment.segments
+        least, most = ledger.gpus[assignment.job]
         for segment in assignment.segments:
             yield from (f"{assignment.job} {fault}" for fault in _booked(ledger, segment))
+            if not least <= segment.containers <= most:
+                yield f"{assignment.job} is planned on {segment.containers} containers, it takes {least} to {most}"
 
 
 def _booked(ledger: _Ledger, segment: Segment) -> Iterator[str]:
@@ -168,6 +177,7 @@ def _booked(ledger: _Ledger, segment: Segment) -> Iterator[str]:
 def _change(ledger: _Ledger, change: JobChanged) -> Iterator[str]:
     if change.state not in HELD:
         ledger.holds.pop(change.job, None)
+        ledger.held.pop(change.job, None)
         return
     if change.state != "staging":
         return
@@ -179,7 +189,11 @@ def _change(ledger: _Ledger, change: JobChanged) -> Iterator[str]:
         yield f"{change.job} is offered to {change.site}, which sleeps"
     if change.at_ms // HOUR % HOURS in facts.closed:
         yield f"{change.job} is offered to {change.site} in an hour in which it is closed"
-    held = sum(ledger.gpus[job] for job, site in ledger.holds.items() if site == change.site)
+    present = [one for one in ledger.given.get(change.job, ()) if one.start_ms <= change.at_ms < one.end_ms]
+    if not present:
+        yield f"{change.job} is offered to {change.site} at {change.at_ms}, where no plan has it then"
+    ledger.held[change.job] = sum(one.containers for one in present)
+    held = sum(ledger.held[job] for job, site in ledger.holds.items() if site == change.site)
     room = sum(count - facts.kept.get(pool, 0) for pool, count in facts.containers.items())
     if held > room:
         yield f"{change.job} is offered to {change.site}, where {held} containers are held then and {room} are there"

@@ -61,7 +61,9 @@ def _job(receipt: Receipt, spec: JobSpec, submitted_ms: int) -> Iterator[Check]:
         in_time = any(line.start_ms <= spec.start_by_ms and line.start_ms < line.end_ms for line in receipt.attempts)
         promised.append(("start_by", spec.start_by_ms, in_time))
     yield "promise", "promises", [(one.kind, one.at_ms, one.kept) for one in receipt.promises], promised
-    leased_ms = sum(line.end_ms - line.start_ms for line in receipt.attempts) * spec.gpus
+    beyond = [line.gpus for line in receipt.attempts if line.gpus and not spec.gpus <= line.gpus <= spec.most]
+    yield "job", "gpus of attempts outside what was asked", beyond, []
+    leased_ms = sum((line.end_ms - line.start_ms) * (line.gpus or spec.gpus) for line in receipt.attempts)
     covered = floor(Fraction(receipt.gpu_ms * MILLION, leased_ms)) if leased_ms > 0 else MILLION
     yield "metered_ppm", "metered_ppm", receipt.metered_ppm, min(MILLION, covered)
 

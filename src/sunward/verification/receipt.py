@@ -42,6 +42,8 @@ NOT_PROVED = (
     "no_other_journal_shown",
 )
 """What no bundle can show, or this version does not compute again; docs/verification.md says why."""
+UNTOLD_GPUS = ',"gpus":0'
+"""What the canonical form says of an attempt of an older receipt, which did not name its GPUs."""
 KEY_NOT_PROVED = "control_plane_key"
 
 
@@ -86,7 +88,8 @@ def _read(bundle: Bundle) -> tuple[Receipt | None, list[Finding]]:
     except InputError as reason:
         sentence = "the receipt cannot be read: {reason}"
         return None, [Finding(key="receipt_format", sentence=sentence, figures={"reason": reason.message})]
-    if encode(receipt).decode() != bundle.receipt:
+    canonical = encode(receipt).decode()
+    if bundle.receipt not in (canonical, canonical.replace(UNTOLD_GPUS, "")):
         return receipt, [Finding(key="receipt_format", sentence="the receipt is not in canonical form")]
     return receipt, []
 

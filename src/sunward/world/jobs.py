@@ -9,6 +9,7 @@ from typing import Any
 
 from sunward.model.hardware import WorkClass
 from sunward.model.job import JobSpec, JobState
+from sunward.units import PPM
 from sunward.world.table import Table
 
 NUMBERS = (
@@ -27,6 +28,7 @@ NUMBERS = (
     "wait_max_ms",
     "min_run_ms",
     "stop_ms",
+    "gpus_max",
 )
 WORDS = (
     "tenant",
@@ -36,6 +38,7 @@ WORDS = (
     "allowed_countries",
     "known_providers",
     "functional_unit",
+    "speedup_ppm",
 )
 UNIQUE = ("commitment", "bundle", "escrow_wei")
 """A digest as a word would be kept for ever; escrow exceeds 64 bits, so it stays a Python integer."""
@@ -129,6 +132,11 @@ class JobTable(Table):
         columns["interruptible"] = [bool(flag) for flag in columns["interruptible"]]
         columns["work_class"] = [_CLASSES[word] for word in columns["work_class"]]
         return [JobSpec(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+    def speed_ppm(self, row: int, containers: int) -> int:
+        """Rate of a job on so many containers over its rate on the least."""
+        curve = self.words[self.ints["speedup_ppm"][row]]
+        return int(curve[containers - int(self.ints["gpus"][row])]) if curve else PPM
 
     def state(self, row: int) -> JobState:
         """Where the job stands."""

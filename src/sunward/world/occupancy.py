@@ -90,7 +90,7 @@ def _add_running(world: World, steps: Mapping[str, _Steps], table: Slots, skippe
     counted = np.ones(len(job_rows), np.bool_) if not skipped else ~np.isin(job_rows, list(skipped))
     given = state.moves & (ints["given_last_end_ms"][job_rows] > now_ms)
     holds = counted & ~given
-    gpus = ints["gpus"][job_rows[holds]]
+    gpus = world.leases.ints["gpus"][lease_rows[holds]]
     np.add.at(table, (at[holds], 0), gpus)
     np.subtract.at(table, (at[holds], np.clip(-(-state.end_ms[holds] // slot_ms) - now_ms // slot_ms, 0, slots)), gpus)
     booked = counted & (ints["interruptible"][job_rows] > 0)

@@ -93,6 +93,8 @@ class JobView:
     """None = the length is known: `spec.length_ms`."""
     waited_ms: int = 0
     """Grid time it has stood still since it arrived, pauses included: counts towards `spec.wait_max_ms`."""
+    gpus: int = 0
+    """Containers it runs on now; 0 = it does not run."""
 
     @property
     def remaining_frac(self) -> float:

@@ -16,7 +16,7 @@ from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.site import PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
-from sunward.units import DAY_MS, floor_to
+from sunward.units import DAY_MS, PPM, floor_to
 from sunward.world.bookings import OpenRows, Steps
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
@@ -152,7 +152,7 @@ class World:
         ints["offered_ms"][row] = self.at_ms
         ints["offered_sequence"][row] = self.sequence
         ints["ask_usd_micro"][row] = self.sites[site].spec.ask_usd_micro_per_gpu_h
-        ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool)
+        ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool, gpus)
         objects["job"][row] = job
         objects["site"][row] = site
         objects["pool"][row] = pool
@@ -165,11 +165,12 @@ class World:
         self._take_up(job, lease)
         return row
 
-    def _run_ms(self, job_row: int, pool: str) -> int:
-        """Grid time that the whole job takes on a pool."""
+    def _run_ms(self, job_row: int, pool: str, gpus: int) -> int:
+        """Grid time that the whole job takes on so many containers of a pool."""
         work_class = self.jobs.words[self.jobs.ints["work_class"][job_row]]
         rate = rates(pool.partition("/")[2])[WORK_CLASSES.index(work_class)]
-        return math.ceil(int(self.jobs.ints["length_ms"][job_row]) / rate)
+        speed = self.jobs.speed_ppm(job_row, gpus) / PPM
+        return math.ceil(int(self.jobs.ints["length_ms"][job_row]) / (rate * speed))
 
     def close_lease(self, lease: str, reason: str, at_ms: int) -> None:
         """Record the end of a lease; its row stays until the job's receipt is final."""

@@ -106,12 +106,12 @@ def _held_by(world: World, pool: str, rows: set[int]) -> int:
     """Containers of a pool that some jobs hold now."""
     if not rows or pool not in world.open_rows:
         return 0
-    job_rows = world.open_rows[pool].columns()[1]
-    return int(world.jobs.ints["gpus"][[row for row in job_rows.tolist() if row in rows]].sum())
+    lease_rows, job_rows = world.open_rows[pool].columns()
+    return int(world.leases.ints["gpus"][lease_rows[np.isin(job_rows, list(rows))]].sum())
 
 
 def _segments(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[Segment]:
     jobs, running = world.jobs, attempts(world, now_ms)
     for row in rows:
         given = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
-        yield from running[row].held(now_ms, int(jobs.ints["gpus"][row]), given) if row in running else given
+        yield from running[row].held(now_ms, given) if row in running else given

@@ -271,18 +271,25 @@ class Attempt:
     """What is running of one job."""
 
     pool: PoolId
+    gpus: int
     elapsed_ms: int
     end_ms: int
     stopping: bool
     moves: bool
     power_cap_w: int
 
-    def held(self, now_ms: int, gpus: int, given: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    def held(self, now_ms: int, given: tuple[Segment, ...]) -> tuple[Segment, ...]:
         """What its job holds: what it was given while a plan may still move it, else its container to the end."""
         if self.moves and given:
             return given
         return (
-            Segment(pool=self.pool, start_ms=now_ms, end_ms=self.end_ms, containers=gpus, power_cap_w=self.power_cap_w),
+            Segment(
+                pool=self.pool,
+                start_ms=now_ms,
+                end_ms=self.end_ms,
+                containers=self.gpus,
+                power_cap_w=self.power_cap_w,
+            ),
         )
 
 
@@ -292,11 +299,14 @@ def attempts(world: World, now_ms: int) -> dict[int, Attempt]:
     for pool, open_rows in world.open_rows.items():
         lease_rows, job_rows = open_rows.columns()
         state = progress(world, lease_rows, job_rows, now_ms)
-        caps = world.leases.ints["power_cap_w"][lease_rows]
-        columns = (job_rows, state.elapsed_ms, state.end_ms, state.stopping, state.moves, caps)
-        for row, elapsed_ms, end_ms, stopping, moves, cap_w in zip(*(one.tolist() for one in columns), strict=True):
+        gpus, caps = (world.leases.ints[name][lease_rows] for name in ("gpus", "power_cap_w"))
+        columns = (job_rows, gpus, state.elapsed_ms, state.end_ms, state.stopping, state.moves, caps)
+        for row, held, elapsed_ms, end_ms, stopping, moves, cap_w in zip(
+            *(one.tolist() for one in columns), strict=True
+        ):
             found[row] = Attempt(
                 pool=PoolId(pool),
+                gpus=held,
                 elapsed_ms=elapsed_ms,
                 end_ms=end_ms,
                 stopping=stopping,
@@ -312,6 +322,7 @@ def _running_view(view: JobView, attempt: Attempt, now_ms: int) -> JobView:
         view,
         elapsed_ms=attempt.elapsed_ms,
         pool="" if attempt.stopping else attempt.pool,
+        gpus=0 if attempt.stopping else attempt.gpus,
         fixed=not attempt.moves,
-        segments=attempt.held(now_ms, view.spec.gpus, view.segments),
+        segments=attempt.held(now_ms, view.segments),
     )

@@ -49,6 +49,7 @@ class Order:
 @option("--init", is_flag=True, help="Write a commented job.yaml, and nothing else.")
 @option("--name", metavar="NAME", help=about("name"))
 @option("--gpus", metavar="N", help=about("gpus.count"))
+@option("--speedup", metavar="R1,R2…", help=about("speedup"))
 @option("--gpu-memory", metavar="GIB", help=about("gpus.memory_gib"))
 @option("--gpu-model", multiple=True, metavar="MODEL", help="Accepted GPU model; may be given again. Else any.")
 @option("--hours", metavar="H", help=about("hours"))

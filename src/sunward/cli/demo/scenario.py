@@ -72,7 +72,7 @@ JOBS: tuple[DemoJob, ...] = (
         units=400,
         gpus=4,
         policy="greenest",
-        env={"SUNWARD_GPUS": "4"},
+        env={"GANG_GPUS": "4"},
     ),
     DemoJob(
         name="train",

@@ -105,6 +105,7 @@ class Watcher:
             ("running", "resumed"): _("{job} RESUMED at {site} from unit {units}"),
             ("suspended", "waiting"): _("{job} PAUSED at unit {units}: waiting is cleaner"),
             ("suspended", "moving"): _("{job} PAUSED at unit {units}: it moves to another site"),
+            ("suspended", "resizing"): _("{job} PAUSED at unit {units}: it goes on with another number of GPUs"),
             ("suspended", "lost"): _("{job} LOST its agent; checkpoint at unit {units} is safe"),
             ("submitted", "lost"): _("{job} LOST its agent before its first checkpoint"),
             ("suspended", "failed"): _("{job} attempt FAILED; checkpoint at unit {units} is safe"),

@@ -31,7 +31,7 @@ def devices() -> tuple[str, ...]:
     Raises: SystemExit when they are not as many as the job asked for.
     """
     seen = tuple(name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name)
-    asked = int(os.environ.get("SUNWARD_GPUS") or len(seen))
+    asked = int(os.environ.get("GANG_GPUS") or len(seen))
     if not seen or len(seen) != asked:
         sys.exit(f"gang asked for {asked} GPUs and was given {len(seen)}")
     return seen
