@@ -106,6 +106,14 @@ def test_a_receipt_in_another_form_is_refused():
     assert keys(signed(genuine(), "{}")) == {"receipt_format"}
 
 
+def test_a_receipt_from_before_attempts_named_their_gpus_still_verifies():
+    whole = json.loads(genuine().receipt)
+    for attempt in whole["attempts"]:
+        del attempt["gpus"]
+    older = json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
+    assert verify(signed(genuine(), older)).findings == ()
+
+
 def test_missing_and_invented_lines_are_found():
     receipt = receipt_in(genuine())
     fewer = replace(receipt, lines=receipt.lines[1:])

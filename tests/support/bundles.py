@@ -326,8 +326,10 @@ def receipt_of(seals: dict[int, tuple[ReadingsSealed, list[bytes]]]) -> Receipt:
                 refund_wei=money.refund_wei,
             ),
             attempts=(
-                AttemptLine(attempt=1, site="es-a", start_ms=START, end_ms=ends[0], ended="moving"),
-                AttemptLine(attempt=2, site="no-b", start_ms=START + 3 * MINUTE, end_ms=ends[1], ended="finished"),
+                AttemptLine(attempt=1, site="es-a", start_ms=START, end_ms=ends[0], ended="moving", gpus=1),
+                AttemptLine(
+                    attempt=2, site="no-b", start_ms=START + 3 * MINUTE, end_ms=ends[1], ended="finished", gpus=1
+                ),
             ),
             promises=(Promise(kind="finish_by", at_ms=SPEC.deadline_ms, kept=True),),
             seals=tuple(seals),

@@ -401,7 +401,7 @@ def _check_together(job: JobFile, place: Place) -> None:
 def _check_elastic(job: JobFile, place: Place) -> None:
     needs = job.needs
     counts = needs.max - job.least + 1
-    if (needs.min and needs.count > 1) or bool(needs.min) > bool(needs.max) or (needs.max and counts < 1):
+    if (needs.min and needs.count > 1) or bool(needs.min) != bool(needs.max) or (needs.max and counts < 1):
         raise _contradiction(place, "gpus", _("an elastic job has gpus.min and gpus.max, not below it, and no count"))
     if len(job.speedup) != (counts if needs.max else 0):
         line = _("speedup and gpus.max belong together: one rate for each number of GPUs from min to max, the first 1")

@@ -82,7 +82,7 @@ def check_record(record: RecordedEvent) -> Iterator[Finding]:
             figures={"sequence": record.sequence, "reason": reason.message},
         )
         return
-    if not _is_canonical(record.body, encode(event.payload)):
+    if not is_canonical(record.body, encode(event.payload)):
         yield Finding(
             key="event_body",
             sentence="the body of record {sequence} is not in canonical form",
@@ -90,8 +90,8 @@ def check_record(record: RecordedEvent) -> Iterator[Finding]:
         )
 
 
-def _is_canonical(body: str, canonical: bytes) -> bool:
-    """Whether a body is what the payload encodes to, but for fields that its kind has gained since."""
+def is_canonical(body: str, canonical: bytes) -> bool:
+    """Whether a text is what its record encodes to, but for fields that its kind has gained since."""
     told = json.loads(body)
     compact = json.dumps(told, ensure_ascii=False, separators=(",", ":")) == body
     return compact and _is_part(told, json.loads(canonical))

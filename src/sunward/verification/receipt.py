@@ -13,6 +13,7 @@ from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
 from sunward.verification.bundle import BUNDLE_VERSION, Bundle
 from sunward.verification.evidence import check_events, check_site_keys, check_vouched, open_evidence
+from sunward.verification.journal import is_canonical
 from sunward.verification.keys import check_signer, read_lineage
 from sunward.verification.lines import check_lines, check_sums
 from sunward.verification.signature import signed_by
@@ -42,8 +43,6 @@ NOT_PROVED = (
     "no_other_journal_shown",
 )
 """What no bundle can show, or this version does not compute again; docs/verification.md says why."""
-UNTOLD_GPUS = ',"gpus":0'
-"""What the canonical form says of an attempt of an older receipt, which did not name its GPUs."""
 KEY_NOT_PROVED = "control_plane_key"
 
 
@@ -88,8 +87,7 @@ def _read(bundle: Bundle) -> tuple[Receipt | None, list[Finding]]:
     except InputError as reason:
         sentence = "the receipt cannot be read: {reason}"
         return None, [Finding(key="receipt_format", sentence=sentence, figures={"reason": reason.message})]
-    canonical = encode(receipt).decode()
-    if bundle.receipt not in (canonical, canonical.replace(UNTOLD_GPUS, "")):
+    if not is_canonical(bundle.receipt, encode(receipt)):
         return receipt, [Finding(key="receipt_format", sentence="the receipt is not in canonical form")]
     return receipt, []
 

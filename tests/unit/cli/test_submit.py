@@ -168,6 +168,25 @@ def test_flags_win_over_the_job_file_part_by_part(run, service, work):
     assert (sent["command"], sent["gpus"], sent["interruptible"]) == (["b", "c"], 2, False)
 
 
+def test_an_elastic_job_is_asked_on_the_command_line(run, service):
+    assert run(*SUBMIT, "--gpus", "2-4", "--speedup", "1,1.4,1.7", "--", "python", "train.py").exit_code == 0
+    sent = service.sent("POST", "/v1/jobs")
+    assert (sent["gpus"], sent["gpus_max"], sent["speedup"]) == (2, 4, [1, 1.4, 1.7])
+
+
+@pytest.mark.parametrize(
+    ("words", "gpus", "most", "curve"),
+    [((), 1, 2, [1, 1.5]), (("--gpus", "3"), 3, 0, []), (("--gpus", "2-3"), 2, 3, [1, 1.5])],
+)
+def test_a_flag_for_the_number_of_gpus_wins_over_an_elastic_file(run, service, work, words, gpus, most, curve):
+    (work / "job.yaml").write_text(
+        "command: python train.py\ngpus: {min: 1, max: 2}\nspeedup: [1, 1.5]\ncheckpoint: true\nunits: 9\n"
+    )
+    assert run("submit", "-y", *words, **ZONE).exit_code == 0
+    sent = service.sent("POST", "/v1/jobs")
+    assert (sent["gpus"], sent["gpus_max"], sent["speedup"]) == (gpus, most, curve)
+
+
 def test_paths_count_from_where_they_are_written(run, service, work, monkeypatch):
     (work / "jobs" / "src").mkdir(parents=True)
     (work / "jobs" / "src" / "a.py").write_text("1")

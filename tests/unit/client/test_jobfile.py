@@ -71,6 +71,16 @@ REFUSED = {
     "one value to sweep": ({"sweep": {"a": "1"}}, "SW-662", "sweep must be a list"),
     "a variable twice": ({"sweep": {"A": ["1"]}, "env": {"A": "1"}}, "SW-662", "A is given twice"),
     "a secret twice": ({"secrets": ["A", "A@f"]}, "SW-662", "A is given twice"),
+    "a curve of nothing": ({"speedup": ["1"]}, "SW-662", "speedup and gpus.max belong together"),
+    "a short curve": ({"gpus": {"min": "1", "max": "3"}, "speedup": ["1"]}, "SW-662", "belong together"),
+    "least above most": ({"gpus": {"min": "3", "max": "2"}}, "SW-662", "gpus.min and gpus.max"),
+    "least and count": ({"gpus": {"count": "2", "min": "1", "max": "2"}}, "SW-662", "and no count"),
+    "most alone": ({"gpus": {"max": "2"}}, "SW-662", "gpus.min and gpus.max"),
+    "no pause": (
+        {"gpus": {"min": "1", "max": "2"}, "speedup": ["1", "1.5"]},
+        "SW-662",
+        "needs checkpoint: true",
+    ),
     "start after the end": ({"start_by": "2d", "finish_within": "1d"}, "SW-662", "must not be later"),
     "a webhook elsewhere": ({"webhook": "ftp://x"}, "SW-662", "webhook does not take 'ftp://x'"),
 }
@@ -100,12 +110,13 @@ def test_every_example_of_the_guide_is_read_and_fits_the_schema(tmp_path):
 
 
 def test_the_examples_mean_what_they_say(tmp_path):
-    first, second, third, fourth = (read(tmp_path, example) for example in EXAMPLES)
+    first, second, elastic, third, fourth = (read(tmp_path, example) for example in EXAMPLES)
     assert first.needs == Gpus(count=2, memory_gib=80)
     assert (first.checkpoint, first.units, first.max_cost, first.policy) == (True, 3_000, 40.0, "greenest")
     assert second.words == ("python", "eval.py", "--split", "test")
     assert second.env == {"EPOCHS": "3", "DEBUG": "false"}
     assert second.countries == ("NO", "SE")
+    assert (elastic.least, elastic.needs.max, elastic.speedup) == (1, 4, (1.0, 1.9, 2.7, 3.4))
     assert third.sweep == {"lr": ("0.1", "0.01"), "seed": ("1", "2", "3")}
     assert (fourth.array, fourth.models, fourth.work_class) == (8, ("RTX4090", "RTX3090"), "rendering")
 
@@ -120,6 +131,10 @@ def test_the_schema_refuses_what_the_reader_refuses(values):
     assert list(jsonschema.Draft202012Validator(schema()).iter_errors(values))
 
 
+BESIDE = {"checkpoint": "\nunits: 9\n", "speedup": "\ngpus: {min: 1, max: 3}\ncheckpoint: true\nunits: 9\n"}
+"""What else a file must say where it says one key."""
+
+
 def test_the_commented_file_holds_every_key_and_reads_line_by_line(tmp_path):
     made = template()
     assert read(tmp_path, made) == JobFile(
@@ -127,7 +142,7 @@ def test_the_commented_file_holds_every_key_and_reads_line_by_line(tmp_path):
     )
     for key in KEYS:
         spoken = re.sub(rf"^# ({key}: )", r"\1", made, flags=re.MULTILINE)
-        job = read(tmp_path, spoken if key != "checkpoint" else f"{spoken}\nunits: 9\n")
+        job = read(tmp_path, spoken + BESIDE.get(key, ""))
         jsonschema.Draft202012Validator(schema()).validate(yaml.safe_load(spoken.replace("[NO", '["NO"')))
         changed = next(each.name for each in fields(JobFile) if key_of(each.name) == key)
         assert key in {"retries", "policy", "gpus"} or getattr(job, changed) != getattr(JobFile(), changed)
