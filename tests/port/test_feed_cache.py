@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from sunward.adapters.feeds.cache import FILE, KEPT_MS, Asked, Cache
 from sunward.adapters.feeds.feed import Told
+from sunward.errors import SourceError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.units import HOUR_MS
@@ -93,3 +97,37 @@ def test_one_thread_writes_while_another_reads(cache, tmp_path):
         assert len(set(values(cache).values())) <= 1, "an answer is seen whole or not at all"
     writer.join()
     assert values(cache) == {0: 99, 1: 99}
+
+
+def test_a_file_that_somebody_holds_is_never_deleted(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("sunward.adapters.feeds.cache.BUSY_S", 0.05)
+    path = tmp_path / FILE
+    cache.keep(DE, CARBON, told(1), "a", START, ahead=False)
+    cache.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(SourceError, match=r"cannot be opened: database is locked"):
+            Cache(path)
+        other.execute("COMMIT")
+    again = Cache(path)
+    assert values(again) == {0: 1}
+    again.close()
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path):
+    """Each keeps one hour of its own; none may lose its file to another, or be refused."""
+    openers = 8
+    together = threading.Barrier(openers)
+
+    def open_and_keep(index):
+        together.wait()
+        mine = Cache(tmp_path / FILE)
+        mine.keep(DE, CARBON, told(index, first=START + index * HOUR_MS), "a", START, ahead=False)
+        mine.close()
+
+    with ThreadPoolExecutor(openers) as pool:
+        list(pool.map(open_and_keep, range(openers)))
+    after = Cache(tmp_path / FILE)
+    assert values(after) == {index: index for index in range(openers)}
+    after.close()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import IO, BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
@@ -30,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import sunward
 from sunward.adapters import postgres, tables
 from sunward.adapters.postgres import opened_file
+from sunward.adapters.secret_file import FOLDER_MODE, OWNER_ONLY
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.wire import JournalHead, RecordedEvent
@@ -43,8 +44,6 @@ SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
 FORMAT = 1
 CHUNK_BYTES = 1 << 20
 READ_CHUNK = 1_000
-OWNER_ONLY: Final = 0o600
-FOLDER_MODE: Final = 0o700
 NO_HOME, NOT_EMPTY, DAMAGED, NO_PASSPHRASE = "SW-686", "SW-687", "SW-688", "SW-689"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, Interfa
 from sunward.adapters import tables
 from sunward.adapters.migrations import bring_up
 from sunward.adapters.months import fill_months
+from sunward.adapters.secret_file import OWNER_ONLY
+from sunward.adapters.write_ahead import write_ahead
 from sunward.errors import InputError, InvariantError, SourceError
 from sunward.model.chain import GENESIS
 
 BUSY_TIMEOUT_S = 10
-BUSY_PAUSE_S = 0.02
-OWNER_ONLY = 0o600
 SCHEMA_LOCK = 0x53554E57
 """Key of the PostgreSQL advisory lock under which the schema is created; any constant of our own."""
 PRAGMAS = (
@@ -149,23 +147,9 @@ def _open_sqlite(address: URL) -> Engine:
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401  the event hands over the driver's connection
-    _use_log(connection)
+    write_ahead(connection, BUSY_TIMEOUT_S)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _use_log(connection: Any) -> None:  # noqa: ANN401  as above
-    """Have SQLite write ahead; beside another that opens the same new file it is refused at once, so try again."""
-    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL").close()
-        except sqlite3.OperationalError as reason:
-            if reason.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
-                raise
-            time.sleep(BUSY_PAUSE_S)
-        else:
-            return
 
 
 def _open_postgresql(address: URL) -> Engine:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sunward.adapters.write_ahead import write_ahead
 from sunward.errors import InvariantError, SourceError
 from sunward.metering.wire import batch_hash
 from sunward.model.codec import decode, encode
@@ -57,7 +58,7 @@ class Outbox:
             self._database = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None
             )
-            self._database.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._database, BUSY_TIMEOUT_S)
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(SCHEMA)
 

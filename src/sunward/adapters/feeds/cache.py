@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sunward.adapters.feeds.feed import Told
+from sunward.adapters.secret_file import OWNER_ONLY
+from sunward.adapters.write_ahead import write_ahead
+from sunward.errors import SourceError
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.units import DAY_MS, HOUR_MS
 
 FILE = "feeds.db"
-OWNER_ONLY = 0o600
 KEPT_MS = 45 * DAY_MS
 """Hours older than this are forgotten: receipts reach 40 days back."""
 BUSY_S = 10.0
@@ -62,14 +64,20 @@ class Asked:
 
 
 class Cache:
-    """One connection to the file; each thread opens its own."""
+    """One connection to the file; each thread opens its own.
+
+    Raises: SourceError when it cannot be opened now.
+    """
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=OWNER_ONLY, exist_ok=True)
         try:
             self._database = _opened(path)
+        except sqlite3.OperationalError as reason:
+            # Somebody else holds it, or the disk fails: what is in the file is whole.
+            raise SourceError(f"{path} cannot be opened: {reason}", code="SW-210") from reason
         except sqlite3.DatabaseError:
-            # It holds nothing that a source does not hold too.
+            # It is damaged, and holds nothing that a source does not hold too.
             path.unlink()
             path.touch(mode=OWNER_ONLY)
             self._database = _opened(path)
@@ -156,6 +164,10 @@ class Cache:
 
 def _opened(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.executescript(SCHEMA)
+    try:
+        write_ahead(database, BUSY_S)
+        database.executescript(SCHEMA)
+    except BaseException:
+        database.close()
+        raise
     return database
