@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sunward.adapters.secret_file import write_secret
 from sunward.errors import InputError, NotFoundError
 from sunward.model.codec import decode, encode
 from sunward.model.wire import NO_READINGS, ReadingsHead
@@ -18,7 +18,6 @@ NEXT_FILE = "key.next"
 """A key that is about to take the place of the present one."""
 MEMBERSHIP_FILE = "membership.json"
 BOOT_BYTES = 8
-OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +69,3 @@ def save_membership(folder: Path, membership: Membership) -> None:
 def new_boot() -> str:
     """A name for this run of the agent; it never comes again."""
     return secrets.token_hex(BOOT_BYTES)
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Put a file in place whole, never readable by others, not even for a moment."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sunward.adapters.power_machine import RtcWake
-from sunward.agent.identity import write_secret
+from sunward.adapters.secret_file import write_secret
 from sunward.errors import InputError, SourceError
 from sunward.model.codec import decode, encode
 from sunward.model.site import Sleep

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from sunward.adapters.folder_lock import holder
 from sunward.agent import unit
-from sunward.agent.folder import holder
 from sunward.cli import show
 from sunward.cli.keeper import MEMBERSHIP_FILE, Joined, agent_folder, joined, keeper, named
 from sunward.cli.shell import Shell, command, option, pass_shell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import sys
 from dataclasses import replace
@@ -14,6 +13,8 @@ import click
 
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
+from sunward.adapters.folder_lock import lock_folder
+from sunward.adapters.secret_file import FOLDER_MODE
 from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
 from sunward.cli.shell import Shell, command, option, pass_shell
@@ -23,13 +24,12 @@ from sunward.errors import InputError
 from sunward.model.datum import SeriesKind
 from sunward.model.plan import PolicyInputs
 from sunward.service.app import serve
-from sunward.service.bootstrap import FOLDER_MODE, LOCAL_RULES, build_control, issue_credentials
+from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
 from sunward.service.fetching import fetching
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
-LOCK_FILE = "lock"
 RATE = click.FloatRange(min=0)
 YEARS = range(1971, 2200)
 """In which a network may start; others are typing errors."""
@@ -157,13 +157,10 @@ def policy_at(speed: int) -> PolicyInputs:
 def take_home(home: Path) -> TextIO:
     """Hold the home's lock until this is closed or the process dies: two control planes would push each other out."""
     home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    lock = (home / LOCK_FILE).open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
+    lock = lock_folder(home)
+    if lock is None:
         line = _("a control plane runs in {home} already; stop it, or name another with --home")
-        raise InputError(line.format(home=home), code="SW-625") from None
+        raise InputError(line.format(home=home), code="SW-625")
     return lock
 
 

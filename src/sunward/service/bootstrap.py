@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.objects import FsObjectStore
+from sunward.adapters.secret_file import FOLDER_MODE, write_secret
 from sunward.adapters.sql import open_store
 from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
@@ -26,7 +27,6 @@ from sunward.service.keys import (
     open_keys,
     require_named,
     rotation,
-    write_secret,
 )
 from sunward.settlement.ledger import tenant_account
 from sunward.units import DAY_MS, MICRO
@@ -34,7 +34,6 @@ from sunward.units import DAY_MS, MICRO
 CREDENTIALS_FILE = "credentials.json"
 DATABASE_FILE = "sunward.db"
 OBJECTS_FOLDER = "objects"
-FOLDER_MODE = 0o700
 START_USD = 10_000
 LOCAL = "local"
 

@@ -7,12 +7,12 @@ that names it, so a crash at any moment leaves a home that starts.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sunward.adapters.secret_file import write_secret
 from sunward.adapters.sql import SqlStore
 from sunward.errors import InputError
 from sunward.model.chain import rotation_bytes
@@ -21,7 +21,6 @@ from sunward.model.events import KeyRotated
 from sunward.service.secrecy import Secrets, first_secrets
 
 KEY_FILE, NEXT_FILE, SECRETS_FILE = "control.key", "control.key.next", "control.secrets"
-OWNER_ONLY = 0o600
 SECRET_DIGITS = 64
 BAD_KEY, WRONG_KEY, BAD_SECRETS = "SW-166", "SW-441", "SW-442"
 
@@ -107,14 +106,3 @@ def rotation(old: Ed25519PrivateKey, new: Ed25519PrivateKey) -> KeyRotated:
     """What the journal records of a change of keys, signed by the one that retires."""
     names = public_of(old), public_of(new)
     return KeyRotated(old_public=names[0], new_public=names[1], signature=old.sign(rotation_bytes(*names)).hex())
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Put a file in place whole, never readable by others, not even for a moment."""
-    partial = path.with_name(f"{path.name}.new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from sunward.adapters.folder_lock import holder
 from sunward.agent import config, identity, unit
-from sunward.agent.folder import holder, take_folder
+from sunward.agent.folder import take_folder
 from sunward.cli import keeper
 from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
 from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, answer, problem
