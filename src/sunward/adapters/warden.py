@@ -94,9 +94,10 @@ class Warden:
 def look(watched: Mapping[str, _Watched]) -> dict[str, str]:
     """One look at all of them: a reason for each that exceeds a limit."""
     table = _processes()
+    children = _children(table)
     reasons = {}
     for lease, one in watched.items():
-        pids = family(one.pid, {pid: parent for pid, (parent, _) in table.items()})
+        pids = _family(one.pid, children)
         reason = _exceeded(one, pids, sum(table[pid][1] for pid in pids))
         if reason:
             reasons[lease] = reason
@@ -105,22 +106,29 @@ def look(watched: Mapping[str, _Watched]) -> dict[str, str]:
 
 def families(leaders: Iterable[int]) -> set[int]:
     """Processes and all that descend from them, as they are now."""
-    parents = {pid: parent for pid, (parent, _) in _processes().items()}
-    return {member for leader in leaders for member in family(leader, parents)}
+    children = _children(_processes())
+    return {member for leader in leaders for member in _family(leader, children)}
 
 
-def family(pid: int, parents: Mapping[int, int]) -> set[int]:
-    """A process and all that descend from it, out of each process's parent."""
-    children: dict[int, list[int]] = {}
-    for child, parent in parents.items():
-        children.setdefault(parent, []).append(child)
+def _children(table: Mapping[int, tuple[int, int]]) -> dict[int, list[int]]:
+    """The processes whose parent each one is."""
+    children: dict[int, list[int]] = {pid: [] for pid in table}
+    for pid, (parent, _) in table.items():
+        # One that ended during the look is in the table no more.
+        if parent in children:
+            children[parent].append(pid)
+    return children
+
+
+def _family(pid: int, children: Mapping[int, list[int]]) -> set[int]:
+    """A process and all that descend from it."""
     found: set[int] = set()
-    rest = [pid] if pid in parents else []
+    rest = [pid] if pid in children else []
     while rest:
         one = rest.pop()
         if one not in found:
             found.add(one)
-            rest.extend(children.get(one, ()))
+            rest.extend(children[one])
     return found
 
 

@@ -65,6 +65,8 @@ class Owner:
     _day: str = ""
     _moved_before: int = 0
     _moved_at: int = 0
+    _written: int = 0
+    """Bytes of the day as they stand in the file."""
 
     def look(self, day: str) -> dict[str, Kept]:
         """The devices kept now. `day`: today's date, UTC.
@@ -75,13 +77,7 @@ class Owner:
         if everything is not None:
             named, kept = everything
             return dict.fromkeys(named, kept)
-        found: dict[str, Kept] = {}
-        if self.gauges is not None:
-            for device in self.devices:
-                kept_for = self._seen(self.gauges, device)
-                if kept_for is not None:
-                    found[device] = kept_for
-        return found
+        return self._seen(self.gauges) if self.gauges is not None else {}
 
     def _named(self) -> tuple[Sequence[str], Kept] | None:
         """The devices that the file `keep` names, one a line; all of them when it is empty."""
@@ -110,24 +106,37 @@ class Owner:
         moved = self.moved_bytes()
         path = self.config.home / TRAFFIC_FILE
         if not self._day:
-            self._day, self._moved_before = _recorded(path, day)
+            self._day, self._moved_before = day, _recorded(path, day)
+            self._written = self._moved_before
         if day != self._day:
-            self._day, self._moved_before, self._moved_at = day, 0, moved
+            self._day, self._moved_before, self._moved_at, self._written = day, 0, moved, 0
         today = self._moved_before + moved - self._moved_at
-        if today != _recorded(path, day)[1]:
+        if today != self._written:
             with suppress(OSError):
                 # On a full disk it is kept in memory until there is room again.
                 path.write_text(json.dumps({"day": day, "bytes": today}), "utf-8")
+                self._written = today
         return today
 
-    def _seen(self, gauges: Gauges, device: str) -> Kept | None:
-        try:
-            users = gauges.processes(device)
-            # Asked after the users, so that a job that starts in between is known as ours.
-            others = set(users) - self.ours() if users else set()
-            heat_c = gauges.temperature_c(device) if self.config.temperature_c_max else 0
-        except SourceError as reason:
-            return Kept(reason.message)
+    def _seen(self, gauges: Gauges) -> dict[str, Kept]:
+        """The devices that somebody else uses, that are too hot, or whose driver does not answer."""
+        kept: dict[str, Kept] = {}
+        seen: dict[str, tuple[set[int], int]] = {}
+        for device in self.devices:
+            try:
+                heat_c = gauges.temperature_c(device) if self.config.temperature_c_max else 0
+                seen[device] = set(gauges.processes(device)), heat_c
+            except SourceError as reason:
+                kept[device] = Kept(reason.message)
+        # Asked after the users, so that a job that starts in between is known as ours.
+        ours = self.ours() if any(users for users, _ in seen.values()) else set()
+        for device, (users, heat_c) in seen.items():
+            reason_for = self._reason(device, users - ours, heat_c)
+            if reason_for is not None:
+                kept[device] = reason_for
+        return kept
+
+    def _reason(self, device: str, others: set[int], heat_c: int) -> Kept | None:
         programs = sorted({program(pid) for pid in others} - DESKTOP - set(self.config.ignored_programs) - {""})
         if programs:
             return Kept(f"the owner uses it: {programs[0]}", True, True)
@@ -157,10 +166,10 @@ def changes(before: Mapping[str, Kept], now: Mapping[str, Kept]) -> tuple[str, .
     return (*taken, *given)
 
 
-def _recorded(path: Path, day: str) -> tuple[str, int]:
-    """What the file says of a day; nothing when it tells of another, or cannot be read."""
+def _recorded(path: Path, day: str) -> int:
+    """Bytes that the file tells of a day; none when it tells of another, or cannot be read."""
     try:
         told = json.loads(path.read_text("utf-8"))
-        return day, int(told["bytes"]) if told["day"] == day else 0
+        return int(told["bytes"]) if told["day"] == day else 0
     except (OSError, ValueError, KeyError, TypeError):
-        return day, 0
+        return 0

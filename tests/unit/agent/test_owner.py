@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -46,11 +47,16 @@ class Bench:
         self.gauges = FakeGauges()
         self.moved_bytes = 0
         self.ours: set[int] = set()
+        self.asked = 0
         self.config = load_config(folder, SETTINGS | settings)
         self.owner = self.start()
 
     def start(self) -> Owner:
-        return Owner(self.config, ("a", "b"), lambda: self.ours, lambda: self.moved_bytes, self.gauges)
+        return Owner(self.config, ("a", "b"), self.our_processes, lambda: self.moved_bytes, self.gauges)
+
+    def our_processes(self) -> set[int]:
+        self.asked += 1
+        return self.ours
 
     def look(self, day: str = TODAY) -> dict[str, Kept]:
         return self.owner.look(day)
@@ -70,6 +76,15 @@ def test_jobs_the_screen_and_named_programs_are_no_own_use(tmp_path: Path) -> No
     bench.gauges.users = {"a": [ME, PARENT], "b": [2**22 + 1]}
     assert bench.look() == {}
     assert "Xorg" in DESKTOP
+
+
+def test_our_processes_are_asked_for_once_a_look_and_only_where_somebody_works(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.look()
+    assert bench.asked == 0
+    bench.ours, bench.gauges.users = {ME}, {"a": [ME], "b": [ME]}
+    assert bench.look() == {}
+    assert bench.asked == 1
 
 
 def test_heat_keeps_new_work_away_until_it_is_clearly_cooler(tmp_path: Path) -> None:
@@ -115,6 +130,20 @@ def test_traffic_counts_by_day_and_over_restarts(tmp_path: Path) -> None:
     assert bench.look("2026-06-12") == {}
     bench.moved_bytes += BYTES_PER_GIB
     assert bench.look("2026-06-12")["b"].yields is False
+
+
+def test_traffic_that_could_not_be_written_is_written_when_it_can(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, traffic_gib_per_day=1.0)
+    file = tmp_path / "traffic.json"
+    file.mkdir()
+    bench.moved_bytes = BYTES_PER_GIB
+    assert bench.look()["a"] == Kept("today's traffic is used up")
+    file.rmdir()
+    bench.look()
+    assert json.loads(file.read_text()) == {"day": TODAY, "bytes": BYTES_PER_GIB}
+    file.unlink()
+    bench.look()
+    assert not file.exists(), "what stands there is known, and not written again"
 
 
 def test_a_nearly_full_disk_takes_no_new_work(tmp_path: Path) -> None:
