@@ -19,6 +19,10 @@ from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Forecast, Observation
 from sunward.model.site import LeaseReport, PoolPower, SiteSpec
 
+PROVIDER_SHARE_BPS = 8_000
+OFFSET_START_BPS = 100
+"""The rules a network starts with: the provider's share, out of what the offset leaves (docs/settlement.md)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkStarted:
@@ -27,11 +31,11 @@ class NetworkStarted:
     network: str
     policy: PolicyInputs
     epoch_ms: int
-    provider_share_bps: int = 8_000
+    provider_share_bps: int = PROVIDER_SHARE_BPS
     offset_floor_bps: int = 50
     offset_ceiling_bps: int = 500
     offset_step_bps: int = 50
-    offset_start_bps: int = 100
+    offset_start_bps: int = OFFSET_START_BPS
     offset_price_usd_micro_per_t: int = 100_000_000
     """100 USD/t: the price test credits are budgeted at; a modelled figure, not a quote."""
     offset_margin_bps: int = 1_000

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sunward.model.events import OFFSET_START_BPS, PROVIDER_SHARE_BPS
 from sunward.model.hardware import WorkClass
 from sunward.signals import climatology
 from sunward.units import BPS, G_PER_KG, KG_PER_T, MG_PER_KG, MICRO, W_PER_KW
@@ -18,9 +19,6 @@ HOURS_PER_MONTH = 730.5
 """A twelfth of the mean year."""
 MEAN = 3
 """Row of a typical year that holds means: months by hours of the day."""
-PROVIDER_BPS = 8_000
-OFFSET_BPS = 100
-"""The rules a network starts with: the provider's share, out of what the offset leaves (docs/settlement.md)."""
 ASK_USD_PER_REFERENCE_H = 0.9
 """Ask of an A100-SXM-80GB hour where none is named, modelled after the demonstration; others by their rate."""
 
@@ -92,7 +90,7 @@ def estimate(
     cost = price + carbon * carbon_usd_per_t / KG_PER_T
     cheaper = (cost < cost[row]).mean(axis=0)
     paid = price[row] if price_usd_per_kwh is None else np.full(price.shape[1], price_usd_per_kwh)
-    share = (BPS - OFFSET_BPS) / BPS * PROVIDER_BPS / BPS
+    share = (BPS - OFFSET_START_BPS) / BPS * PROVIDER_SHARE_BPS / BPS
     cases = []
     for demand in DEMANDS:
         leased = cheaper < demand
