@@ -270,16 +270,19 @@ def test_the_alert_is_sent_once_a_month(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "code"),
     [
-        {"monthly_usd": -1.0},
-        {"monthly_usd": 1e12},
-        {"monthly_usd": 1.0, "alert_percent": 101},
-        {"monthly_usd": 1.0, "webhook": "ftp://x"},
-        {"monthly_usd": 1.0, "webhook": "https://a b"},
+        ({"monthly_usd": -1.0}, "SW-181"),
+        ({"monthly_usd": 1e12}, "SW-181"),
+        ({"monthly_usd": 1.0, "alert_percent": 101}, "SW-181"),
+        ({"monthly_usd": 1.0, "webhook": "ftp://x"}, "SW-171"),
+        ({"monthly_usd": 1.0, "webhook": "https://a b"}, "SW-171"),
+        ({"monthly_usd": 1.0, "webhook": "http://example.org/"}, "SW-171"),
+        ({"monthly_usd": 1.0, "webhook": "https://169.254.169.254/"}, "SW-171"),
+        ({"monthly_usd": 1.0, "webhook": "https://user:pass@example.org/"}, "SW-171"),
     ],
 )
-def test_a_budget_that_cannot_be_kept(service: Service, wrong) -> None:
+def test_a_budget_that_cannot_be_kept(service: Service, wrong, code) -> None:
     refused = service.ask("POST", "/v1/account/budget", json=wrong)
-    assert (refused.status_code, refused.json()["code"]) == (400, "SW-181")
+    assert (refused.status_code, refused.json()["code"]) == (400, code)
     assert service.ok("GET", "/v1/account/budget")["limit_usd_micro"] is None

@@ -15,13 +15,13 @@ from sunward.errors import InputError
 from sunward.model.calendar import month_of
 from sunward.model.records import BudgetRequest, BudgetView
 from sunward.service import notices
+from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.settlement.ledger import escrow_account
 from sunward.units import MICRO
 
 LIMIT_USD_MAX = 10**9
 PERCENT = 100
-WEBHOOK_CHARS = 2_000
 BUDGET_ALERT = "budget_alert"
 OVER_BUDGET, BAD_BUDGET = "SW-180", "SW-181"
 
@@ -40,7 +40,7 @@ def view(control: ControlPlane, tenant: str) -> BudgetView:
     )
 
 
-def set_budget(control: ControlPlane, tenant: str, wanted: BudgetRequest) -> None:
+def set_budget(control: ControlPlane, config: ServiceConfig, tenant: str, wanted: BudgetRequest) -> None:
     """Keep a tenant's budget, or drop it.
 
     Raises: InputError for figures or an address that cannot be kept.
@@ -52,7 +52,7 @@ def set_budget(control: ControlPlane, tenant: str, wanted: BudgetRequest) -> Non
         raise InputError(f"monthly_usd must lie between 0 and {LIMIT_USD_MAX}", code=BAD_BUDGET)
     if not 0 <= wanted.alert_percent <= PERCENT:
         raise InputError(f"alert_percent must lie between 0 and {PERCENT}", code=BAD_BUDGET)
-    check_webhook(wanted.webhook)
+    notices.check_webhook(config, wanted.webhook)
     control.store.budgets.put(
         Budget(
             tenant=tenant,
@@ -62,13 +62,6 @@ def set_budget(control: ControlPlane, tenant: str, wanted: BudgetRequest) -> Non
         )
     )
     alert(control, tenant)
-
-
-def check_webhook(url: str) -> None:
-    """Refuse an address that no notice can go to. Raises: InputError."""
-    plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= WEBHOOK_CHARS
-    if url and not (plain and url.startswith(("https://", "http://"))):
-        raise InputError("webhook must be an http:// or https:// address", code=BAD_BUDGET)
 
 
 def refusal(control: ControlPlane, tenant: str, escrow_wei: int) -> str:

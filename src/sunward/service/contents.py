@@ -13,7 +13,6 @@ from sunward.adapters.web import check_address
 from sunward.errors import InputError
 from sunward.model.request import JobRequest
 from sunward.model.wire import InputFile, JobContent
-from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.secrecy import seal
 
@@ -25,7 +24,7 @@ OUTPUTS_MAX = 100
 PATH_CHARS = 1_000
 SHA256 = re.compile(r"[0-9a-f]{64}")
 INPUT_SCHEMES = ("https", "s3")
-BAD_TEXT, BAD_WEBHOOK, BAD_INPUT, NO_INPUT, BAD_OUTPUT = "SW-151", "SW-171", "SW-172", "SW-173", "SW-174"
+BAD_TEXT, BAD_INPUT, NO_INPUT, BAD_OUTPUT = "SW-151", "SW-172", "SW-173", "SW-174"
 BAD_SETUP, BAD_SECRET = "SW-175", "SW-176"
 
 
@@ -49,12 +48,6 @@ def content_of(control: ControlPlane, tenant: str, request: JobRequest) -> JobCo
         inputs=request.inputs,
         outputs=request.outputs,
     )
-
-
-def check_webhook(config: ServiceConfig, request: JobRequest) -> None:
-    """Refuse an address that notices can never go to. Raises: InputError."""
-    if request.webhook:
-        check_address(request.webhook, allow_private=config.webhook_allow_private, code=BAD_WEBHOOK)
 
 
 def private_of(control: ControlPlane, tenant: str, job: str, request: JobRequest) -> Private | None:

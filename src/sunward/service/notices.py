@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sunward.adapters.private_sql import Notice
-from sunward.adapters.web import PublicTransport
+from sunward.adapters.web import PublicTransport, check_address
 from sunward.errors import InputError
 from sunward.model.codec import encode
 from sunward.service.config import ServiceConfig
@@ -39,6 +39,13 @@ KEPT_MS = 3 * DAY_MS
 GONE = 410
 """The address says that nobody wants notices there any more."""
 LOOK_S = 1.0
+BAD_WEBHOOK = "SW-171"
+
+
+def check_webhook(config: ServiceConfig, url: str) -> None:
+    """Refuse an address that notices can never go to; none at all is no fault. Raises: InputError."""
+    if url:
+        check_address(url, allow_private=config.webhook_allow_private, code=BAD_WEBHOOK)
 
 
 def new_notice(control: ControlPlane, tenant: str, url: str, kind: str, body: Mapping[str, object]) -> Notice:

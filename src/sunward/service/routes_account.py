@@ -96,10 +96,10 @@ async def get_budget(control: Plane, caller: Tenant) -> Response:
 
 @router.post("/v1/account/budget", response_model=BudgetView, openapi_extra=takes(BudgetRequest))
 async def post_budget(
-    control: Plane, caller: Tenant, wanted: Annotated[BudgetRequest, Depends(record_of(BudgetRequest))]
+    control: Plane, config: Config, caller: Tenant, wanted: Annotated[BudgetRequest, Depends(record_of(BudgetRequest))]
 ) -> Response:
     """Set or drop the monthly limit; jobs that could exceed it are refused from now on."""
-    budgets.set_budget(control, caller.subject, wanted)
+    budgets.set_budget(control, config, caller.subject, wanted)
     return answer(budgets.view(control, caller.subject))
 
 

@@ -19,10 +19,10 @@ from sunward.service import submit, views
 from sunward.service.auth import AGENT, TENANT, Caller, Config, Plane, Reader, Tenant, allow
 from sunward.service.bodies import Cursor, Name, answer, once, record_of, spooled, takes, takes_bytes
 from sunward.service.bundle import gather
-from sunward.service.contents import check_webhook
 from sunward.service.control import ControlPlane
 from sunward.service.hearing import output_ref, upload_ref
 from sunward.service.limits import Solving
+from sunward.service.notices import check_webhook
 from sunward.service.secrecy import webhook_key
 from sunward.verification.bundle import Bundle
 
@@ -51,7 +51,7 @@ def _named(caller: Caller, tenant: str) -> bool:
 @router.post("/v1/quotes", response_model=Quote, openapi_extra=takes(JobRequest))
 async def post_quote(control: Plane, config: Config, caller: Tenant, wanted: Wanted, _place: Solving) -> Response:
     """What a job would cost and cause if submitted now."""
-    check_webhook(config, wanted)
+    check_webhook(config, wanted.webhook)
     return answer(await submit.quoted(control, caller.subject, wanted))
 
 
@@ -60,7 +60,7 @@ async def post_job(
     control: Plane, config: Config, caller: Tenant, request: Request, wanted: Wanted, _place: Solving
 ) -> Response:
     """Submit a job; with an Idempotency-Key the same request gives the same job."""
-    check_webhook(config, wanted)
+    check_webhook(config, wanted.webhook)
 
     async def act(key: str) -> Response:
         return answer(await submit.submitted(control, caller.subject, wanted, key), 201)

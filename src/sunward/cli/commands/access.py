@@ -113,9 +113,10 @@ def token_revoke(shell: Shell, token_hash: str) -> None:
     with shell.client("operator") as client:
         named = [each.hash for each in client.tokens() if each.hash.startswith(token_hash)]
         # A name that fits none, or more than one, is left to the service to refuse.
-        client.revoke_token(named[0] if len(named) == 1 else token_hash)
+        ended = named[0] if len(named) == 1 else token_hash
+        client.revoke_token(ended)
     if shell.json:
-        show.json_line({"revoked": named[0]})
+        show.json_line({"revoked": ended})
     else:
         show.line(_("token ended"))
 
