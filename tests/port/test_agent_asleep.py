@@ -18,15 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from sunward.agent.config import load_config
-from sunward.agent.daemon import join
 from sunward.agent.sleep import Proof, save_proof
 from sunward.metering.wire import decode_batch
 from sunward.model.reading import ReadingBatch
 from sunward.model.site import AwakeOrder, Sleep, WakeCall
 from sunward.model.wire import ClockMapping, SyncReply, SyncRequest
-from tests.port.test_agent import GRID_MS, POOL, WAIT_S, Control
 from tests.support import rtcwake
+from tests.support.agents import GRID_MS, POOL, SETTINGS, WAIT_S, Control, join_with
 
 pytestmark = pytest.mark.slow
 MAC = "02:00:5e:10:00:af"
@@ -74,8 +72,7 @@ class Sleepy(Control):
 def control() -> Iterator[Sleepy]:
     made = Sleepy()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 @pytest.fixture
@@ -86,27 +83,11 @@ def bin_(tmp_path: Path) -> Path:
 @pytest.fixture
 def home(tmp_path: Path, control: Sleepy, stub: Path) -> Path:
     folder = tmp_path / "agent"
-    settings = {
-        "server": control.url,
-        "site": "test-site",
-        "owner": "me",
-        "zone": "KR",
-        "country": "KR",
-        "cooling": "air",
-        "overhead_ppm": 1_200_000,
-        "ask_usd_micro_per_gpu_h": 1_000_000,
-        "trusted": True,
-        "meter": "modelled",
-        "asleep_w": 360,
-        "lan": "home",
-        "poll_s": 1.0,
-    }
-    pools = {"pools": [{"gpu_model": "L40S", "devices": ["GPU-stub-0", "GPU-stub-1"]}]}
-    join(load_config(folder, settings | pools), "once")
-    settings["meter"] = "nvml"
-    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-    lines += ["[[pools]]", 'gpu_model = "L40S"', 'devices = ["GPU-stub-0", "GPU-stub-1"]']
-    (folder / "agent.toml").write_text("\n".join(lines))
+    told = {"server": control.url, "trusted": True, "meter": "modelled", "asleep_w": 360, "lan": "home", "poll_s": 1.0}
+    join_with(folder, SETTINGS | told, {"gpu_model": "L40S", "devices": ["GPU-stub-0", "GPU-stub-1"]})
+    file = folder / "agent.toml"
+    # The drivers' stand-in is loaded by the agent's process alone, so it joins without them.
+    file.write_text(file.read_text().replace('"modelled"', '"nvml"'))
     save_proof(folder, Proof(sleep=Sleep.SUSPEND, wake_s=1, proved_at="", by="", wake_mac=MAC, lan="home"))
     return folder
 

@@ -10,19 +10,9 @@ from sunward.agent.config import AgentConfig, load_config
 from sunward.agent.owner import DESKTOP, Kept, Owner, changes, program
 from sunward.errors import SourceError
 from sunward.units import BYTES_PER_GIB
+from tests.support import agents
 
-SETTINGS: dict[str, object] = {
-    "server": "http://127.0.0.1:1",
-    "site": "test-site",
-    "owner": "me",
-    "zone": "KR",
-    "country": "KR",
-    "cooling": "air",
-    "overhead_ppm": 1_200_000,
-    "ask_usd_micro_per_gpu_h": 1_000_000,
-    "pools": [{"gpu_model": "L40S", "count": 2}],
-    "disk_free_gib": 0.0,
-}
+SETTINGS = agents.SETTINGS | {"pools": [{"gpu_model": "L40S", "count": 2}], "disk_free_gib": 0.0}
 ME, PARENT = os.getpid(), os.getppid()
 TODAY = "2026-06-11"
 
