@@ -74,7 +74,7 @@ def test_nothing_private_is_left_and_the_books_stay(service: Service, private, t
     assert (shown["name"], shown["state"]) == ("", "finished")
     assert service.ask("GET", f"/v1/jobs/{job}/logs").content == b""
     assert is_problem(service.ask("GET", f"/v1/jobs/{job}/output"), 404)
-    assert service.control.store.contents.tenant_name(tenant) == tenant
+    assert dict(service.control.store.contents.tenants())[tenant] == tenant
     acts = [(act["action"], act["target"]) for act in service.ok("GET", "/v1/audit", "operator")["acts"]]
     assert ("erase_content", tenant) in acts
     assert submit(service, budget_usd=1.0), "the tenant can go on"

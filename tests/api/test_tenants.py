@@ -31,7 +31,7 @@ def test_a_token_does_not_rename_a_tenant(service: Service) -> None:
     made = service.ok("POST", "/v1/tenants", "operator", json={"name": "Lab"})
     body = {"subject": made["tenant"], "scopes": ["tenant"], "note": "second"}
     service.ok("POST", "/v1/tokens", "operator", json=body)
-    assert service.control.store.contents.tenant_name(made["tenant"]) == "Lab"
+    assert dict(service.control.store.contents.tenants())[made["tenant"]] == "Lab"
 
 
 def test_tokens_under_a_key_come_again_without_being_kept(service: Service, tmp_path: Path) -> None:

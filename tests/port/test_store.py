@@ -284,8 +284,10 @@ def test_content_is_kept_until_erased(store: SqlStore) -> None:
     store.ingest.append_log("j-1.1", 0, b"private")
     store.ingest.append_log("j-10.1", 0, b"another's")
     assert store.contents.get("j-1") == CONTENT
-    store.contents.erase("j-1")
-    store.contents.erase("j-1")
+    jobs = (changed("j-1", "finished", tenant="t-1"), changed("j-10", "finished", tenant="t-2"))
+    store.append(store.claim_leadership(), [seen(1)], [jobs])
+    assert store.contents.erase_content("t-1") == 1
+    assert store.contents.erase_content("t-1") == 0
     with pytest.raises(NotFoundError):
         store.contents.get("j-1")
     assert store.ingest.read_log("j-1.1") == b""
@@ -322,7 +324,8 @@ def test_erased_bytes_leave_the_files(tmp_path: Path) -> None:
     secret = JobContent(name="n", command=("curl", "find-me-if-you-can"))
     keep(store, StoredContent(tenant="t", salt=b"s", content=secret, commitment="c"))
     assert b"find-me" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    store.contents.erase("j-1")
+    store.contents.erase_content("t")
+    store.contents.drop_old_pages()
     assert b"find-me" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     store.close()
 
@@ -331,11 +334,9 @@ def test_tenants_have_names(store: SqlStore) -> None:
     store.contents.name_tenant("t-1", "first")
     store.contents.name_tenant("t-1", "김")
     store.contents.name_tenant("t-2", "second")
-    assert store.contents.tenant_name("t-1") == "김"
-    store.contents.erase_tenant("t-2")
-    assert store.contents.tenants() == (("t-1", "김"),)
-    with pytest.raises(NotFoundError):
-        store.contents.tenant_name("t-2")
+    assert store.contents.tenants() == (("t-1", "김"), ("t-2", "second"))
+    store.contents.erase_content("t-2")
+    assert store.contents.tenants() == (("t-1", "김"), ("t-2", "t-2")), "it stays, under its id"
 
 
 # Access.

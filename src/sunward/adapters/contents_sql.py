@@ -81,16 +81,6 @@ class Contents:
             return False
         return any(one.sha256 == digest and not one.url for one in content.inputs)
 
-    def erase(self, job: str) -> None:
-        """Erase a job's content and logs; erasing what is not there changes nothing.
-
-        On SQLite the bytes leave the files at once; PostgreSQL reuses their space at its next vacuum.
-        """
-        with self.database.writing() as connection:
-            connection.execute(delete(_contents).where(_contents.c.job == job))
-            connection.execute(delete(_logs).where(_of_job(job)))
-        self.database.drop_old_pages()
-
     def hold(self, tenant: str, ref: str, digest: str) -> None:
         """Note that a stored object belongs to a tenant; a later object under the same reference replaces it."""
         statement = self.database.insert(_held)
@@ -118,14 +108,6 @@ class Contents:
         with self.database.writing() as connection:
             statement = self.database.insert(_tenants).on_conflict_do_nothing()
             connection.execute(statement, {"tenant": tenant, "name": name})
-
-    def tenant_name(self, tenant: str) -> str:
-        """The name of a tenant. Raises: NotFoundError."""
-        with self.database.reading() as connection:
-            name = connection.scalar(select(_tenants.c.name).where(_tenants.c.tenant == tenant))
-        if name is None:
-            raise NotFoundError(f"no tenant {tenant}")
-        return str(name)
 
     def is_tenant(self, tenant: str) -> bool:
         """Whether a tenant is registered here."""
@@ -169,12 +151,6 @@ class Contents:
 
     def drop_old_pages(self) -> None:
         """Let what was erased leave the files at once."""
-        self.database.drop_old_pages()
-
-    def erase_tenant(self, tenant: str) -> None:
-        """Erase a tenant's name."""
-        with self.database.writing() as connection:
-            connection.execute(delete(_tenants).where(_tenants.c.tenant == tenant))
         self.database.drop_old_pages()
 
 

@@ -155,7 +155,6 @@ Reader = Annotated[Caller, Depends(allow(TENANT, OPERATOR, AUDITOR))]
 Operator = Annotated[Caller, Depends(allow(OPERATOR))]
 Enroller = Annotated[Caller, Depends(allow(OPERATOR, PROVIDER))]
 Auditor = Annotated[Caller, Depends(allow(AUDITOR, OPERATOR))]
-Holder = Annotated[Caller, Depends(allow(TENANT, PROVIDER))]
 Bookkeeper = Annotated[Caller, Depends(allow(TENANT, PROVIDER, AUDITOR, OPERATOR))]
 
 

@@ -24,7 +24,7 @@ from sunward.signals.zones import load as load_zones
 from sunward.units import HOUR_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]
@@ -57,20 +57,6 @@ class Moments:
 
     mean: Int64Array
     std: Int64Array
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandMatrix:
-    """Quantiles of the same hours in many zones.
-
-    Shapes: p10, p50, p90 are int64 of shape (zones, hours); `qualities` has one entry a zone.
-    """
-
-    zones: tuple[ZoneId, ...]
-    p10: Int64Array
-    p50: Int64Array
-    p90: Int64Array
-    qualities: tuple[Quality, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,22 +103,6 @@ class Climatology(Zones):
         """
         mean, std = interpolate(self.price[MOMENTS, self.row(zone_id)], start_ms, hours)
         return Moments(mean=mean, std=std)
-
-    def carbon_many(self, zone_ids: Sequence[str], start_ms: int, hours: int) -> BandMatrix:
-        """`carbon_mgco2e_per_kwh` of many zones at once.
-
-        Shapes: (zones, hours) mgCO2e/kWh, in the order asked.
-        """
-        rows = [self.row(zone_id) for zone_id in zone_ids]
-        low, middle, high = interpolate(self.carbon[BAND][:, rows], start_ms, hours)
-        found = [self.zones[row] for row in rows]
-        return BandMatrix(
-            zones=tuple(zone.zone for zone in found),
-            p10=low,
-            p50=middle,
-            p90=high,
-            qualities=tuple(zone.carbon_quality for zone in found),
-        )
 
 
 def interpolate(typical: Int64Array, start_ms: int, hours: int) -> Int64Array:

@@ -116,16 +116,6 @@ def test_interpolation_stays_between_extremes_and_agrees_hour_by_hour(hour, hour
     assert series[-1] == interpolate(table, (hour + hours - 1) * HOUR_MS, 1)[0]
 
 
-def test_many_zones_equal_one_by_one():
-    year = load()
-    many = year.carbon_many(["FR", "CN", "US-CAL-CISO"], at("2026-09-30T22:00"), 50)
-    for row, zone in enumerate(many.zones):
-        alone = year.carbon_mgco2e_per_kwh(zone, at("2026-09-30T22:00"), 50)
-        assert (many.p10[row] == alone.p10).all()
-        assert (many.p90[row] == alone.p90).all()
-        assert many.qualities[row] == alone.quality
-
-
 def test_prices_may_be_negative_and_texas_storms_do_not_set_the_median():
     year = load()
     assert year.price[0].min() < 0

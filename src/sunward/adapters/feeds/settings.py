@@ -33,7 +33,6 @@ PLACED = {energy_charts.NAME: "bidding zone", watttime.NAME: "region", eia.NAME:
 GREAT_BRITAIN = "GB"
 EVERY_MINUTES = range(5, 24 * 60 + 1)
 WAIT_HOURS = range(1, 7 * 24 + 1)
-LIFECYCLE = SeriesKind.CARBON_AVERAGE_LIFECYCLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
