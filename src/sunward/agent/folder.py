@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
-from sunward.adapters.folder_lock import lock_folder
+from sunward.adapters.exclusive import lock_folder
 from sunward.errors import InputError
 
 

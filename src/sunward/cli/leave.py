@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sunward.adapters.folder_lock import holder
+from sunward.adapters.exclusive import holder
 from sunward.agent import unit
 from sunward.cli import show
 from sunward.cli.keeper import MEMBERSHIP_FILE, Joined, agent_folder, joined, keeper, named

@@ -11,9 +11,9 @@ from typing import TextIO
 
 import click
 
+from sunward.adapters.exclusive import lock_folder
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
-from sunward.adapters.folder_lock import lock_folder
 from sunward.adapters.secret_file import FOLDER_MODE
 from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door

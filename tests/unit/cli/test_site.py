@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from sunward.adapters.folder_lock import holder
+from sunward.adapters.exclusive import holder
 from sunward.agent import config, identity, unit
 from sunward.agent.folder import take_folder
 from sunward.cli import keeper
