@@ -22,6 +22,7 @@ SECRETS = (
     "narwhal-result",
     "narwhal-bundle",
     "Ahab & Co",
+    "queequeg.example",
 )
 
 
@@ -40,6 +41,7 @@ def private(service: Service, agent: Agent) -> tuple[str, str]:
     """A finished job of the local tenant, full of secrets: the tenant and the job."""
     tenant = service.ok("GET", "/v1/account")["tenant"]
     service.control.store.contents.name_tenant(tenant, "Ahab & Co")
+    service.ok("POST", "/v1/account/budget", json={"monthly_usd": 1e6, "webhook": "https://queequeg.example/"})
     bundle = service.ask("PUT", "/v1/objects", content=b"narwhal-bundle" * 100).json()["digest"]
     changes = {"name": "Wal-Fisch-Name", "command": ["python", "leviathan.py"], "env": {"SONG": "Walgesang"}}
     job, lease = start(service, agent, bundle=bundle, **changes)

@@ -118,6 +118,15 @@ def test_a_stranger_learns_nothing(service: Service, client: Client) -> None:
     assert caught.value.code == "SW-401"
 
 
+def test_ones_own_content_is_erased(service: Service, client: Client) -> None:
+    job = client.submit(["true"], name="mine", **ASKED)
+    with pytest.raises(ConflictError):
+        client.erase_content()
+    assert (client.job(job).name, client.erase_content(cancel=True).jobs) == ("mine", 1)
+    assert (client.job(job).name, client.job(job).state) == ("", "cancelled")
+    assert client.erase_content().jobs == 0
+
+
 def test_the_asynchronous_client(service: Service, agent: Agent, folder: Path, tmp_path: Path) -> None:
     agent.sync()
     request = JobRequest(name="n", command=("true",), origin_zone="DE", length_s=1_800, deadline_s=3_600)

@@ -14,7 +14,7 @@ OPEN = "SW-169"
 
 
 async def erased(control: ControlPlane, tenant: str, *, cancel: bool) -> Erased:
-    """Erase names, commands, logs and files of a tenant, whose jobs must have ended; `cancel` has the open ones end.
+    """Erase names, commands, logs, files and budget of a tenant, whose jobs must have ended; `cancel` ends open ones.
 
     Raises: ConflictError while jobs are open, and then nothing is erased.
     """
@@ -29,6 +29,7 @@ async def erased(control: ControlPlane, tenant: str, *, cancel: bool) -> Erased:
     store = control.store
     jobs = store.contents.erase_content(tenant)
     store.privates.erase_tenant(tenant)
+    store.budgets.drop(tenant)
     # Kept answers repeat what was said of jobs, their names too.
     store.access.drop_replies(tenant)
     digests = store.contents.release(tenant)

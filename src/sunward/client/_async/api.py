@@ -219,7 +219,13 @@ class AsyncApiClient:
 
     async def erase_tenant(self, tenant: str, *, cancel: bool = False) -> Erased:
         """Erase a tenant's private content; its jobs must have ended, or are cancelled first."""
-        path = f"/v1/tenants/{quote(tenant, safe='')}/content"
+        return await self._erase(f"/v1/tenants/{quote(tenant, safe='')}/content", cancel=cancel)
+
+    async def erase_content(self, *, cancel: bool = False) -> Erased:
+        """Erase one's own private content; one's jobs must have ended, or are cancelled first."""
+        return await self._erase("/v1/account/content", cancel=cancel)
+
+    async def _erase(self, path: str, *, cancel: bool) -> Erased:
         return read(await self._http.delete(path, cancel="true" if cancel else ""), Erased)
 
     async def audit(self, after: int = 0, limit: int = PAGE) -> AuditPage:

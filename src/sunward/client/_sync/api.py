@@ -220,7 +220,13 @@ class ApiClient:
 
     def erase_tenant(self, tenant: str, *, cancel: bool = False) -> Erased:
         """Erase a tenant's private content; its jobs must have ended, or are cancelled first."""
-        path = f"/v1/tenants/{quote(tenant, safe='')}/content"
+        return self._erase(f"/v1/tenants/{quote(tenant, safe='')}/content", cancel=cancel)
+
+    def erase_content(self, *, cancel: bool = False) -> Erased:
+        """Erase one's own private content; one's jobs must have ended, or are cancelled first."""
+        return self._erase("/v1/account/content", cancel=cancel)
+
+    def _erase(self, path: str, *, cancel: bool) -> Erased:
         return read(self._http.delete(path, cancel="true" if cancel else ""), Erased)
 
     def audit(self, after: int = 0, limit: int = PAGE) -> AuditPage:

@@ -23,7 +23,7 @@ from sunward.client.waiting import NO_RECEIPT_YET, POLL_S, Limit, Patience, apar
 from sunward.client.wanted import Job, JobFields, Wanted, job_id, requested
 from sunward.errors import ConflictError, SourceError
 from sunward.model.job import JobState
-from sunward.model.records import AccountView, HistoryLine, ReceiptView
+from sunward.model.records import AccountView, Erased, HistoryLine, ReceiptView
 from sunward.model.request import JobView, Quote, Submitted
 from sunward.model.statement import MonthStatement
 
@@ -184,6 +184,10 @@ class Client:
     def account(self) -> AccountView:
         """The balance of your account."""
         return self.api.account()
+
+    def erase_content(self, *, cancel: bool = False) -> Erased:
+        """Erase one's name and all private content for good; one's jobs must have ended, or are cancelled first."""
+        return self.api.erase_content(cancel=cancel)
 
     def statement(self, month: str) -> MonthStatement:
         """Your jobs that ended in a month, such as 2025-06 in UTC: energy, carbon by both methods, cost."""
