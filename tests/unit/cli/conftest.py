@@ -325,6 +325,7 @@ def whole_service():
             "GET /v1/sites": answer((SITE,)),
             "GET /v1/tenants": answer(TenantPage(tenants=(TenantLine(tenant="t-1", name="Lab"),), next=None)),
             "POST /v1/tenants": answer(TenantMade(tenant="t-2", token="sw_new")),
+            "DELETE /v1/account/content": answer(Erased(tenant="t-1", jobs=2, objects=3)),
             "DELETE /v1/tenants/t-1/content": answer(Erased(tenant="t-1", jobs=2, objects=3)),
             "GET /v1/tokens": answer((TOKEN,)),
             "POST /v1/tokens": answer(Enrolment(token="sw_made")),

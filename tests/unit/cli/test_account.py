@@ -34,11 +34,26 @@ def test_a_budget_is_set_and_dropped(run, service) -> None:
     assert service.sent("POST", "/v1/account/budget")["monthly_usd"] is None
 
 
-@pytest.mark.parametrize("words", [("5", "--clear"), ("-1",), ("x",), ("5", "--alert", "101")], ids=" ".join)
+NOWHERE = ("5", "--alert", "90")
+NO_LIMIT = ("--alert", "90", "--webhook", "https://hooks.example/x")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("5", "--clear"), ("-1",), ("x",), ("5", "--alert", "101"), NOWHERE, NO_LIMIT, ("--clear", *NO_LIMIT)],
+    ids=" ".join,
+)
 def test_a_budget_that_makes_no_sense_is_not_sent(run, service, words) -> None:
     result = run("account", "budget", *words)
     assert (result.exit_code, "SW-600" in result.stderr) == (2, True)
     assert service.requests == []
+
+
+def test_nothing_is_erased_before_somebody_agrees(run, service) -> None:
+    assert run("account", "erase", stdin="n\n").exit_code != 0
+    assert service.requests == []
+    assert run("account", "erase", "--cancel", stdin="y\n").exit_code == 0
+    assert [request.url.params["cancel"] for request in service.requests] == ["true"]
 
 
 def test_a_quote_over_the_budget_says_so(run, service) -> None:

@@ -56,6 +56,7 @@ EVERY = {
     ("account", "balance"): ("t-1", "3.0000 ATH"),
     ("account", "deposit", "20"): ("balance 4.0000 ATH",),
     ("account", "budget"): ("50.0000 USD", "2023-06", "25.0000 USD", "at 80 % to https://hooks.example/x"),
+    ("account", "erase", "-y"): ("content of 2 jobs, 3 stored files",),
     ("statement", "--month", "2023-06"): (
         "train",
         "=cmd()",

@@ -8,7 +8,7 @@ from sunward.cli import show
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.errors import NotFoundError
-from sunward.model.records import TokenRequest
+from sunward.model.records import Erased, TokenRequest
 
 ROLES = ("tenant", "provider", "operator", "auditor")
 HASH_SHOWN = 16
@@ -59,12 +59,17 @@ def tenant_erase(shell: Shell, name: str, cancel: bool, yes: bool) -> None:  # n
         if not yes:
             click.confirm(_("Erase all private content of {name} for good?").format(name=name), abort=True)
         done = client.erase_tenant(named[0], cancel=cancel)
+    tell_erased(shell, done)
+
+
+def tell_erased(shell: Shell, done: Erased) -> None:
+    """Say how much is gone."""
     if shell.json:
         show.json_line(done)
-    else:
-        jobs = ngettext("content of {count} job", "content of {count} jobs", done.jobs).format(count=done.jobs)
-        files = ngettext("{count} stored file", "{count} stored files", done.objects).format(count=done.objects)
-        show.line(_("erased: {jobs}, {files}").format(jobs=jobs, files=files))
+        return
+    jobs = ngettext("content of {count} job", "content of {count} jobs", done.jobs).format(count=done.jobs)
+    files = ngettext("{count} stored file", "{count} stored files", done.objects).format(count=done.objects)
+    show.line(_("erased: {jobs}, {files}").format(jobs=jobs, files=files))
 
 
 @group()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sunward.cli import show
+from sunward.cli.commands.access import tell_erased
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _
 from sunward.errors import InputError
@@ -54,12 +55,12 @@ def account_deposit(shell: Shell, amount_usd: float) -> None:
 @account.command("budget")
 @click.argument("monthly_usd", type=click.FloatRange(min=0), metavar="USD", required=False)
 @option(
-    "--alert", type=click.IntRange(0, 100), default=ALERT_PERCENT, help="Percent at which a notice is sent; 0: none."
+    "--alert", type=click.IntRange(0, 100), help="Percent at which a notice goes to --webhook; else 80, and 0: none."
 )
 @option("--webhook", default="", metavar="URL", help="Where the notice goes.")
 @option("--clear", is_flag=True, help="Drop the budget.")
 @pass_shell
-def account_budget(shell: Shell, monthly_usd: float | None, alert: int, webhook: str, clear: bool) -> None:  # noqa: FBT001 - click's signature
+def account_budget(shell: Shell, monthly_usd: float | None, alert: int | None, webhook: str, clear: bool) -> None:  # noqa: FBT001 - click's signature
     """Show or set the most that jobs may cost in a calendar month (UTC, grid time).
 
     A job that could exceed it is refused when it is submitted: what this month's jobs paid, what is in escrow and the
@@ -67,15 +68,36 @@ def account_budget(shell: Shell, monthly_usd: float | None, alert: int, webhook:
     """
     if clear and monthly_usd is not None:
         raise InputError(_("give an amount, or --clear, not both"), code="SW-600")
+    if alert and not webhook:
+        raise InputError(_("--alert needs an address: add --webhook URL"), code="SW-600")
+    if monthly_usd is None and (webhook or alert is not None):
+        raise InputError(_("a notice belongs to a limit: give the amount in USD too"), code="SW-600")
+    percent = ALERT_PERCENT if alert is None else alert
     with shell.client() as client:
         if clear or monthly_usd is not None:
-            view = client.set_budget(BudgetRequest(monthly_usd=monthly_usd, alert_percent=alert, webhook=webhook))
+            view = client.set_budget(BudgetRequest(monthly_usd=monthly_usd, alert_percent=percent, webhook=webhook))
         else:
             view = client.budget()
     if shell.json:
         show.json_line(view)
     else:
         show.pairs(_budget(view))
+
+
+@account.command("erase")
+@option("--cancel", is_flag=True, help="Cancel your open jobs first.")
+@option("-y", "--yes", is_flag=True, help="Do not ask.")
+@pass_shell
+def account_erase(shell: Shell, cancel: bool, yes: bool) -> None:  # noqa: FBT001 - click's signature
+    """Erase your name and all private content of your ended jobs: it cannot be brought back.
+
+    Commands, logs, results and your budget go; receipts, the journal and your money stay.
+    """
+    if not yes:
+        click.confirm(_("Erase all your private content for good?"), abort=True)
+    with shell.client() as client:
+        done = client.erase_content(cancel=cancel)
+    tell_erased(shell, done)
 
 
 def _budget(view: BudgetView) -> list[tuple[str, str | show.Cell]]:
