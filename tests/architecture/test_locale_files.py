@@ -1,4 +1,4 @@
-"""The catalogue's files are what the sources make them; `make check` asks the same."""
+"""The catalogue's files are what the sources make them, and nothing is untranslated; `make check` asks the same."""
 
 import subprocess
 import sys

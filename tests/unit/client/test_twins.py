@@ -1,18 +1,8 @@
 """The blocking client is what the tool makes of the asynchronous one."""
 
-import subprocess
-import sys
-
 from tools.build_sync import blocking
 
 from sunward.client import ApiClient, AsyncApiClient
-from tests.conftest import ROOT
-
-
-def test_the_blocking_client_is_up_to_date():
-    tool = [sys.executable, str(ROOT / "tools" / "build_sync.py"), "--check"]
-    asked = subprocess.run(tool, capture_output=True, text=True, check=False)
-    assert asked.returncode == 0, asked.stdout + asked.stderr
 
 
 def test_both_clients_offer_the_same():
