@@ -184,6 +184,8 @@ FILTER_NAMES = {
 COUNTERFACTUALS = {
     "run-now-origin/1": N_("run now at the tenant's origin"),
     "run-now-mean-site/1": N_("run now at a capacity-weighted mean site"),
+    "run-now-origin/2": N_("run now at the tenant's origin"),
+    "run-now-mean-site/2": N_("run now at a capacity-weighted mean site"),
 }
 
 ERRORS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sunward.engine.state import State
 from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
@@ -17,6 +17,7 @@ from sunward.settlement.entries import Settlement
 from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micro
 from sunward.world import catalogue
+from sunward.world.outlook import useful
 from sunward.world.power import rates
 from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.state import QUALITIES, Site, World
@@ -119,35 +120,52 @@ def _lease_hours(world: World, lease: str) -> list[LeaseHour]:
 def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
     """Useful work by attempt: what it kept, so work lost and done again never flatters us."""
     row = world.jobs.row_of[spec.job]
-    marks = [int(world.leases.ints["from_units"][world.leases.row_of[lease]]) for lease in leases]
-    marks.append(int(world.jobs.ints["units_done"][row]))
     submitted_ms = int(world.jobs.ints["submitted_ms"][row])
     sites = [site for site in world.sites.values() if _was_there(site, submitted_ms)] or world.sites.values()
-    pieces = []
-    for lease, before, after in zip(leases, marks, marks[1:], strict=False):
-        if after > before:
-            pool = world.leases.objects["pool"][world.leases.row_of[lease]]
-            pieces.append(_piece(spec, pool.partition("/")[2], (after - before) / spec.units))
     return RunNow(
         submitted_ms=submitted_ms,
         origin_zone=spec.origin_zone,
         network=tuple(
             Capacity(zone=site.spec.zone, containers=sum(pool.count for pool in site.spec.pools)) for site in sites
         ),
-        pieces=tuple(pieces),
+        pieces=_as_run(world, spec, row) if spec.counterfactual > 1 else _as_told(world, spec, row, leases),
+        version=spec.counterfactual,
     )
+
+
+def _as_run(world: World, spec: JobSpec, row: int) -> tuple[Piece, ...]:
+    """The time that the useful work really took."""
+    leases = world.leases
+    return tuple(
+        _piece(spec, leases.objects["pool"][lease].partition("/")[2], run_ms, int(leases.ints["gpus"][lease]))
+        for lease, run_ms in useful(world, row, world.at_ms)
+    )
+
+
+def _as_told(world: World, spec: JobSpec, row: int, leases: list[str]) -> tuple[Piece, ...]:
+    """The time that the useful work takes by the length told at submission."""
+    marks = [int(world.leases.ints["from_units"][world.leases.row_of[lease]]) for lease in leases]
+    marks.append(int(world.jobs.ints["units_done"][row]))
+    pieces = []
+    for lease, before, after in zip(leases, marks, marks[1:], strict=False):
+        if after > before:
+            gpu = world.leases.objects["pool"][world.leases.row_of[lease]].partition("/")[2]
+            share = (after - before) / spec.units
+            run_ms = math.ceil(spec.length_ms * share / rates(gpu)[WORK_CLASSES.index(spec.work_class)])
+            pieces.append(_piece(spec, gpu, run_ms, spec.gpus))
+    return tuple(pieces)
 
 
 def _was_there(site: Site, at_ms: int) -> bool:
     return site.enrolled_ms <= at_ms and not 0 < site.left_ms <= at_ms
 
 
-def _piece(spec: JobSpec, gpu_model: str, share: float) -> Piece:
+def _piece(spec: JobSpec, gpu_model: str, run_ms: int, containers: int) -> Piece:
     index = WORK_CLASSES.index(spec.work_class)
     busy_w, idle_w, _ = container_w(gpu_model)
     return Piece(
-        containers=spec.gpus,
-        run_ms=math.ceil(spec.length_ms * share / rates(gpu_model)[index]),
+        containers=containers,
+        run_ms=run_ms,
         idle_w=idle_w,
         busy_w=busy_w[index],
     )
@@ -221,9 +239,9 @@ def _promises(
     if state in (JobState.REFUSED, JobState.CANCELLED):
         return ()
     kept = state is JobState.FINISHED and finished_ms <= spec.deadline_ms
-    finish = Promise(kind="finish_by", at_ms=spec.deadline_ms, kept=kept)
+    finish = Promise(kind="finish_by", at_ms=spec.deadline_ms, kept=kept, stated_ppm=spec.promise_ppm)
     if not spec.start_by_ms:
         return (finish,)
     started = [line.start_ms for line in attempts if line.end_ms > line.start_ms]
     kept = bool(started) and min(started) <= spec.start_by_ms
-    return (finish, Promise(kind="start_by", at_ms=spec.start_by_ms, kept=kept))
+    return (finish, replace(finish, kind="start_by", at_ms=spec.start_by_ms, kept=kept))

@@ -12,7 +12,7 @@ from sunward.execution.machines import WAITING
 from sunward.model.commands import JobChanged
 from sunward.model.events import CancelRequested, JobsSubmitted
 from sunward.model.identity import JobId
-from sunward.model.job import JobSpec, JobState, LeaseState
+from sunward.model.job import JobSpec, JobState, LeaseState, LengthKind
 from sunward.model.plan import Segment
 from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
@@ -87,6 +87,10 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
         raise InputError(
             f"the deadline is more than {OPEN_MS_MAX // DAY_MS} days ahead; name an earlier one", code="SW-123"
         )
+    if not 0 <= spec.promise_ppm < PPM:
+        raise InputError("a promise is stated with a probability above 0 and below 1; correct it", code="SW-121")
+    if spec.length_kind is LengthKind.UNKNOWN and not spec.timeout_ms:
+        raise InputError("a job of unknown length needs a limit on its run time; add a timeout", code="SW-121")
     if spec.start_by_ms and not now_ms < spec.start_by_ms < spec.deadline_ms:
         raise InputError("start-by must lie ahead, and before the deadline; correct one of them", code="SW-123")
 
@@ -231,6 +235,9 @@ def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, 
     # Another number of GPUs is a stop and a start as well, also where it is the same pool.
     elsewhere = present is not None and (present.pool, present.containers) != here
     later = present is None and any(segment.start_ms > turn.at_ms for segment in segments)
+    if present is None and not later and world.jobs.ints["length_kind"][world.jobs.row_of[job]]:
+        # It runs longer than was planned for, and on: the plan must know.
+        turn.request_plan("overrun")
     if elsewhere or later:
         leases.begin_suspend(turn, lease, _why_paused(present, here[0]))
 

@@ -8,7 +8,7 @@ from sunward.engine.state import State
 from sunward.errors import InvariantError
 from sunward.execution.power import awake_count
 from sunward.model.identity import SiteId
-from sunward.model.job import LeaseState
+from sunward.model.job import LeaseState, LengthKind
 from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
 from sunward.units import PPM
 from sunward.world import catalogue
@@ -61,6 +61,7 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
     gpus = int(world.leases.ints["gpus"][row])
     rate = relative_rate(catalogue.load().gpu(pool.gpu_model), spec.work_class) * (spec.speed_ppm(gpus) / PPM)
     suspending = world.leases.ints["state"][row] == LeaseState.SUSPENDING
+    unknown = spec.length_kind is LengthKind.UNKNOWN
     stop = suspending and world.leases.objects["reason"][row] == "cancelled"
     return LeaseOrder(
         lease=lease,
@@ -73,7 +74,7 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
         checkpoint=world.jobs.objects["checkpoint"][job_row],
         checkpoint_units=int(world.jobs.ints["units_done"][job_row]),
         units=spec.units,
-        unit_ms_grid=max(1, round(spec.length_ms / rate / spec.units)),
+        unit_ms_grid=0 if unknown else max(1, round(spec.length_ms / rate / spec.units)),
         power_cap_w=int(world.leases.ints["power_cap_w"][row]),
         work_class=spec.work_class,
         timeout_ms=max(0, run_ms_left(state, job_row) or 0),

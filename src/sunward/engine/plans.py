@@ -130,7 +130,8 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
     turn.world.fresh.discard(refusal.job)
     if jobs.state(row) not in WAITING:
         return
-    if refusal.permanent and not jobs.ints["attempts"][row]:
+    promised = jobs.ints["promise_ppm"][row] and jobs.objects["assignment"][row] is not None
+    if refusal.permanent and not jobs.ints["attempts"][row] and not promised:
         end_unserved(turn, refusal.job, JobState.REFUSED, refusal.reason, refusal.detail)
         return
     turn.world.give(refusal.job, ())

@@ -18,6 +18,7 @@ from sunward.model.receipt import AttemptLine
 from sunward.model.site import PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.ledger import Ledger
+from sunward.world.lengths import LengthBook
 from sunward.world.state import Site, World
 
 SNAPSHOT_FORMAT = 2
@@ -118,7 +119,7 @@ def _world_record(world: World) -> dict[str, Any]:
         "on_pool": {pool: sorted(leases) for pool, leases in sorted(world.on_pool.items())},
         "added_awake": [(sequence, encode(targets)) for sequence, targets in world.added_awake],
         "late_j": world.late_j,
-    }
+    } | ({"lengths": world.lengths.dump()} if world.lengths.classes else {})
 
 
 def _site_record(site: Site) -> dict[str, Any]:
@@ -164,5 +165,7 @@ def _load_world(record: dict[str, Any]) -> World:
     world.energy.load(record["energy"])
     world.signals.load(record["signals"])
     world.closed.load(record["closed"])
+    # Written only where a job has ended, so that all other snapshots are what they were before.
+    world.lengths = LengthBook.load(record.get("lengths", ()))
     world.index()
     return world

@@ -13,6 +13,7 @@ from sunward.model.identity import JobId, SiteId
 from sunward.model.job import JobState
 from sunward.model.ledger import Entry
 from sunward.settlement.entries import Origin
+from sunward.world import outlook
 from sunward.world.asleep import neighbours
 from sunward.world.state import World
 
@@ -75,6 +76,7 @@ class Turn:
         jobs.ints["updated_ms"][row] = self.at_ms
         if then.final:
             jobs.ints["finished_ms"][row] = self.at_ms
+            self._learn(row, then)
             self.world.give(job, ())
             self.world.fresh.discard(job)
             self.state.closing.append(job)
@@ -91,6 +93,15 @@ class Turn:
                 exit_code=exit_code,
             )
         )
+
+    def _learn(self, row: int, then: JobState) -> None:
+        """Take in how long a job ran, and whether it ended as promised; nothing is promised to one that was refused."""
+        finished = then is JobState.FINISHED
+        if self.world.jobs.ints["attempts"][row]:
+            outlook.learn(self.world, row, finished=finished)
+        if then not in (JobState.REFUSED, JobState.CANCELLED):
+            in_time = self.at_ms <= int(self.world.jobs.ints["deadline_ms"][row])
+            outlook.judge(self.world, row, kept=finished and in_time)
 
     def finish(self) -> tuple[Command, ...]:
         """All commands of the turn in one fixed order."""

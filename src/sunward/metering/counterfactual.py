@@ -1,18 +1,19 @@
 """What the same work would have emitted had it run at once, by two rules that are fixed before any job runs.
 
-Both rules, version 1:
+Both rules, in version 1 or 2, as the record of the job's submission says:
 
 * The job starts at the moment of submission and runs without a pause, piece after piece.
-* Hardware and time are those of the work itself: each piece takes the time its useful work takes on the
-  hardware it really used. Work that was lost and done again counts in the receipt, not here, so a failure of
-  ours never makes us look better.
+* Hardware is that of the work itself. In version 1 each piece takes the time its useful work takes on the hardware
+  it really used, by the length told at submission. In version 2 it takes the time it really ran there: a job that was
+  shorter than told, or of unknown length, is compared with what it was. Work that was lost and done again counts in
+  the receipt, not here, so a failure of ours never makes us look better.
 * The hardware is always on and busy for `USE_FRAC` of its time, so a busy hour carries the idle power of the
   hours in between: `P_idle/u + P_max − P_idle` watts per container.
 * Facility energy is IT energy times `OVERHEAD`.
-* `run-now-origin/1` takes the intensity of the tenant's own zone; `run-now-mean-site/1` takes, hour by hour,
+* `run-now-origin` takes the intensity of the tenant's own zone; `run-now-mean-site` takes, hour by hour,
   the mean over all sites of the network weighted by their containers.
 
-A change of any of these is a new version with a new name.
+A change of any of these is a new version.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from sunward.metering.split import by_hour
 from sunward.model.receipt import Counterfactual
 from sunward.units import PPM, emissions_mg, joules, round_half_up
 
-RUN_NOW_ORIGIN = "run-now-origin/1"
-RUN_NOW_MEAN_SITE = "run-now-mean-site/1"
+RUN_NOW_ORIGIN = "run-now-origin"
+RUN_NOW_MEAN_SITE = "run-now-mean-site"
+VERSION = 2
+"""That of jobs submitted from now on."""
 
 USE_FRAC = 0.5
 """Share of its time that an always-on container is busy (DESIGN §4: a stated use)."""
@@ -66,6 +69,7 @@ class RunNow:
     network: tuple[Capacity, ...]
     """Every site enrolled at the moment of submission."""
     pieces: tuple[Piece, ...]
+    version: int = 1
 
 
 def counterfactuals(run: RunNow, intensity: IntensityAt, location_mg: int) -> tuple[Counterfactual, ...]:
@@ -82,8 +86,8 @@ def counterfactuals(run: RunNow, intensity: IntensityAt, location_mg: int) -> tu
         return mean_mg_per_kwh(run.network, hour_ms, intensity)
 
     return (
-        _counterfactual(RUN_NOW_ORIGIN, hours, at_origin, location_mg),
-        _counterfactual(RUN_NOW_MEAN_SITE, hours, at_mean_site, location_mg),
+        _counterfactual(f"{RUN_NOW_ORIGIN}/{run.version}", hours, at_origin, location_mg),
+        _counterfactual(f"{RUN_NOW_MEAN_SITE}/{run.version}", hours, at_mean_site, location_mg),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from sunward.model.hardware import WorkClass
 from sunward.model.identity import JobId, TenantId, ZoneId
@@ -51,6 +51,16 @@ class LeaseState(IntEnum):
         return self.name.lower()
 
 
+class LengthKind(StrEnum):
+    """What is known beforehand of how long a job runs."""
+
+    KNOWN = "known"
+    ESTIMATED = "estimated"
+    """It may run shorter or longer than said; how much, past estimates of the same kind tell."""
+    UNKNOWN = "unknown"
+    """Nobody said; past jobs of the same kind tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """The public part of a job: all that planning, metering and settlement need, nothing private.
@@ -74,7 +84,7 @@ class JobSpec:
     gpu_models: tuple[str, ...] = ()
     """Catalogue keys accepted; empty = any."""
     length_ms: int
-    """Estimated run time on the reference GPU (A100-SXM-80GB), grid time."""
+    """Run time on the reference GPU (A100-SXM-80GB), grid time; where nobody said, what was expected at submission."""
     units: int = 1
     """Units of work in the whole job; progress and checkpoints count them."""
     interruptible: bool = False
@@ -106,6 +116,13 @@ class JobSpec:
     """Most GPUs it can use at once, `gpus` then being the least; 0 = `gpus` and no other number."""
     speedup_ppm: tuple[int, ...] = ()
     """Rate with `gpus`, `gpus` + 1, … `gpus_max` GPUs over the rate with `gpus`, which `length_ms` is for."""
+    length_kind: LengthKind = LengthKind.KNOWN
+    promise_ppm: int = 0
+    """Probability stated for finish-by, and start-by where asked; 0 = none is stated."""
+    family: str = ""
+    """Which jobs of the tenant this one is like, as an opaque word: their lengths tell of its length; or empty."""
+    counterfactual: int = 1
+    """Version of the counterfactuals on its receipt, fixed before it runs."""
 
     @property
     def elastic(self) -> bool:

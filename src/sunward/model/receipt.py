@@ -39,7 +39,7 @@ class Counterfactual:
     """What would have been, by a named and versioned rule fixed before the job ran."""
 
     name: str
-    """`run-now-origin/1` or `run-now-mean-site/1`."""
+    """`run-now-origin` or `run-now-mean-site`, a slash, and the version."""
     facility_j: int
     carbon_mg: int
     change_ppm: int
@@ -53,6 +53,8 @@ class Promise:
     kind: str
     at_ms: int
     kept: bool
+    stated_ppm: int = 0
+    """Probability with which it was to be kept, ppm; 0 = none was stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from sunward.units import J_PER_KWH, MG_PER_G, MICRO, ML_PER_L, NANO, PPM, SECON
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet reads as the start of a formula, or skips before one."""
-COUNTERFACTUALS = ("run-now-origin/1", "run-now-mean-site/1")
+COUNTERFACTUALS = ("run-now-origin", "run-now-mean-site")
 
 
 def statement_csv(statement: MonthStatement) -> str:
@@ -47,7 +47,7 @@ def kwh(energy_j: int) -> str:
 
 def _counterfactual(name: str, show: Callable[[Counterfactual], str]) -> Callable[[StatementLine], str]:
     """A figure of one counterfactual; empty for a job that has none."""
-    return lambda line: next((show(one) for one in line.counterfactuals if one.name == name), "")
+    return lambda line: next((show(one) for one in line.counterfactuals if one.name.partition("/")[0] == name), "")
 
 
 def _kept(line: StatementLine) -> str:

@@ -5,7 +5,7 @@ It follows orders, reports levels and signs nothing: its readings enter the seal
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sunward.metering.seal import Hashed
@@ -31,6 +31,8 @@ class Run:
     devices: tuple[str, ...]
     start_ms: int
     """When it runs: at once on an awake container, otherwise after waking."""
+    unit_ms: int = 1
+    """What a unit of it really takes here."""
     stop_ms: int | None = None
     phase: str = Phase.ACCEPTED
     changed_ms: int = 0
@@ -46,11 +48,11 @@ class Run:
     @property
     def end_ms(self) -> int:
         """When it is done if nothing stops it."""
-        return self.start_ms + (self.order.units - self.order.checkpoint_units) * self.order.unit_ms_grid
+        return self.start_ms + (self.order.units - self.order.checkpoint_units) * self.unit_ms
 
     def units_at(self, at_ms: int) -> int:
         """Units done over all attempts."""
-        done = max(0, at_ms - self.start_ms) // self.order.unit_ms_grid
+        done = max(0, at_ms - self.start_ms) // self.unit_ms
         return min(self.order.units, self.order.checkpoint_units + done)
 
 
@@ -104,8 +106,10 @@ class Device:
 class SimSite:
     """One site of the simulated fleet."""
 
-    def __init__(self, spec: SiteSpec, at_ms: int) -> None:
+    def __init__(self, spec: SiteSpec, at_ms: int, true_ms: Mapping[str, int] | None = None) -> None:
         self.spec = spec
+        self.true_ms = true_ms or {}
+        """What jobs really take on the reference GPU, where it is not what they say."""
         self.up = True
         self.boot_number = 1
         self.counter = 0
@@ -178,10 +182,18 @@ class SimSite:
             order,
             tuple(free),
             ready_ms,
+            unit_ms=self._unit_ms(order),
             changed_ms=at_ms,
             units=order.checkpoint_units,
             safe_units=order.checkpoint_units,
         )
+
+    def _unit_ms(self, order: LeaseOrder) -> int:
+        true_ms = self.true_ms.get(order.job)
+        if true_ms is None:
+            return order.unit_ms_grid
+        rate = power.relative_rate(catalogue.load().gpu(self._pool(order.pool).gpu_model), order.work_class)
+        return max(1, round(true_ms / rate / order.units))
 
     def keep(self, names: Iterable[str], at_ms: int) -> None:
         """The owner takes devices: a job on one goes at once, with no time for a checkpoint."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,6 +97,8 @@ class Scenario:
     seed: int = 0
     naps: bool = False
     """Whether machines with nothing to do sleep as a whole."""
+    true_ms: Mapping[str, int] = field(default_factory=dict)
+    """What jobs really take on the reference GPU, where it is not what they say; nothing but their sites knows it."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,9 @@ class Simulation:
         self.clock = VirtualClock(ClockMapping(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1))
         self.feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
         self.tally = Tally()
-        self.sites: dict[str, SimSite] = {spec.site: SimSite(spec, scenario.start_ms) for spec in scenario.sites}
+        self.sites: dict[str, SimSite] = {
+            spec.site: SimSite(spec, scenario.start_ms, scenario.true_ms) for spec in scenario.sites
+        }
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
         self._deliveries: Counter[tuple[str, str]] = Counter()

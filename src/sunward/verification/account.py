@@ -18,7 +18,7 @@ from sunward.verification.exact import MILLION, MS_IN_HOUR, TEN_THOUSAND, neares
 from sunward.verification.verdict import Finding, mismatch
 
 RECEIPT_VERSION = 1
-COUNTERFACTUALS = ("run-now-origin/1", "run-now-mean-site/1")
+COUNTERFACTUALS = ("run-now-origin", "run-now-mean-site")
 UNPROMISED = ("refused", "cancelled")
 QUALITIES = tuple(Quality)
 """Best first."""
@@ -60,7 +60,8 @@ def _job(receipt: Receipt, spec: JobSpec, submitted_ms: int) -> Iterator[Check]:
     if promised and spec.start_by_ms:
         in_time = any(line.start_ms <= spec.start_by_ms and line.start_ms < line.end_ms for line in receipt.attempts)
         promised.append(("start_by", spec.start_by_ms, in_time))
-    yield "promise", "promises", [(one.kind, one.at_ms, one.kept) for one in receipt.promises], promised
+    stated = [(one.kind, one.at_ms, one.kept, one.stated_ppm) for one in receipt.promises]
+    yield "promise", "promises", stated, [(*one, spec.promise_ppm) for one in promised]
     beyond = [line.gpus for line in receipt.attempts if line.gpus and not spec.gpus <= line.gpus <= spec.most]
     yield "job", "gpus of attempts outside what was asked", beyond, []
     leased_ms = sum((line.end_ms - line.start_ms) * (line.gpus or spec.gpus) for line in receipt.attempts)
@@ -113,7 +114,7 @@ def _indicators(receipt: Receipt, spec: JobSpec) -> Iterator[Check]:
     if spec.functional_unit and receipt.units > 0:
         sci = nearest(Fraction(receipt.location_mg + receipt.embodied_mg, receipt.units))
     yield "sci", "sci_mg_per_unit", receipt.sci_mg_per_unit, sci
-    names = COUNTERFACTUALS if receipt.lines else ()
+    names = tuple(f"{name}/{spec.counterfactual}" for name in COUNTERFACTUALS) if receipt.lines else ()
     yield "counterfactual", "names", tuple(one.name for one in receipt.counterfactuals), names
     for one in receipt.counterfactuals:
         change = 0

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from sunward.model.hardware import WorkClass
-from sunward.model.job import JobSpec, JobState
+from sunward.model.job import JobSpec, JobState, LengthKind
 from sunward.units import PPM
 from sunward.world.table import Table
 
@@ -29,6 +29,8 @@ NUMBERS = (
     "min_run_ms",
     "stop_ms",
     "gpus_max",
+    "promise_ppm",
+    "counterfactual",
 )
 WORDS = (
     "tenant",
@@ -39,6 +41,7 @@ WORDS = (
     "known_providers",
     "functional_unit",
     "speedup_ppm",
+    "family",
 )
 UNIQUE = ("commitment", "bundle", "escrow_wei")
 """A digest as a word would be kept for ever; escrow exceeds 64 bits, so it stays a Python integer."""
@@ -66,8 +69,10 @@ _EMPTY: tuple[tuple[str, Any], ...] = (
     ("attempt_lines", ()),
 )
 _CLASSES = {work_class.value: work_class for work_class in WorkClass}
+_KINDS = tuple(LengthKind)
+"""The column `length_kind` holds places in this: 0 = known."""
 
-if {field.name for field in fields(JobSpec)} != {"job", *NUMBERS, *WORDS, *UNIQUE}:
+if {field.name for field in fields(JobSpec)} != {"job", "length_kind", *NUMBERS, *WORDS, *UNIQUE}:
     raise TypeError("the columns of JobTable do not cover JobSpec")
 
 
@@ -77,7 +82,7 @@ class JobTable(Table):
     __slots__ = ("code_of", "words")
 
     def __init__(self) -> None:
-        super().__init__((*NUMBERS, *WORDS, *PROGRESS), (*UNIQUE, *OBJECTS))
+        super().__init__((*NUMBERS, *WORDS, "length_kind", *PROGRESS), (*UNIQUE, *OBJECTS))
         self.words: list[Any] = []
         self.code_of: dict[Any, int] = {}
 
@@ -98,6 +103,7 @@ class JobTable(Table):
             self._fill(name, rows, list(map(attrgetter(name), specs)))
         for name in WORDS:
             self._fill(name, rows, [self.code(word) for word in map(attrgetter(name), specs)])
+        self._fill("length_kind", rows, [_KINDS.index(spec.length_kind) for spec in specs])
         self.ints["submitted_ms"][rows] = at_ms
         self.ints["updated_ms"][rows] = at_ms
         for name in UNIQUE:
@@ -127,6 +133,7 @@ class JobTable(Table):
         columns: dict[str, Sequence[Any]] = {name: self.ints[name][rows].tolist() for name in NUMBERS}
         columns |= {name: [words[code] for code in self.ints[name][rows].tolist()] for name in WORDS}
         columns |= {name: [self.objects[name][row] for row in rows] for name in UNIQUE}
+        columns["length_kind"] = [_KINDS[kind] for kind in self.ints["length_kind"][rows].tolist()]
         columns["job"] = [self.ids[row] for row in rows]
         columns["deadline_ms"] = [at_ms - margin_ms for at_ms in columns["deadline_ms"]]
         columns["interruptible"] = [bool(flag) for flag in columns["interruptible"]]

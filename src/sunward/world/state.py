@@ -20,6 +20,7 @@ from sunward.units import DAY_MS, PPM, floor_to
 from sunward.world.bookings import OpenRows, Steps
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
+from sunward.world.lengths import LengthBook
 from sunward.world.power import rates
 from sunward.world.signalbook import SignalBook
 from sunward.world.snapshot import WORK_CLASSES
@@ -96,6 +97,7 @@ class World:
     """Keys of the energy rows of each lease."""
     signals: SignalBook = field(default_factory=SignalBook)
     closed: ClosedLines = field(default_factory=ClosedLines)
+    lengths: LengthBook = field(default_factory=LengthBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

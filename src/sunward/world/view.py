@@ -17,14 +17,23 @@ from sunward.model.plan import Segment
 from sunward.model.signal import Forecast
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
-from sunward.world import catalogue, power
+from sunward.world import catalogue, outlook, power
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity, withheld
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.progress import progress
 from sunward.world.sleeping import idling, sleeps
-from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray, JobView, PoolColumns, Snapshot, Standing
+from sunward.world.snapshot import (
+    WORK_CLASSES,
+    FloatArray,
+    IntArray,
+    JobView,
+    Lengths,
+    PoolColumns,
+    Snapshot,
+    Standing,
+)
 from sunward.world.state import Site, World
 
 LATE_FACTOR = 2
@@ -196,17 +205,21 @@ def open_jobs(world: World) -> list[int]:
 def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
     """Some open jobs; what is the same for all, and what numbers can tell of all, is worked out once."""
     table = world.jobs
-    started = table.ints["attempts"] > 0
-    running, fastest = attempts(world, now_ms), _fastest(world)
+    started, uncertain = table.ints["attempts"] > 0, table.ints["length_kind"] > 0
+    running, speeds = attempts(world, now_ms), _speeds(world)
     seen = []
     for row, spec in zip(rows, table.specs(rows, margin_ms=world.network.policy.finish_margin_ms), strict=True):
         view = _view(table, row, spec, now_ms)
+        if uncertain[row]:
+            view = replace(view, lengths=outlook.lengths_of(world, row, view.units_done, now_ms))
         if spec.start_by_ms:
             limit_ms = _start_by(world, row, spec, running.get(row), now_ms)
             view = replace(view, spec=replace(spec, start_by_ms=limit_ms))
         if started[row]:
             stands = row not in running or running[row].stopping
-            view = replace(view, spec=_still_possible(world, view, fastest, now_ms, stands=stands))
+            view = replace(view, spec=_still_possible(world, view, speeds[spec.work_class][1], now_ms, stands=stands))
+        if view.lengths is not None and table.objects["assignment"][row] is not None:
+            view = replace(view, lengths=_attainable(world, view, speeds[spec.work_class], now_ms))
         seen.append(_running_view(view, running[row], now_ms) if row in running else view)
     return seen
 
@@ -238,18 +251,28 @@ def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
     )
 
 
-def _fastest(world: World) -> dict[WorkClass, float]:
-    """The best rate of any pool in each class of work."""
+def _attainable(world: World, view: JobView, speeds: tuple[float, float], now_ms: int) -> Lengths | None:
+    """How long a job that was promised something may still run, and how surely it is to end in time from here on.
+
+    It is not refused when its like turn out longer than thought: when the promise can no longer be kept as stated,
+    what can still be had is planned for, on any pool. Its receipt tells what became of the promise.
+    """
+    lengths = view.lengths
+    if lengths is None or not lengths.promise_ppm:
+        return lengths
+    within_ms = view.spec.deadline_ms - now_ms - 2 * world.network.policy.slot_ms
+    sure, least = (outlook.within_ppm(lengths, int(within_ms * speed)) for speed in reversed(speeds))
+    return lengths if sure >= lengths.promise_ppm else replace(lengths, promise_ppm=min(lengths.promise_ppm, least))
+
+
+def _speeds(world: World) -> dict[WorkClass, tuple[float, float]]:
+    """The least and the best rate of any pool in each class of work."""
     models = {pool.gpu_model for _, pool in world.pools()}
-    return {
-        work_class: max((rates(model)[index] for model in models), default=1.0)
-        for index, work_class in enumerate(WORK_CLASSES)
-    }
+    known = [[rates(model)[index] for model in models] or [1.0] for index in range(len(WORK_CLASSES))]
+    return {work_class: (min(of), max(of)) for work_class, of in zip(WORK_CLASSES, known, strict=True)}
 
 
-def _still_possible(
-    world: World, view: JobView, fastest: Mapping[WorkClass, float], now_ms: int, *, stands: bool
-) -> JobSpec:
+def _still_possible(world: World, view: JobView, fastest: float, now_ms: int, *, stands: bool) -> JobSpec:
     """A started job with the deadline it is planned to: without the margin when that is too tight, later when too late.
 
     A running job keeps its deadline as asked: the planner lets it run on even when it will be late. The promise
@@ -258,7 +281,9 @@ def _still_possible(
     spec, policy = view.spec, world.network.policy
     asked_ms = spec.deadline_ms + policy.finish_margin_ms
     left_ms = spec.length_ms * view.remaining_frac
-    ready_ms = now_ms + math.ceil(left_ms / fastest[spec.work_class]) + policy.slot_ms
+    if view.lengths is not None:
+        left_ms = outlook.quantile_ms(view.lengths, view.lengths.promise_ppm or outlook.HELD_PPM)
+    ready_ms = now_ms + math.ceil(left_ms / fastest) + policy.slot_ms
     if stands and ready_ms <= spec.deadline_ms:
         return spec
     if not stands or ready_ms <= asked_ms:

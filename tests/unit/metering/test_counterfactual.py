@@ -40,14 +40,18 @@ def test_both_by_hand() -> None:
     # Origin: 0.75·400 + 1.5·300 + 0.75·200 = 900 g.
     # Mean site: (4·30 + 2·700)/6 = 253.333, 236.667, 220 g/kWh: 190 + 355.0005 + 165 g.
     origin, mean = counterfactuals(run(piece()), intensity, 450_000)
-    assert (origin.name, origin.facility_j, origin.carbon_mg) == (RUN_NOW_ORIGIN, 10_800_000, 900_000)
+    assert (origin.name, origin.facility_j, origin.carbon_mg) == (f"{RUN_NOW_ORIGIN}/1", 10_800_000, 900_000)
     assert origin.change_ppm == -500_000
-    assert (mean.name, mean.facility_j, mean.carbon_mg) == (RUN_NOW_MEAN_SITE, 10_800_000, 190_000 + 355_001 + 165_000)
+    assert (mean.name, mean.facility_j, mean.carbon_mg) == (
+        f"{RUN_NOW_MEAN_SITE}/1",
+        10_800_000,
+        190_000 + 355_001 + 165_000,
+    )
     assert mean.change_ppm == -366_198
 
 
 def test_names_carry_the_version() -> None:
-    assert (RUN_NOW_ORIGIN, RUN_NOW_MEAN_SITE) == ("run-now-origin/1", "run-now-mean-site/1")
+    assert (RUN_NOW_ORIGIN, RUN_NOW_MEAN_SITE) == ("run-now-origin", "run-now-mean-site")
 
 
 def test_pieces_run_one_after_another_without_a_pause() -> None:

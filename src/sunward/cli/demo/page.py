@@ -11,7 +11,7 @@ from sunward.cli.demo.watch import Moment
 from sunward.cli.reasons import COUNTERFACTUALS, NOT_PROVED, PLACED, REFUSED, STATES, sentence, word
 from sunward.cli.text import _, language
 from sunward.client import ApiClient
-from sunward.metering.counterfactual import RUN_NOW_ORIGIN
+from sunward.metering.counterfactual import RUN_NOW_ORIGIN, VERSION
 from sunward.model.datum import SeriesKind
 from sunward.model.identity import ZoneId
 from sunward.model.receipt import EpochStatement, Receipt
@@ -128,7 +128,7 @@ def _receipt(receipt: Receipt, jobs: dict[str, tuple[DemoJob, JobView]]) -> Rece
         where=where(receipt),
         facility_j=receipt.facility_j,
         location_mg=receipt.location_mg,
-        counterfactual=word(COUNTERFACTUALS, RUN_NOW_ORIGIN),
+        counterfactual=word(COUNTERFACTUALS, f"{RUN_NOW_ORIGIN}/{VERSION}"),
         counterfactual_mg=counterfactual.carbon_mg if counterfactual else 0,
         change_ppm=counterfactual.change_ppm if counterfactual else 0,
         embodied_mg=receipt.embodied_mg,

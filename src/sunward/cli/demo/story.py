@@ -402,7 +402,7 @@ def _show_end(story: Story, receipts: list[Receipt], page: Path) -> None:
     show.line(
         _(
             "Location-based, life-cycle; promises kept {kept}/{all}; "
-            "* run now at the tenant's own zone, same hardware, always on (run-now-origin/1); grid data {quality}"
+            "* run now at the tenant's own zone, same hardware, always on (run-now-origin/2); grid data {quality}"
         ).format(kept=sum(promises), all=len(promises), quality=word(QUALITIES, "modelled"))
     )
     _show_worse(story, receipts)
