@@ -79,7 +79,7 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
             raise InputError(f"{name} is {getattr(spec, name)}; it must lie in 0..{most}", code="SW-121")
     climatology.load().zone(spec.origin_zone)
     check_elastic(spec)
-    if spec.interruptible and spec.units == 1:
+    if spec.interruptible and spec.units == 1 and spec.length_kind is LengthKind.KNOWN:
         raise InputError("a pausable job must say how many units of work it has (--units)", code="SW-122")
     if spec.deadline_ms <= now_ms:
         raise InputError("the deadline has passed; name a later one", code="SW-123")

@@ -15,6 +15,8 @@ HELD_PPM = 950_000
 """A running job holds its container for as long as so many of its kind would still run, or as many as promised."""
 KINDS = tuple(LengthKind)
 """As the column `length_kind` counts them."""
+NOT_SAVED = frozenset({"lost", "failed", "withdrawn", "timeout"})
+"""How attempts end that leave no checkpoint of their last moment."""
 TAUGHT = {LengthKind.KNOWN: (RUN,), LengthKind.UNKNOWN: (RUN,), LengthKind.ESTIMATED: (RUN, RATIO)}
 """What the end of a job teaches: of its run time, and where it was estimated also how far off that was."""
 
@@ -24,9 +26,9 @@ class Ran:
     """What a job has run, on the reference GPU."""
 
     banked_ms: int
-    """What counts towards its end: of a job without units only the present attempt, else what its units kept."""
+    """What counts towards its end: what its units or pauses kept; with neither only the present attempt."""
     least_ms: int
-    """It is longer than this, as some attempt has shown."""
+    """It is longer than this, as its attempts have shown."""
 
 
 def pace_ppm(world: World, row: int, lease_row: int) -> int:
@@ -41,14 +43,15 @@ def useful(world: World, row: int, now_ms: int) -> list[tuple[int, int]]:
     jobs, leases = world.jobs, world.leases
     rows, units = _attempts(world, row), int(jobs.ints["units"][row])
     marks = [int(leases.ints["from_units"][one]) for one in rows]
-    held = bool(jobs.objects["lease"][row])
+    held, pausable = bool(jobs.objects["lease"][row]), jobs.ints["interruptible"][row]
     marks.append(int(jobs.ints["live_units" if held else "units_done"][row]))
     found = []
     for lease_row, before, after in zip(rows, marks, marks[1:], strict=False):
         run_ms = _run_ms(world, lease_row, now_ms)
         under_way = held and lease_row == rows[-1]
         done = max(int(leases.ints["units"][lease_row]), after) - before
-        if run_ms and (after > before or under_way):
+        saved = units == 1 and pausable and leases.objects["reason"][lease_row] not in NOT_SAVED
+        if run_ms and (after > before or under_way or saved):
             kept_ms = run_ms if under_way or units == 1 else run_ms * (after - before) // done
             found.append((lease_row, kept_ms))
     return found
@@ -65,10 +68,16 @@ def _run_ms(world: World, lease_row: int, now_ms: int) -> int:
     return (int(ints["ended_ms"][lease_row]) or now_ms) - started_ms if started_ms else 0
 
 
+def waited_ms(world: World, row: int, now_ms: int) -> int:
+    """Grid time that a job has stood still since it came in, pauses and lost attempts' restarts included."""
+    run_ms = sum(_run_ms(world, lease_row, now_ms) for lease_row in _attempts(world, row))
+    return now_ms - int(world.jobs.ints["submitted_ms"][row]) - run_ms
+
+
 def ran(world: World, row: int, now_ms: int) -> Ran:
     """What a job has run until now."""
     kept = sum(run_ms * pace_ppm(world, row, lease) // PPM for lease, run_ms in useful(world, row, now_ms))
-    if world.jobs.ints["units"][row] > 1:
+    if world.jobs.ints["units"][row] > 1 or world.jobs.ints["interruptible"][row]:
         return Ran(banked_ms=kept, least_ms=kept)
     tried = (_run_ms(world, lease, now_ms) * pace_ppm(world, row, lease) // PPM for lease in _attempts(world, row))
     return Ran(banked_ms=kept, least_ms=max(tried, default=0))

@@ -210,6 +210,8 @@ def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
     seen = []
     for row, spec in zip(rows, table.specs(rows, margin_ms=world.network.policy.finish_margin_ms), strict=True):
         view = _view(table, row, spec, now_ms)
+        if spec.wait_max_ms:
+            view = replace(view, waited_ms=outlook.waited_ms(world, row, now_ms))
         if uncertain[row]:
             view = replace(view, lengths=outlook.lengths_of(world, row, view.units_done, now_ms))
         if spec.start_by_ms:
@@ -218,7 +220,7 @@ def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
         if started[row]:
             stands = row not in running or running[row].stopping
             view = replace(view, spec=_still_possible(world, view, speeds[spec.work_class][1], now_ms, stands=stands))
-        if view.lengths is not None and table.objects["assignment"][row] is not None:
+        if view.lengths is not None and row not in running and table.objects["assignment"][row] is not None:
             view = replace(view, lengths=_attainable(world, view, speeds[spec.work_class], now_ms))
         seen.append(_running_view(view, running[row], now_ms) if row in running else view)
     return seen
@@ -252,13 +254,13 @@ def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
 
 
 def _attainable(world: World, view: JobView, speeds: tuple[float, float], now_ms: int) -> Lengths | None:
-    """How long a job that was promised something may still run, and how surely it is to end in time from here on.
+    """How long a job that was promised something and lost its place may run, and how surely it is to end in time.
 
-    It is not refused when its like turn out longer than thought: when the promise can no longer be kept as stated,
-    what can still be had is planned for, on any pool. Its receipt tells what became of the promise.
+    When the promise can no longer be kept as stated, what can still be had is planned for, on any pool; its receipt
+    tells what became of the promise.
     """
     lengths = view.lengths
-    if lengths is None or not lengths.promise_ppm:
+    if lengths is None or not lengths.promise_ppm or view.segments:
         return lengths
     within_ms = view.spec.deadline_ms - now_ms - 2 * world.network.policy.slot_ms
     sure, least = (outlook.within_ppm(lengths, int(within_ms * speed)) for speed in reversed(speeds))

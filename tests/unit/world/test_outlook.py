@@ -9,7 +9,7 @@ import pytest
 from sunward.engine.snapshots import dump, load, state_digest
 from sunward.model.events import AgentLost, CancelRequested
 from sunward.model.identity import JobId, SiteId
-from sunward.model.job import JobSpec, LengthKind
+from sunward.model.job import JobSpec, JobState, LengthKind
 from sunward.model.site import Phase
 from sunward.units import HOUR_MS, PPM
 from sunward.world import outlook
@@ -17,7 +17,7 @@ from sunward.world.lengths import RATIO, RATIO_MS, RUN, Curve, bin_of, chain_of
 from sunward.world.progress import progress
 from sunward.world.snapshot import Lengths
 from sunward.world.view import take_snapshot
-from tests.support.network import SOLAR, Network, assignment, segment
+from tests.support.network import SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import TENANT, job
 
 SITE = "es-solar"
@@ -146,6 +146,21 @@ def test_kept_units_of_attempts_add_up():
     assert so_far.banked_ms == so_far.least_ms == 2 * HOUR_MS * 4 // 5
 
 
+def test_pauses_keep_what_was_run_without_units():
+    network = running(unknown(interruptible=True))
+    network.wait(2)
+    network.plan(assignment("j-1", segment(SOLAR, 5, 9)))
+    network.report("j-1.1", Phase.SUSPENDED)
+    network.wait(1)
+    world = network.state.world
+    so_far = outlook.ran(world, world.jobs.row_of["j-1"], network.at_ms)
+    assert so_far.banked_ms == so_far.least_ms == 2 * HOUR_MS
+    told = seen(network)
+    assert told is not None
+    assert told.remaining_ms[0] > 0
+    assert outlook.waited_ms(world, world.jobs.row_of["j-1"], network.at_ms) == HOUR_MS
+
+
 def test_a_running_job_holds_its_container_as_long_as_its_like_may_run():
     network = running(unknown(), hours=0.5)
     network.wait(1)
@@ -169,7 +184,12 @@ def test_a_promise_that_cannot_be_kept_any_more_is_kept_as_well_as_can_be():
     strict = seen(network)
     network.plan(assignment("j-1", segment(SOLAR, 5, 6)))
     network.wait(4.5)
+    placed = seen(network)
+    network.plan(leave=(unplaced("j-1", permanent=True),))
     relaxed = seen(network)
+    assert placed is not None
+    assert placed.promise_ppm == 900_000
+    assert network.job_state("j-1") is JobState.SUBMITTED
     assert strict is not None
     assert relaxed is not None
     assert strict.promise_ppm == 900_000
