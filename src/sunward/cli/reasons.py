@@ -179,6 +179,15 @@ FILTER_NAMES = {
     "horizon": N_("length of the plan"),
     "budget": N_("budget"),
     "capacity": N_("free capacity"),
+    "wake": N_("awake in time"),
+    "start_by": N_("start by"),
+    "ceiling": N_("power ceilings"),
+}
+
+CHOICES = {
+    "planned": N_("as planned"),
+    "best": N_("best now"),
+    "now": N_("start now"),
 }
 
 COUNTERFACTUALS = {

@@ -145,6 +145,18 @@ class Group(Command, click.Group):
     group_class = type
 
 
+class Shown(Group):
+    """A group whose first word may be something to show: without the name of a command `show` is meant."""
+
+    default = "show"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words."""
+        if args != ["--help"] and not (args and args[0] in self.commands):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
 def _json_option() -> Option:
     def turn_on(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
         if value:

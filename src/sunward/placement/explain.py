@@ -139,12 +139,21 @@ def _saves_ppm(fleet: Fleet, task: Task, rivals: _Rivals, carbon_mg: int) -> int
     return units.round_half_up((base - carbon_mg) * units.PPM, base) if base else 0
 
 
-def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals) -> tuple[Alternative, ...]:
+def others_than(fleet: Fleet, task: Task, option: Option, board: Board) -> list[tuple[str, Option]]:
+    """The best three options besides one, each with its label, cheapest first."""
+    return _shown(fleet, option, _rivals(task, option, board))
+
+
+def _shown(fleet: Fleet, option: Option, rivals: _Rivals) -> list[tuple[str, Option]]:
     used = {run.row for run in option.runs}
     others = [(fleet.pools.ids[one.runs[0].row], one) for one in rivals.per_pool if one.runs[0].row not in used]
     now = rivals.soonest if rivals.is_now else None
     shown = [] if now is None or now.runs == option.runs else [("now", now)]
     shown += others[: ALTERNATIVES_MAX - len(shown)]
+    return sorted(shown, key=lambda pair: (pair[1].total, pair[0]))
+
+
+def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals) -> tuple[Alternative, ...]:
     return tuple(
         Alternative(
             label=label,
@@ -152,5 +161,5 @@ def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals) -> 
             total_usd_micro=one.total,
             carbon_mg=price(fleet, task.demand, one.runs).carbon_mg,
         )
-        for label, one in sorted(shown, key=lambda pair: (pair[1].total, pair[0]))
+        for label, one in _shown(fleet, option, rivals)
     )

@@ -71,6 +71,19 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     return Fit(rows=rows, needed_ms=needed[rows], residency=bool((others & ~checks["country"]).any()))
 
 
+def removed(fleet: Fleet, job: JobView) -> dict[str, int]:
+    """How many pools each hard constraint takes away; a pool counts for the first one it fails."""
+    if not fleet.pools.ids:
+        return {}
+    counts: dict[str, int] = {}
+    left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
+    for reason, passed in _checks(fleet, job, _needed(fleet, job)).items():
+        stays = is_pausable(job.spec) and reason in OF_THE_WHOLE and bool((left & passed).any())
+        counts[reason] = 0 if stays else int((left & ~passed).sum())
+        left &= passed | stays
+    return counts
+
+
 def _refusal(job: JobView, reason: str, detail: str, *, permanent: bool) -> Unplaced:
     return Unplaced(job=job.spec.job, revision=job.revision, reason=reason, detail=detail, permanent=permanent)
 

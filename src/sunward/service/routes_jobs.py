@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from sunward.errors import ConflictError, NotFoundError
 from sunward.model.events import CancelRequested
+from sunward.model.explanation import Explanation
 from sunward.model.identity import JobId
 from sunward.model.job import JobState
 from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
@@ -20,6 +21,7 @@ from sunward.service.auth import AGENT, TENANT, Caller, Config, Plane, Reader, T
 from sunward.service.bodies import Cursor, Name, answer, once, record_of, spooled, takes, takes_bytes
 from sunward.service.bundle import gather
 from sunward.service.control import ControlPlane
+from sunward.service.explaining import explained
 from sunward.service.hearing import output_ref, upload_ref
 from sunward.service.limits import Solving
 from sunward.service.notices import check_webhook
@@ -92,6 +94,12 @@ async def get_history(control: Plane, caller: Reader, job: Name) -> Response:
     """Every change of a job's state, oldest first."""
     views.job_row(control, job, _only(caller))
     return answer(views.history(control, job))
+
+
+@router.get("/v1/jobs/{job}/explanation", response_model=Explanation)
+async def get_explanation(control: Plane, caller: Reader, job: Name, _place: Solving) -> Response:
+    """Why a job is placed as it is: filters, terms, alternatives, its promise, and what waiting saves."""
+    return answer(await explained(control, views.job_row(control, job, _only(caller))))
 
 
 @router.post("/v1/jobs/{job}/cancel", response_model=JobView)

@@ -36,6 +36,12 @@ def take_new(world: World, now_ms: int) -> Snapshot:
     return frame(world, now_ms, views(world, now_ms, first), _standing(world, now_ms, ()))
 
 
+def take_some(world: World, now_ms: int, jobs: Sequence[str]) -> Snapshot:
+    """Some open jobs, to look at beside what all others hold."""
+    rows = [world.jobs.row_of[job] for job in sorted(jobs)]
+    return frame(world, now_ms, views(world, now_ms, rows), _standing(world, now_ms, jobs))
+
+
 def take_tick(world: World, now_ms: int) -> Snapshot:
     """The open jobs that are not new, as many as one full plan considers, beside what the rest hold."""
     rows = [row for row in open_jobs(world) if world.jobs.ids[row] not in world.fresh]

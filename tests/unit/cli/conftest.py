@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from sunward.cli.main import cli
 from sunward.cli.shell import Shell
 from sunward.model.codec import encode
+from sunward.model.explanation import Choice, Explanation, FilterLine, Promise, WaitPoint
 from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms, Segment, Unplaced
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
@@ -81,6 +82,47 @@ QUOTE = Quote(
     start_ms=DAY + 9 * HOUR_MS,
     finish_ms=DAY + 12 * HOUR_MS,
     notice=NOTICE,
+)
+CHOSEN = Choice(
+    label="planned",
+    segments=ASSIGNMENT.segments,
+    terms=ASSIGNMENT.terms,
+    total_usd_micro=ASSIGNMENT.terms.total,
+    more_usd_micro=0,
+    price_usd_micro=4_000_000,
+    energy_j=7_200_000,
+    carbon_mg=340_000,
+)
+EXPLANATION = Explanation(
+    job=JOB,
+    state="placed",
+    at_ms=DAY,
+    based_on=41,
+    assignment=ASSIGNMENT,
+    refusal=None,
+    promise=Promise(
+        finish_by_ms=DAY + 13 * HOUR_MS,
+        start_by_ms=0,
+        start_ms=DAY + 9 * HOUR_MS,
+        end_ms=DAY + 12 * HOUR_MS,
+        spare_ms=HOUR_MS,
+    ),
+    fixed=False,
+    pools=9,
+    filters=(FilterLine(name="memory", removed=2, left=7), FilterLine(name="country", removed=0, left=7)),
+    chosen=CHOSEN,
+    alternatives=(replace(CHOSEN, label="now", more_usd_micro=978_971, carbon_mg=640_000),),
+    waiting=tuple(
+        WaitPoint(
+            finish_by_ms=DAY + hour * HOUR_MS,
+            start_ms=DAY,
+            end_ms=DAY + 3 * HOUR_MS,
+            total_usd_micro=4_000_000,
+            price_usd_micro=4_000_000,
+            carbon_mg=carbon_mg,
+        )
+        for hour, carbon_mg in ((4, 640_000), (13, 340_000))
+    ),
 )
 REFUSED_QUOTE = Quote(
     assignment=None, unplaced=REFUSAL, price_usd_micro=0, escrow_wei=0, start_ms=0, finish_ms=0, notice=QUOTE.notice
@@ -313,6 +355,7 @@ def whole_service():
             ],
             f"GET {job}": answer(job_view()),
             f"GET {job}/history": answer(HISTORY),
+            f"GET {job}/explanation": answer(EXPLANATION),
             f"POST {job}/cancel": answer(job_view(state="cancelled")),
             f"GET {job}/logs": [log_part(b"one\n", 4, final=False), log_part(b"", 4, final=True)],
             f"GET {job}/output": answer(archive(("model/w.bin", b"weights"), ("log.txt", b"x"))),

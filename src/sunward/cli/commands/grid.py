@@ -13,7 +13,7 @@ import click
 from sunward.cli import show
 from sunward.cli.commands.grid_fetch import fetch
 from sunward.cli.reasons import QUALITIES, SERIES, word
-from sunward.cli.shell import Group, Shell, group, option, pass_shell
+from sunward.cli.shell import Shell, Shown, group, option, pass_shell
 from sunward.cli.text import N_, _
 from sunward.client.place import origin_zone
 from sunward.errors import SourceError
@@ -35,16 +35,6 @@ RED_FROM_G = 450
 """Colours for the eye only, g/kWh: hydro, wind, solar and nuclear grids stay green; grids led by coal are red."""
 HOURS_MAX = 168
 LABEL_HOURS = 6
-
-
-class Shown(Group):
-    """A group whose first word may be a zone: then the zone is shown."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; without a command among them `show` is meant."""
-        if args != ["--help"] and not (args and args[0] in self.commands):
-            args = [show_zone.name or "", *args]
-        return super().parse_args(ctx, args)
 
 
 @group(cls=Shown)

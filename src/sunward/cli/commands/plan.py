@@ -6,9 +6,10 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.jobs import why
+from sunward.cli.commands.plan_explain import explain
 from sunward.cli.quotation import against_now
 from sunward.cli.reasons import FILTER_NAMES, FILTERS, PLACED, REFUSED, TERMS, sentence, word
-from sunward.cli.shell import Shell, command, pass_shell
+from sunward.cli.shell import Shell, Shown, group, pass_shell
 from sunward.cli.text import N_, _
 from sunward.model.plan import Alternative, Assignment, Unplaced
 from sunward.model.records import PlanView
@@ -17,10 +18,18 @@ from sunward.model.request import JobView
 ALTERNATIVES = {"now": N_("start now")}
 
 
-@command()
+@group(cls=Shown)
+def plan() -> None:
+    """Show the present plan, explain a job's place, or try other carbon prices."""
+
+
+plan.add_command(explain)
+
+
+@plan.command("show")
 @click.argument("job", required=False)
 @pass_shell
-def plan(shell: Shell, job: str | None) -> None:
+def show_plan(shell: Shell, job: str | None) -> None:
     """Show the present plan, or why one job is placed as it is."""
     with shell.client() as client:
         if job:

@@ -15,6 +15,7 @@ from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
+from sunward.model.explanation import Explanation
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -118,6 +119,10 @@ class AsyncApiClient:
     async def history(self, job: str) -> tuple[HistoryLine, ...]:
         """Every change of state of a job."""
         return read(await self._http.get(job_path(job, "history")), tuple[HistoryLine, ...])
+
+    async def explanation(self, job: str) -> Explanation:
+        """Why a job is placed as it is, and what else was possible."""
+        return read(await self._http.get(job_path(job, "explanation")), Explanation)
 
     async def cancel(self, job: str) -> JobView:
         """Stop a job."""

@@ -16,6 +16,7 @@ from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
+from sunward.model.explanation import Explanation
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -119,6 +120,10 @@ class ApiClient:
     def history(self, job: str) -> tuple[HistoryLine, ...]:
         """Every change of state of a job."""
         return read(self._http.get(job_path(job, "history")), tuple[HistoryLine, ...])
+
+    def explanation(self, job: str) -> Explanation:
+        """Why a job is placed as it is, and what else was possible."""
+        return read(self._http.get(job_path(job, "explanation")), Explanation)
 
     def cancel(self, job: str) -> JobView:
         """Stop a job."""
