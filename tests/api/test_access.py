@@ -13,6 +13,7 @@ ROUTES = {
     ("GET", "/v1/jobs"): READERS,
     ("GET", "/v1/jobs/{job}"): READERS,
     ("GET", "/v1/jobs/{job}/history"): READERS,
+    ("GET", "/v1/jobs/{job}/explanation"): READERS,
     ("POST", "/v1/jobs/{job}/cancel"): {TENANT},
     ("GET", "/v1/jobs/{job}/logs"): {TENANT},
     ("GET", "/v1/jobs/{job}/output"): {TENANT},
