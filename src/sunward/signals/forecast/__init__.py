@@ -1,0 +1,1 @@
+"""Forecasts learnt from a zone's own past."""
