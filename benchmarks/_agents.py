@@ -45,6 +45,8 @@ class Plan:
     operator_token: str
     sites: int
     gpus: int
+    late_s: float
+    """How long after the others the last site joins."""
 
 
 def site_spec(number: int, gpus: int) -> SiteSpec:
@@ -130,12 +132,19 @@ async def run(plan: Plan) -> None:
     """Join every site, say so, and work until the process is ended."""
     async with httpx.AsyncClient(base_url=plan.url, timeout=60.0, limits=httpx.Limits(max_connections=None)) as http:
         agents = [Agent(http, site_spec(number, plan.gpus)) for number in range(plan.sites)]
-        for agent in agents:
+        for agent in agents[:-1]:
             await agent.join(plan.operator_token)
-        print(json.dumps({"joined": len(agents)}), flush=True)
-        await asyncio.gather(*(agent.work() for agent in agents))
+        print(json.dumps({"joined": len(agents) - 1}), flush=True)
+        await asyncio.gather(*(agent.work() for agent in agents[:-1]), late(agents[-1], plan))
+
+
+async def late(agent: Agent, plan: Plan) -> None:
+    """Join later than the others, and work."""
+    await asyncio.sleep(plan.late_s)
+    await agent.join(plan.operator_token)
+    await agent.work()
 
 
 if __name__ == "__main__":
     told = json.loads(Path(sys.argv[1]).read_bytes())
-    asyncio.run(run(Plan(told["url"], told["operator_token"], told["sites"], told["gpus"])))
+    asyncio.run(run(Plan(told["url"], told["operator_token"], told["sites"], told["gpus"], told["late_s"])))

@@ -1,14 +1,14 @@
 """How fast the API is under load, with a million closed jobs stored and work going on.
 
 A real service process (`sunward up`, SQLite with `synchronous=FULL`, loopback) serves a store filled by `_closed`,
-twenty sites of eight GPUs whose agents another process simulates (`_agents`), and a tenant in a third process (`_load`)
-that submits 50 jobs a second and reads 20 times a second for a minute, on a fixed timetable. Latencies are the
-client's, from the moment a request was due. `submit_to_placed_p95_ms` ends with the journal's moment of the record that
-places the job, `seen_submit_to_placed_p95_ms` with an answer that shows it, for every tenth job, and
+twenty sites of eighty GPUs whose agents another process simulates (`_agents`), and a tenant in a third process
+(`_load`) that submits 50 jobs a second and reads 20 times a second for a minute, on a fixed timetable. Latencies are
+the client's, from the moment a request was due. `submit_to_placed_p95_ms` ends with the journal's moment of the record
+that places the job, `seen_submit_to_placed_p95_ms` with an answer that shows it, for every tenth job, and
 `server_submit_to_placed_p95_ms` is the service's own histogram, from commit to commit, read up to its bucket's bound.
-Grid time runs 1,200 times as fast as real time, so that jobs of minutes start, run and finish within the run, and every
-0.75 s is a slot border at which all is planned again. All processes share the cores that the benchmark was given; the
-calibration is taken before the load.
+Grid time is real time: jobs start and run, and a site that joins in the middle of the load has all planned again. With
+`--speed 1200`, jobs of minutes also finish within the run, and every 0.75 s is a slot border at which all is planned
+again. All processes share the cores that the benchmark was given; the calibration is taken before the load.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ from sunward.service.bootstrap import DATABASE_FILE, LOCAL_RULES, Credentials, b
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import DAY_MS, SECOND_MS
 
-SPEED = 1_200
 EPOCH_MS = 30 * DAY_MS
 """No epoch closes during the load: a day's worth of jobs is closed once a day, not every 72 s."""
 DEPOSIT_WEI = 10**26
@@ -58,17 +57,19 @@ class Sizes:
 
     jobs: int = 1_000_000
     sites: int = 20
-    gpus: int = 8
+    gpus: int = 80
     seconds: float = 60.0
     submits_per_s: float = 50.0
     reads_per_s: float = 20.0
+    speed: int = 1
+    """How many times as fast as real time grid time runs."""
 
 
 def prepare(home: Path, sizes: Sizes) -> tuple[Credentials, list[str]]:
     """A home with the closed jobs in its store; the credentials, and the names of the tenant's closed jobs."""
     feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
-    rules = replace(LOCAL_RULES, policy=policy_at(SPEED), epoch_ms=EPOCH_MS)
-    control = build_control(home, speed=SPEED, feeds=feeds, rules=rules)
+    rules = replace(LOCAL_RULES, policy=policy_at(sizes.speed), epoch_ms=EPOCH_MS)
+    control = build_control(home, speed=sizes.speed, feeds=feeds, rules=rules)
     path = issue_credentials(control, home, "")
     credentials = decode(path.read_bytes(), Credentials)
     token = control.store.access.lookup_token(credentials.tenant_token, control.clock.machine_ms())
@@ -112,22 +113,51 @@ def measure(folder: Path, sizes: Sizes) -> dict[str, object]:
     home = folder / "home"
     credentials, names = prepare(home, sizes)
     filled_s = time.perf_counter() - begun
-    up = ("-m", "sunward", "--json", "--home", str(home), "up", "--port", "0", "--speed", str(SPEED), "--grace", "120")
+    up = (
+        "-m",
+        "sunward",
+        "--json",
+        "--home",
+        str(home),
+        "up",
+        "--port",
+        "0",
+        "--speed",
+        str(sizes.speed),
+        "--grace",
+        "120",
+    )
     with process(*up, log=folder / "service.log") as service:
         url = str(first_line(service, folder / "service.log")["url"])
-        told = {"url": url, "operator_token": credentials.operator_token, "sites": sizes.sites, "gpus": sizes.gpus}
+        told = {
+            "url": url,
+            "operator_token": credentials.operator_token,
+            "sites": sizes.sites,
+            "late_s": sizes.seconds / 2,
+            "gpus": sizes.gpus,
+        }
         (folder / "agents.json").write_text(json.dumps(told))
         with process("-m", "benchmarks._agents", str(folder / "agents.json"), log=folder / "agents.log") as agents:
             first_line(agents, folder / "agents.log")
             time.sleep(WARM_S)
+            spent_s = _cpu_s(service.pid)
             tally = load(folder, url, credentials, names, sizes)
+            spent_s = _cpu_s(service.pid) - spent_s
             operator = {"authorization": f"Bearer {credentials.operator_token}"}
             text = httpx.get(f"{url}/metrics", headers=operator, timeout=READY_S).raise_for_status().text
     return report(tally, text, sizes) | {
         "jobs": sizes.jobs,
+        "speed": sizes.speed,
+        "service_cpu_share": round(spent_s / sizes.seconds, 3),
         "fill_s": round(filled_s, 1),
         "database_mib": round((home / DATABASE_FILE).stat().st_size / MIB),
     }
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU time of a process without its children, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def load(folder: Path, url: str, credentials: Credentials, names: list[str], sizes: Sizes) -> dict[str, object]:
@@ -213,9 +243,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=plain.jobs, help="closed jobs in the store")
     parser.add_argument("--seconds", type=float, default=plain.seconds, help="how long the load lasts")
     parser.add_argument("--submits", type=float, default=plain.submits_per_s, help="submissions a second")
+    parser.add_argument("--speed", type=int, default=plain.speed, help="how many times as fast grid time runs")
     parser.add_argument("--folder", type=Path, help="where the store lies; default a temporary folder")
     arguments = parser.parse_args()
-    sizes = Sizes(jobs=arguments.jobs, seconds=arguments.seconds, submits_per_s=arguments.submits)
+    sizes = Sizes(
+        jobs=arguments.jobs, seconds=arguments.seconds, submits_per_s=arguments.submits, speed=arguments.speed
+    )
     calibration = calibrate()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         result = measure(Path(folder), sizes)

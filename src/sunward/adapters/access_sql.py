@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from sunward.adapters import tables
 from sunward.adapters.database import Database
@@ -19,12 +20,15 @@ from sunward.errors import ConflictError
 from sunward.model.codec import digest_bytes
 
 TOKEN_BYTES = 32
+KNOWN_MS = 1_000
+"""How long a token is believed without a look: one that another process revokes ends so much later."""
+KNOWN_MAX = 10_000
 _tokens = tables.tokens
 _enrolments = tables.enrolments
 _replies = tables.idempotency
 _audit = tables.audit
 # Made once, because making a statement costs more than running it, and every request asks these.
-_TOKEN = select(_tokens).where(_tokens.c.hash == bindparam("of"), _tokens.c.expires_machine_ms > bindparam("now"))
+_TOKEN = select(_tokens).where(_tokens.c.hash == bindparam("of"))
 _REPLY = select(_replies).where(_replies.c.subject == bindparam("of"), _replies.c.key == bindparam("under"))
 
 
@@ -44,7 +48,19 @@ class Reply:
     """The answer given to a request, kept for its repetition."""
 
     status: int
+    """0 = the same is done again for a repetition, which changes nothing (`Asked`)."""
     response: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request under an idempotency key that is kept with what it did, and answered anew when it is repeated."""
+
+    subject: str
+    key: str
+    request: str
+    """Digest of what was asked."""
+    kept_machine_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +81,8 @@ class Access:
     """Access rows of one store."""
 
     database: Database
+    _known: dict[str, tuple[Token, int]] = field(default_factory=dict, repr=False)
+    """Tokens looked up of late, by hash, and when: each request asks for one."""
 
     def create_token(
         self, subject: str, scopes: tuple[str, ...], expires_machine_ms: int, note: str = "", token: str = ""
@@ -84,9 +102,18 @@ class Access:
 
     def lookup_token(self, token: str, now_machine_ms: int) -> Token | None:
         """What a token allows; None when it is unknown, revoked or expired."""
-        with self.database.reading() as connection:
-            row = connection.execute(_TOKEN, {"of": _hash(token), "now": now_machine_ms}).one_or_none()
-        return None if row is None else _token(row)
+        hash_ = _hash(token)
+        known, looked_ms = self._known.get(hash_, (None, 0))
+        if known is None or not 0 <= now_machine_ms - looked_ms < KNOWN_MS:
+            with self.database.reading() as connection:
+                row = connection.execute(_TOKEN, {"of": hash_}).one_or_none()
+            if row is None:
+                return None
+            known = _token(row)
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[hash_] = (known, now_machine_ms)
+        return known if now_machine_ms < known.expires_machine_ms else None
 
     def tokens(self, subject: str | None = None, after: str = "", limit: int | None = None) -> tuple[Token, ...]:
         """Every token, or those of one subject, by hash; from the one after a hash on, at most `limit`."""
@@ -98,6 +125,7 @@ class Access:
 
     def revoke_token(self, hash_: str) -> bool:
         """End a token, named by its hash; False when there is none."""
+        self._known.pop(hash_, None)
         with self.database.writing() as connection:
             return connection.execute(delete(_tokens).where(_tokens.c.hash == hash_)).rowcount == 1
 
@@ -179,6 +207,21 @@ class Access:
         }
         with self.database.writing() as connection:
             connection.execute(self.database.insert(_replies).on_conflict_do_nothing(), row)
+
+    def keep_asked(self, connection: Connection, requests: Sequence[Asked]) -> None:
+        """Keep what was asked under keys in a transaction that is open."""
+        rows = [
+            {
+                "subject": asked.subject,
+                "key": asked.key,
+                "request": asked.request,
+                "status": 0,
+                "response": b"",
+                "kept_machine_ms": asked.kept_machine_ms,
+            }
+            for asked in requests
+        ]
+        connection.execute(self.database.insert(_replies).on_conflict_do_nothing(), rows)
 
     def drop_replies(self, subject: str) -> None:
         """Drop every reply kept for a subject."""

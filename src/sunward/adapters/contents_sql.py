@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, select, update
 
 from sunward.adapters import tables
+from sunward.adapters.access_sql import Asked
 from sunward.adapters.database import Database
 from sunward.errors import NotFoundError
 from sunward.model.codec import decode, encode
@@ -30,6 +31,8 @@ class StoredContent:
     salt: bytes
     content: JobContent
     commitment: str
+    asked: Asked | None = None
+    """The request that brought it, when it may be repeated; kept in the same transaction, but not with the content."""
 
 
 def _row(job: str, stored: StoredContent) -> dict[str, object]:

@@ -98,6 +98,7 @@ class SqlStore:
         projected = rows_of(expected.sequence + 1, commands, self._sign)
         marks = _marks(expected.sequence + 1, events, sealed)
         contents = self._contents_of(events)
+        asked = [one.asked for one in contents.values() if one.asked is not None]
         last = records[-1]["hash"] if records else expected.hash
         reached = JournalHead(sequence=expected.sequence + len(records), hash=last, term=expected.term)
         with self._database.writing() as connection:
@@ -107,6 +108,8 @@ class SqlStore:
             write_rows(connection, projected)
             if contents:
                 self.contents.put(connection, contents)
+            if asked:
+                self.access.keep_asked(connection, asked)
             for mark in marks:
                 mark_sealed(connection, *mark)
         return reached

@@ -155,10 +155,10 @@ def serve(
         # Nobody is believed about who asks unless the operator named a proxy.
         proxy_headers=bool(entrance.proxy_address),
         forwarded_allow_ips=entrance.proxy_address or [],
-        h11_max_incomplete_event_size=config.header_bytes_max + config.address_chars_max,
         http=PatientProtocol,
         ws="none",
     )
+    PatientProtocol.head_bytes_max = config.header_bytes_max + config.address_chars_max
     _tune()
     server = Server(settings)
     server.leave = control.let_go

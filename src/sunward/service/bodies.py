@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 import sunward
-from sunward.adapters.access_sql import Reply, mint_token
+from sunward.adapters.access_sql import Asked, Reply, mint_token
 from sunward.errors import InputError, SourceError
 from sunward.model.codec import decode, digest_bytes, encode
 from sunward.service.control import ControlPlane
@@ -104,22 +104,30 @@ async def once(
     `act` is given the key, or nothing.
     Raises: InputError for an unusable key, ConflictError for one that was used for another request.
     """
-    key = key_of(request)
-    if not key:
+    asked = await asked_of(control, subject, request)
+    if asked is None:
         return await act("")
-    asked = await asked_of(request)
-    reply = control.store.access.recall_reply(subject, key, asked)
+    access = control.store.access
+    reply = access.recall_reply(subject, asked.key, asked.request)
     if reply is not None:
         return Response(reply.response, status_code=reply.status, media_type=JSON)
-    response = await act(key)
-    control.store.access.keep_reply(
-        subject,
-        key,
-        asked,
-        Reply(status=response.status_code, response=bytes(response.body)),
-        control.clock.machine_ms(),
-    )
+    response = await act(asked.key)
+    reply = Reply(status=response.status_code, response=bytes(response.body))
+    access.keep_reply(subject, asked.key, asked.request, reply, asked.kept_machine_ms)
     return response
+
+
+async def once_alike(
+    control: ControlPlane, subject: str, request: Request, act: Callable[[Asked | None], Awaitable[Response]]
+) -> Response:
+    """Act, also when the request comes again: `act` changes nothing then, and keeps what was asked with what it does.
+
+    Raises: as `once`.
+    """
+    asked = await asked_of(control, subject, request)
+    if asked is not None:
+        control.store.access.recall_reply(subject, asked.key, asked.request)
+    return await act(asked)
 
 
 def key_of(request: Request) -> str:
@@ -130,10 +138,17 @@ def key_of(request: Request) -> str:
     return key
 
 
-async def asked_of(request: Request) -> str:
-    """What is asked, so that a key is never answered with another request's reply."""
+async def asked_of(control: ControlPlane, subject: str, request: Request) -> Asked | None:
+    """What is asked under a key, so that a key is never answered with another request's reply; None without one.
+
+    Raises: InputError for an unusable key.
+    """
+    key = key_of(request)
+    if not key:
+        return None
     line = f"{request.method} {request.url.path}\n".encode()
-    return digest_bytes(line + await request.body())
+    asked = digest_bytes(line + await request.body())
+    return Asked(subject=subject, key=key, request=asked, kept_machine_ms=control.clock.machine_ms())
 
 
 async def secret_once(control: ControlPlane, subject: str, request: Request, keep: Callable[[str], None]) -> str:
@@ -142,18 +157,18 @@ async def secret_once(control: ControlPlane, subject: str, request: Request, kee
     No reply that holds a secret is kept: under a key the token follows from the service's own secret instead.
     Raises: as `once`.
     """
-    key = key_of(request)
-    if not key:
+    asked = await asked_of(control, subject, request)
+    if asked is None:
         token = mint_token()
         keep(token)
         return token
-    asked = await asked_of(request)
-    known = control.store.access.recall_reply(subject, key, asked)
-    token = mint_token(hmac.digest(control.seed, f"token\n{subject}\n{key}\n{asked}".encode(), "sha256"))
+    known = control.store.access.recall_reply(subject, asked.key, asked.request)
+    named = f"token\n{subject}\n{asked.key}\n{asked.request}".encode()
+    token = mint_token(hmac.digest(control.seed, named, "sha256"))
     if known is None:
         keep(token)
         reply = Reply(status=200, response=b"")
-        control.store.access.keep_reply(subject, key, asked, reply, control.clock.machine_ms())
+        control.store.access.keep_reply(subject, asked.key, asked.request, reply, asked.kept_machine_ms)
     return token
 
 

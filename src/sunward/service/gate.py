@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import h11
 from fastapi import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sunward.service.config import ServiceConfig
 from sunward.service.limits import Limits, address_of
@@ -19,10 +18,15 @@ HEAD_S = 10.0
 """Longest that the head of a request may take to arrive."""
 
 
-class PatientProtocol(H11Protocol):
-    """Hangs up on whoever sends a head byte by byte: the server itself only limits the time between requests."""
+class PatientProtocol(HttpToolsProtocol):
+    """Hangs up on whoever sends a head byte by byte, or without an end: the server itself limits neither."""
 
+    head_bytes_max = 1 << 16
     _late: asyncio.TimerHandle | None = None
+    _unanswered = 0
+    """Requests whose head is complete."""
+    _in_body = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
@@ -32,7 +36,26 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what arrived."""
         super().data_received(data)
+        self._head_bytes = 0 if self._unanswered or self._in_body else self._head_bytes + len(data)
+        if self._head_bytes > self.head_bytes_max and not self.transport.is_closing():
+            self.send_400_response(f"a head may have at most {self.head_bytes_max} bytes")
         self._watch()
+
+    def on_headers_complete(self) -> None:
+        """Take a request whose head is complete."""
+        super().on_headers_complete()
+        self._unanswered += 1
+        self._in_body = True
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request, which may have been answered before."""
+        super().on_message_complete()
+        self._in_body = False
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._unanswered -= 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -41,16 +64,15 @@ class PatientProtocol(H11Protocol):
             self._late.cancel()
 
     def _watch(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE
-        if waiting and self._late is None:
+        if not self._unanswered and self._late is None:
             self._late = self.loop.call_later(HEAD_S, self._hang_up)
-        elif not waiting and self._late is not None:
+        elif self._unanswered and self._late is not None:
             self._late.cancel()
             self._late = None
 
     def _hang_up(self) -> None:
         self._late = None
-        if self.conn.their_state is h11.IDLE:
+        if not self._unanswered:
             self.timeout_keep_alive_handler()
 
 
@@ -101,7 +123,8 @@ class Gate:
             # After the body comes only the end of the connection, which may take as long as it likes.
             pause_s = self._config.body_pause_s if more else None
             try:
-                message = await asyncio.wait_for(receive(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "the body stopped arriving; send it again") from None
             arrived += len(message.get("body", b""))

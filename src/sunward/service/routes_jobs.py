@@ -9,6 +9,7 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from sunward.adapters.access_sql import Asked
 from sunward.errors import ConflictError, NotFoundError
 from sunward.model.events import CancelRequested
 from sunward.model.explanation import Explanation
@@ -18,7 +19,7 @@ from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.model.request import JobRequest, JobView, Quote, Submitted
 from sunward.service import submit, views
 from sunward.service.auth import AGENT, TENANT, Caller, Config, Plane, Reader, Tenant, allow
-from sunward.service.bodies import Cursor, Name, answer, once, record_of, spooled, takes, takes_bytes
+from sunward.service.bodies import Cursor, Name, answer, once, once_alike, record_of, spooled, takes, takes_bytes
 from sunward.service.bundle import gather
 from sunward.service.control import ControlPlane
 from sunward.service.explaining import explained
@@ -64,10 +65,10 @@ async def post_job(
     """Submit a job; with an Idempotency-Key the same request gives the same job."""
     check_webhook(config, wanted.webhook)
 
-    async def act(key: str) -> Response:
-        return answer(await submit.submitted(control, caller.subject, wanted, key), 201)
+    async def act(asked: Asked | None) -> Response:
+        return answer(await submit.submitted(control, caller.subject, wanted, asked), 201)
 
-    return await once(control, caller.subject, request, act)
+    return await once_alike(control, caller.subject, request, act)
 
 
 @router.get("/v1/jobs", response_model=JobPage)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sunward.adapters.access_sql import Asked
 from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.private_sql import Private
 from sunward.engine.advance import check
@@ -283,12 +284,12 @@ def _waiting_option(control: ControlPlane, seconds: int, option: Assignment) -> 
     )
 
 
-async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest, key: str) -> Submitted:
+async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest, asked: Asked | None) -> Submitted:
     """Record a job. The same key, request and tenant give the same job, however often and whenever they come.
 
     Raises: InputError, ConflictError; SourceError when no signal of the origin can be had.
     """
-    job = JobId(mint("j", control.seed, tenant, key or secrets.token_hex(SALT_BYTES), digest(request)))
+    job = JobId(mint("j", control.seed, tenant, asked.key if asked else secrets.token_hex(SALT_BYTES), digest(request)))
     if _recorded(control, job):
         return acknowledged(control, job)
     spec = job_spec(control, tenant, job, request)
@@ -299,7 +300,7 @@ async def submitted(control: ControlPlane, tenant: TenantId, request: JobRequest
         # The same request came a second time while this one was being priced.
         return acknowledged(control, job)
     salt = secrets.token_bytes(SALT_BYTES)
-    stored = StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content))
+    stored = StoredContent(tenant=tenant, salt=salt, content=content, commitment=commitment(salt, content), asked=asked)
     payload = JobsSubmitted(jobs=(replace(spec, commitment=stored.commitment, escrow_wei=escrow_wei),))
     # Checked before the private part is stored, so that a refusal leaves nothing behind.
     check(control.state, Event(control.state.world.at_ms, payload))
