@@ -194,25 +194,52 @@ def test_a_body_that_stops_arriving_is_given_up(tmp_path: Path) -> None:
     service.close()
 
 
-def test_a_head_that_drips_in_is_hung_up_on(service: Service, monkeypatch) -> None:
-    monkeypatch.setattr(gate, "HEAD_S", 0.2)
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    """What comes up to the end of the body of /healthz, or of the connection."""
+    try:
+        return await reader.readuntil(b"ok\n")
+    except asyncio.IncompleteReadError as ended:
+        return ended.partial
 
-    async def talk() -> tuple[bytes, bytes]:
+
+def talk(service: Service, *parts: bytes) -> list[bytes]:
+    """Say parts to a real server over one connection, the next when the last was answered; the answers."""
+
+    async def talking() -> list[bytes]:
         settings = uvicorn.Config(service.app, http=gate.PatientProtocol, lifespan="off", log_level="error", ws="none")
         server = uvicorn.Server(settings)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             reader, writer = await asyncio.open_connection(*listener.getsockname())
-            # A whole request is answered, and the connection stays for the next.
-            writer.write(b"GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n")
-            answered = await asyncio.wait_for(reader.readuntil(b"ok\n"), 60)
-            writer.write(b"GET /healthz HT")
-            ended = await asyncio.wait_for(reader.read(), 60)
+            answers = []
+            for part in parts:
+                writer.write(part)
+                answers.append(await asyncio.wait_for(_answer(reader), 60))
             writer.close()
             server.should_exit = True
             await serving
-        return answered, ended
+        return answers
 
-    answered, ended = service.loop.run_until_complete(talk())
+    return service.loop.run_until_complete(talking())
+
+
+def test_a_head_that_drips_in_is_hung_up_on(service: Service, monkeypatch) -> None:
+    monkeypatch.setattr(gate, "HEAD_S", 0.2)
+    # A whole request is answered, and the connection stays for the next.
+    answered, ended = talk(service, b"GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n", b"GET /healthz HT")
     assert answered.startswith(b"HTTP/1.1 200")
     assert ended == b""
+
+
+def test_a_head_without_end_is_refused(service: Service, monkeypatch) -> None:
+    monkeypatch.setattr(gate.PatientProtocol, "head_bytes_max", 1_000)
+    whole = b"GET /healthz HTTP/1.1\r\nhost: here\r\nx: " + b"y" * 500 + b"\r\n\r\n"
+    once, again, ended = talk(service, whole, whole, b"GET /healthz HTTP/1.1\r\nx: " + b"y" * 1_000)
+    assert once.startswith(b"HTTP/1.1 200")
+    assert again.startswith(b"HTTP/1.1 200"), "each request counts by itself"
+    assert ended.startswith(b"HTTP/1.1 400")
+
+
+def test_what_is_no_http_is_refused(service: Service) -> None:
+    (ended,) = talk(service, b"hello\r\n\r\n")
+    assert ended.startswith(b"HTTP/1.1 400")

@@ -34,7 +34,7 @@ from sunward.service.gate import Gate, PatientProtocol
 from sunward.service.limits import Limits
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
-from sunward.service.solver import SolverProcess
+from sunward.service.solver import SolverProcess, SpareProcess
 
 GARBAGE_AFTER = 20_000
 """New objects after which the young ones are looked through."""
@@ -164,10 +164,10 @@ def serve(
     server.leave = control.let_go
     # Accepted connections inherit it. Else a small answer waits 40 ms for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    solver = SolverProcess()
-    control.solve = solver.plan
+    solver, spare = SolverProcess(), SpareProcess()
+    control.solve, control.search = solver.run, spare.run
     # Raised again after an orderly end by Ctrl-C, which is how a service of one's own is ended.
-    with contextlib.closing(solver), contextlib.suppress(KeyboardInterrupt):
+    with contextlib.closing(solver), contextlib.closing(spare), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if control.failure is not None:
         raise control.failure

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -55,6 +56,7 @@ from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
 from sunward.world.tick import take_new, take_openings, take_tick
 
+T = TypeVar("T")
 log = logging.getLogger("sunward.control")
 
 SNAPSHOT_EVERY = 20_000
@@ -70,8 +72,17 @@ PLAN_SHARE = 0.25
 """Most of one core that full plans take while the network is busy: the rest between two of them is as long as needed.
 """
 CHECKPOINT_S = 2.0
-PLACE_GATHER_S = 0.02
+PLACE_GATHER_S = 0.01
 """New jobs that come within this time share one immediate plan."""
+
+
+Run: TypeAlias = Callable[..., Any]
+"""Runs a search, given with its arguments, here or in another process, and waits for what it finds."""
+
+
+def here(search: Callable[..., T], *arguments: object) -> T:
+    """Run a search in this thread."""
+    return search(*arguments)
 
 
 @dataclass(slots=True)
@@ -113,10 +124,12 @@ class ControlPlane:
         self.plan_wanted = asyncio.Event()
         self.place_wanted = asyncio.Event()
         self.placements = 0
-        self.solve: Callable[[Snapshot], PlanProposed] = plan_event
-        """Makes full plans; called in a thread."""
+        self.solve: Run = here
+        """Runs the search for a full plan; called in a thread."""
+        self.search: Run = here
+        """Runs the searches for prices and for new jobs, likewise."""
         self.waits = Waits()
-        self.desk = Desk(self._openings)
+        self.desk = Desk(self._openings, self._searched)
         self._placing = asyncio.Lock()
         self.gathering = Gathering(self._commit_waiting)
         self._signals_for: tuple[int, frozenset[str]] = (-1, frozenset())
@@ -409,6 +422,10 @@ class ControlPlane:
         self.ensure_signals()
         return take_openings(self.state.world, self.clock.grid_ms())
 
+    async def _searched(self, search: Callable[..., T], *arguments: object) -> T:
+        found: T = await asyncio.to_thread(self.search, search, *arguments)
+        return found
+
     async def _keep_placing(self) -> None:
         """Place new jobs as they come; whatever comes meanwhile is the next batch."""
         while True:
@@ -423,7 +440,7 @@ class ControlPlane:
             while self.state.world.fresh and self.state.world.sites:
                 self.ensure_signals()
                 snapshot = take_new(self.state.world, self.clock.grid_ms())
-                proposed = await asyncio.to_thread(place_event, snapshot)
+                proposed = await self._searched(place_event, snapshot)
                 self.commit([proposed])
                 self.placements += 1
 
@@ -454,7 +471,7 @@ class ControlPlane:
         if not snapshot.jobs and not self.state.world.awake:
             return
         started_s = time.perf_counter()
-        proposed = await asyncio.to_thread(self.solve, snapshot)
+        proposed: PlanProposed = await asyncio.to_thread(self.solve, plan_event, snapshot)
         self.plan_s += time.perf_counter() - started_s
         self.commit([proposed])
         self.plans += 1

@@ -6,9 +6,9 @@ While one batch is worked out the next one gathers, so the cost of laying the ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Segment, Unplaced
@@ -17,7 +17,7 @@ from sunward.world.snapshot import Snapshot
 
 BATCH_MAX = 32
 """Most requests answered on one look: who comes first should not wait long for who comes with it."""
-GATHER_S = 0.01
+GATHER_S = 0.002
 """How long the first of a batch waits for others."""
 Offer: TypeAlias = Assignment | Unplaced
 Place: TypeAlias = tuple[Segment, ...] | Unplaced
@@ -34,10 +34,14 @@ class _Counter(Generic[Found]):
     """Requests of one kind: they wait, and are answered batch by batch."""
 
     def __init__(
-        self, look: Callable[[], Snapshot], solve: Callable[[Snapshot, Sequence[JobSpec]], tuple[Found, ...]]
+        self,
+        look: Callable[[], Snapshot],
+        run: Callable[..., Awaitable[tuple[Found, ...]]],
+        search: Callable[[Snapshot, Sequence[JobSpec]], tuple[Found, ...]],
     ) -> None:
         self._look = look
-        self._solve = solve
+        self._run = run
+        self._search = search
         self._waiting: list[_Asked[Found]] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -55,7 +59,7 @@ class _Counter(Generic[Found]):
             try:
                 snapshot = self._look()
                 specs = [spec for asked in batch for spec in asked.specs]
-                found = await asyncio.to_thread(self._solve, snapshot, specs)
+                found = await self._run(self._search, snapshot, specs)
             except Exception as reason:  # noqa: BLE001  each of those who wait is told, and decides
                 for asked in batch:
                     if not asked.told.done():
@@ -69,11 +73,11 @@ class _Counter(Generic[Found]):
 
 
 class Desk:
-    """Answers what jobs would get now; `look` takes a snapshot of what is free."""
+    """Answers what jobs would get now; `look` takes a snapshot of what is free, `run` runs a search off the loop."""
 
-    def __init__(self, look: Callable[[], Snapshot]) -> None:
-        self._quotes: _Counter[Offer] = _Counter(look, quotes)
-        self._places: _Counter[Place] = _Counter(look, places)
+    def __init__(self, look: Callable[[], Snapshot], run: Callable[..., Awaitable[Any]]) -> None:
+        self._quotes: _Counter[Offer] = _Counter(look, run, quotes)
+        self._places: _Counter[Place] = _Counter(look, run, places)
 
     async def offers(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, tuple[Offer, ...]]:
         """What each of some jobs would get if it alone were added, with its reasons; and the snapshot that says so."""

@@ -1,7 +1,8 @@
-"""Full plans in a process of their own, at low priority: the API's thread never shares an interpreter with a search.
+"""Searches in processes of their own: the API's thread does not share its interpreter with them.
 
-The process takes snapshots on its standard input and gives plans on its standard output. It ends with its input, so it
-never outlives the service, however that ended.
+Full plans have one at low priority; under load, prices and new jobs have another. A process takes searches with their
+arguments on its standard input and gives what they find on its standard output. It ends with its input, so it never
+outlives the service, however that ended.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import pickle
 import signal
 import subprocess
 import sys
-
-from sunward.engine.inputs import plan_event
-from sunward.model.events import PlanProposed
-from sunward.world.snapshot import Snapshot
+import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 log = logging.getLogger("sunward.solver")
 
+T = TypeVar("T")
 NICENESS = 5
 END_S = 2.0
 """Longest wait for the process to end when asked."""
@@ -28,21 +29,25 @@ END_S = 2.0
 class SolverProcess:
     """One search at a time; a process that was lost is replaced, and its search done here."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = NICENESS) -> None:
+        self._niceness = niceness
         self._process: subprocess.Popen[bytes] | None = None
+        self._one = threading.Lock()
 
-    def plan(self, snapshot: Snapshot) -> PlanProposed:
-        """Solve on a snapshot and wait for the plan; to be called in a thread."""
-        try:
-            return self._ask(snapshot)
-        except (OSError, EOFError, pickle.UnpicklingError) as reason:
-            log.warning("the solver process was lost (%s): planning goes on in this one", reason)
-            self.close()
-            return plan_event(snapshot)
+    def run(self, search: Callable[..., T], *arguments: object) -> T:
+        """Run a search, a function that a module names, and wait for what it finds; to be called in a thread."""
+        with self._one:
+            try:
+                found: T = self._ask(search, arguments)
+            except (OSError, EOFError, pickle.UnpicklingError) as reason:
+                log.warning("the solver process was lost (%s): planning goes on in this one", reason)
+                self.close()
+                return search(*arguments)
+        return found
 
-    def _ask(self, snapshot: Snapshot) -> PlanProposed:
+    def _ask(self, search: Callable[..., T], arguments: tuple[object, ...]) -> T:
         if self._process is None:
-            words = [sys.executable, "-m", "sunward.service.solver"]
+            words = [sys.executable, "-m", "sunward.service.solver", str(self._niceness)]
             # A session of its own: Ctrl-C is for the service, which then ends this.
             self._process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -50,10 +55,10 @@ class SolverProcess:
         asked, told = self._process.stdin, self._process.stdout
         if asked is None or told is None:
             raise OSError("no pipes to the solver process")
-        pickle.dump(snapshot, asked, pickle.HIGHEST_PROTOCOL)
+        pickle.dump((search, arguments), asked, pickle.HIGHEST_PROTOCOL)
         asked.flush()
-        proposed: PlanProposed = pickle.load(told)  # noqa: S301  our own process wrote it
-        return proposed
+        found: T = pickle.load(told)  # noqa: S301  our own process wrote it
+        return found
 
     def close(self) -> None:
         """End the process."""
@@ -69,18 +74,52 @@ class SolverProcess:
                     pipe.close()
 
 
+class SpareProcess:
+    """Searches here while they come one by one; from the first time that two meet on, in a process of its own.
+
+    A small service is spared the second process, and no search waits for its start.
+    """
+
+    def __init__(self) -> None:
+        self._process = SolverProcess(0)
+        self._here = 0
+        self._starting = False
+        self._started = False
+
+    def run(self, search: Callable[..., T], *arguments: object) -> T:
+        """As `SolverProcess.run`."""
+        if self._started:
+            return self._process.run(search, *arguments)
+        if self._here and not self._starting:
+            self._starting = True
+            threading.Thread(target=self._start, daemon=True).start()
+        self._here += 1
+        try:
+            return search(*arguments)
+        finally:
+            self._here -= 1
+
+    def _start(self) -> None:
+        self._process.run(int)
+        self._started = True
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()
+
+
 def main() -> None:
     """Solve what comes until nothing more can come."""
-    os.nice(NICENESS)
+    os.nice(int(sys.argv[1]))
     # A service that was killed reads no plan any more: this ends without a word, as every program of a pipe does.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     while True:
         try:
-            snapshot = pickle.load(sys.stdin.buffer)  # noqa: S301  the service that started this process wrote it
+            search, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301  the service that started this wrote it
         except (EOFError, pickle.UnpicklingError):
             # The second: it was killed while it asked.
             return
-        pickle.dump(plan_event(snapshot), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+        pickle.dump(search(*arguments), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.buffer.flush()
 
 
