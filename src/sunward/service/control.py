@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -51,6 +51,7 @@ from sunward.service.ingest import Intake
 from sunward.service.latency import Waits
 from sunward.service.presence import Presence, hear_again, silent
 from sunward.service.secrecy import Secrets, first_secrets
+from sunward.service.solver import Run, here
 from sunward.service.trials import Trials
 from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
@@ -74,15 +75,6 @@ PLAN_SHARE = 0.25
 CHECKPOINT_S = 2.0
 PLACE_GATHER_S = 0.01
 """New jobs that come within this time share one immediate plan."""
-
-
-Run: TypeAlias = Callable[..., Any]
-"""Runs a search, given with its arguments, here or in another process, and waits for what it finds."""
-
-
-def here(search: Callable[..., T], *arguments: object) -> T:
-    """Run a search in this thread."""
-    return search(*arguments)
 
 
 @dataclass(slots=True)

@@ -16,14 +16,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 log = logging.getLogger("sunward.solver")
 
 T = TypeVar("T")
+Run: TypeAlias = Callable[..., Any]
+"""Runs a search, given with its arguments, here or in another process, and waits for what it finds."""
 NICENESS = 5
 END_S = 2.0
 """Longest wait for the process to end when asked."""
+
+
+def here(search: Callable[..., T], *arguments: object) -> T:
+    """Run a search in this thread."""
+    return search(*arguments)
 
 
 class SolverProcess:
