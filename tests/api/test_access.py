@@ -9,6 +9,7 @@ EVERYONE = {TENANT, PROVIDER, OPERATOR, AUDITOR, AGENT}
 READERS = {TENANT, OPERATOR, AUDITOR}
 ROUTES = {
     ("POST", "/v1/quotes"): {TENANT},
+    ("POST", "/v1/plan/what-if"): {TENANT},
     ("POST", "/v1/jobs"): {TENANT},
     ("GET", "/v1/jobs"): READERS,
     ("GET", "/v1/jobs/{job}"): READERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from sunward.cli.text import _
 from sunward.client.jobfile import JobFile, Place, job_of
 from sunward.client.prepare import SCHEME
-from sunward.client.yamlfile import read_yaml
+from sunward.client.yamlfile import YamlFile, read_yaml
 from sunward.errors import InputError
 
 JOB_FILE = "job.yaml"
@@ -64,11 +65,26 @@ def described(asked: dict[str, Any]) -> Described:
         top = re.split(r"[.\[]", path, maxsplit=1)[0]
         if read is None or top in flags:
             return FLAGS.get(path) or FLAGS.get(top) or ("--" + top.replace("_", "-"))
-        while path not in read.lines and re.search(r"[.\[]", path):
-            path = re.sub(r"[.\[][^.\[]*$", "", path)
-        return f"{file}:{read.lines.get(path, 1)}"
+        return _line(file, read, path)
 
-    job = job_of(values, place)
+    return _complete(job_of(values, place), file, place)
+
+
+def of_file(file: Path) -> Described:
+    """The job of a job file alone. Raises: InputError naming the line that is wrong."""
+    read = read_yaml(file)
+    place = partial(_line, file, read)
+    return _complete(job_of(read.values, place), file, place)
+
+
+def _line(file: Path | None, read: YamlFile, path: str) -> str:
+    """Where a value stands in a job file; else what it belongs to."""
+    while path not in read.lines and re.search(r"[.\[]", path):
+        path = re.sub(r"[.\[][^.\[]*$", "", path)
+    return f"{file}:{read.lines.get(path, 1)}"
+
+
+def _complete(job: JobFile, file: Path | None, place: Place) -> Described:
     if not job.words:
         line = _("no command to run; write it after --, as in: sunward submit -- python train.py; or `submit --init`")
         raise InputError(line, code="SW-601")

@@ -61,15 +61,16 @@ def quotes(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[Assignment | U
     """What each of some jobs would get if it alone were added; the board is laid out once for all of them."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
-    asked = {spec.job for spec in specs}
+    named = {spec.job for spec in specs}
     for other in sorted(snapshot.jobs, key=lambda one: one.spec.job):
-        if other.spec.job not in asked:
+        if other.spec.job not in named:
             board.occupy(other)
     book: CostBook = {}
-    return tuple(offer(fleet, board, _asked(spec), book) for spec in specs)
+    return tuple(offer(fleet, board, asked(spec), book) for spec in specs)
 
 
-def _asked(spec: JobSpec) -> JobView:
+def asked(spec: JobSpec) -> JobView:
+    """A job that was only asked about: nothing of it has run."""
     return JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
 
 
@@ -84,7 +85,7 @@ def places(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[tuple[Segment,
     fleet = fleet_of(snapshot)
     board = Board(fleet)
     book: CostBook = {}
-    found = (_search(fleet, board, _asked(spec), book) for spec in specs)
+    found = (_search(fleet, board, asked(spec), book) for spec in specs)
     return tuple(one if isinstance(one, Unplaced) else segments_of(fleet, *one) for one in found)
 
 

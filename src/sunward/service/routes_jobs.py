@@ -17,6 +17,7 @@ from sunward.model.identity import JobId
 from sunward.model.job import JobState
 from sunward.model.records import HistoryLine, JobPage, ReceiptView, Stored
 from sunward.model.request import JobRequest, JobView, Quote, Submitted
+from sunward.model.whatif import WhatIf, WhatIfRequest
 from sunward.service import submit, views
 from sunward.service.auth import AGENT, TENANT, Caller, Config, Plane, Reader, Tenant, allow
 from sunward.service.bodies import Cursor, Name, answer, once, once_alike, record_of, spooled, takes, takes_bytes
@@ -27,6 +28,7 @@ from sunward.service.hearing import output_ref, upload_ref
 from sunward.service.limits import Solving
 from sunward.service.notices import check_webhook
 from sunward.service.secrecy import webhook_key
+from sunward.service.trying import tried
 from sunward.verification.bundle import Bundle
 
 router = APIRouter(tags=["jobs"])
@@ -37,6 +39,7 @@ LOG_BYTES = 1 << 20
 """Most log bytes in one answer."""
 PAGE_MAX = 1_000
 Wanted = Annotated[JobRequest, Depends(record_of(JobRequest))]
+Tried = Annotated[WhatIfRequest, Depends(record_of(WhatIfRequest))]
 FetcherOrAgent = Annotated[Caller, Depends(allow(TENANT, AGENT))]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
@@ -56,6 +59,14 @@ async def post_quote(control: Plane, config: Config, caller: Tenant, wanted: Wan
     """What a job would cost and cause if submitted now."""
     check_webhook(config, wanted.webhook)
     return answer(await submit.quoted(control, caller.subject, wanted))
+
+
+@router.post("/v1/plan/what-if", response_model=WhatIf, openapi_extra=takes(WhatIfRequest))
+async def post_what_if(control: Plane, config: Config, caller: Tenant, wanted: Tried, _place: Solving) -> Response:
+    """What open jobs, or one not submitted, would cost and cause at other carbon prices; nothing is changed by it."""
+    if wanted.request is not None:
+        check_webhook(config, wanted.request.webhook)
+    return answer(await tried(control, caller.subject, wanted))
 
 
 @router.post("/v1/jobs", response_model=Submitted, status_code=201, openapi_extra=takes(JobRequest))

@@ -45,6 +45,7 @@ from sunward.model.records import (
 )
 from sunward.model.request import JobView, Problem, Quote, SiteView, Submitted
 from sunward.model.statement import MonthPage
+from sunward.model.whatif import WhatIf, WhatIfPoint
 from sunward.model.wire import JournalHead
 from sunward.report.monthly import statement_line, totals_of
 from sunward.report.receipts import build_receipt
@@ -122,6 +123,30 @@ EXPLANATION = Explanation(
             carbon_mg=carbon_mg,
         )
         for hour, carbon_mg in ((4, 640_000), (13, 340_000))
+    ),
+)
+WHAT_IF = WhatIf(
+    at_ms=DAY,
+    based_on=41,
+    jobs=(JOB,),
+    left_out=1,
+    points=tuple(
+        WhatIfPoint(
+            carbon_price_usd_per_t=price,
+            placed=1,
+            unplaced=0,
+            price_usd_micro=4_000_000,
+            cost_usd_micro=cost,
+            carbon_mg=carbon_mg,
+            delay_ms=delay_h * HOUR_MS,
+            finish_ms=DAY + 12 * HOUR_MS,
+            frontier=frontier,
+        )
+        for price, cost, carbon_mg, delay_h, frontier in (
+            (0, 4_000_000, 640_000, 0, True),
+            (100, 4_200_000, 700_000, 2, False),
+            (5_000, 4_500_000, 340_000, 9, True),
+        )
     ),
 )
 REFUSED_QUOTE = Quote(
@@ -376,6 +401,7 @@ def whole_service():
             "GET /v1/audit": answer(AuditPage(acts=(ACT,), next=None)),
             "POST /v1/enrolments": answer(Enrolment(token="once-1234")),
             "GET /v1/plan": answer(PLAN),
+            "POST /v1/plan/what-if": answer(WHAT_IF),
             "GET /v1/epochs": answer((EPOCH,)),
             "POST /v1/epochs/close": answer(EpochClosed(epoch=2, journal=HEAD)),
             "GET /v1/journal/head": answer(

@@ -48,6 +48,7 @@ EVERY = {
         "→ 2023-06-12 13:00Z",
         "████████████▊",
     ),
+    ("plan", "what-if"): ("1 open job", "5,000", "4.5000 USD", "9 h 00 min", "● frontier", "○ dominated", "340.0 │"),
     ("plan", "j-huge"): ("✗ GPUs", "largest site has 4"),
     ("site",): ("4 H100-SXM", "30 modelled", "1.08 modelled", "busy"),
     ("site", "token", "--note", "rack 3"): ("once-1234",),
@@ -122,7 +123,7 @@ def test_every_command_speaks_korean(run, words):
 
 
 def test_every_command_is_tested():
-    elsewhere = {("fetch",), ("journal", "save"), ("status", "drain", "ask"), ("login",), ("logout",)} | {
+    elsewhere = {("fetch",), ("journal", "save"), ("status", "drain", "ask"), ("login",), ("logout",), ("what-if",)} | {
         ("rotate", "service", "agent")
     }
     named = {tuple(word for word in words if word.isalpha())[:2] for words in EVERY} | elsewhere

@@ -7,6 +7,7 @@ import click
 from sunward.cli import show
 from sunward.cli.commands.jobs import why
 from sunward.cli.commands.plan_explain import explain
+from sunward.cli.commands.plan_whatif import what_if
 from sunward.cli.quotation import against_now
 from sunward.cli.reasons import FILTER_NAMES, FILTERS, PLACED, REFUSED, TERMS, sentence, word
 from sunward.cli.shell import Shell, Shown, group, pass_shell
@@ -24,6 +25,7 @@ def plan() -> None:
 
 
 plan.add_command(explain)
+plan.add_command(what_if)
 
 
 @plan.command("show")

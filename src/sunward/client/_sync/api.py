@@ -50,6 +50,7 @@ from sunward.model.records import (
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
 from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
+from sunward.model.whatif import WhatIf, WhatIfRequest
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 from sunward.report.monthly import whole_month
 
@@ -241,6 +242,10 @@ class ApiClient:
     def plan(self) -> PlanView:
         """The present plan."""
         return read(self._http.get("/v1/plan"), PlanView)
+
+    def what_if(self, wanted: WhatIfRequest) -> WhatIf:
+        """What jobs would cost and cause at other carbon prices."""
+        return read(self._http.post("/v1/plan/what-if", wanted), WhatIf)
 
     def epochs(self) -> tuple[EpochStatement, ...]:
         """Closed epochs, oldest first."""
