@@ -11,8 +11,9 @@ import pytest
 
 from sunward.adapters.sql import SqlStore, open_store
 from tests.support.postgres import PostgresServer, postgres
+from tests.support.s3_server import s3_server
 
-__all__ = ["database_url", "postgres", "store", "stub"]
+__all__ = ["database_url", "postgres", "s3_server", "store", "stub"]
 STUB = Path(__file__).parents[1] / "support" / "nvml_stub" / "nvml_stub.c"
 
 

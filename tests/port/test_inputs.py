@@ -1,18 +1,15 @@
-"""Inputs as an agent fetches them: from the control plane, the web and a store; verified, kept, and nowhere else."""
+"""Inputs as an agent fetches them: from the control plane and the web; verified, kept, and nowhere else."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import fsspec
 import pytest
 
-from sunward.agent.inputs import open_s3_object
 from sunward.errors import InputError, SourceError
 from sunward.model.wire import InputFile
 from tests.unit.agent.fakes import FakePlane, inputs
@@ -150,57 +147,3 @@ def test_a_link_in_the_place_of_an_input_is_replaced_not_followed(tmp_path: Path
     (work / "data").symlink_to("real")
     inputs(plane, tmp_path).place((file("data"),), {}, work, "lease-1")
     assert ((work / "data").is_symlink(), (work / "real").read_bytes()) == (False, b"of the bundle")
-
-
-def test_a_store_is_read_with_the_jobs_own_keys(tmp_path: Path, work: Path) -> None:
-    seen: list[tuple[str, object]] = []
-
-    def open_s3(url: str, env: object) -> io.BytesIO:
-        seen.append((url, env))
-        return io.BytesIO(DATA)
-
-    env = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    made = inputs(FakePlane(), tmp_path, open_s3=open_s3)
-    made.place((file(url="s3://bucket/data"),), env, work, "lease-1")
-    assert (seen, (work / "in" / "data").read_bytes()) == ([("s3://bucket/data", env)], DATA)
-
-
-@pytest.mark.parametrize(
-    ("raised", "kind"),
-    [(FileNotFoundError("x"), InputError), (PermissionError("x"), InputError), (RuntimeError("x"), SourceError)],
-)
-def test_a_store_that_fails_is_told(tmp_path: Path, work: Path, raised: Exception, kind: type[Exception]) -> None:
-    def open_s3(url: str, env: object) -> io.BytesIO:
-        raise raised
-
-    with pytest.raises(kind) as told:
-        inputs(FakePlane(), tmp_path, open_s3=open_s3).place((file(url="s3://bucket/data"),), {}, work, "lease-1")
-    assert told.value.code == "SW-520"
-
-
-def test_without_the_driver_a_store_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object, **__: object) -> None:
-        raise ImportError("Install s3fs to access S3")
-
-    monkeypatch.setattr(fsspec, "filesystem", missing)
-    with pytest.raises(InputError, match="lacks the package s3fs") as refused:
-        open_s3_object("s3://bucket/data", {})
-    assert refused.value.code == "SW-523"
-
-
-def test_the_providers_own_keys_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, object] = {}
-
-    class Store:
-        def open(self, url: str, mode: str) -> io.BytesIO:
-            return io.BytesIO(DATA)
-
-    def filesystem(protocol: str, **options: object) -> Store:
-        asked.update(options)
-        return Store()
-
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-provider")
-    monkeypatch.setattr(fsspec, "filesystem", filesystem)
-    with open_s3_object("s3://bucket/data", {}) as source:
-        assert source.read() == DATA
-    assert (asked["anon"], asked["key"]) == (True, None)

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import fsspec
 import httpx
 
-from sunward.adapters.web import PublicTransport, check_address, public_address
+from sunward.adapters.web import PublicTransport, check_address
+from sunward.agent import s3
 from sunward.agent.client import Backoff
 from sunward.agent.shelf import Shelf
-from sunward.errors import InputError, SourceError, SunwardError
+from sunward.errors import InputError, SourceError
 from sunward.model.wire import InputFile
 
-UNFETCHED, REFUSED, DAMAGED, NO_S3, OUTSIDE, TOO_LARGE = "SW-520", "SW-521", "SW-522", "SW-523", "SW-526", "SW-527"
+UNFETCHED, REFUSED, DAMAGED, OUTSIDE, TOO_LARGE = "SW-520", "SW-521", "SW-522", "SW-526", "SW-527"
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30.0
 REDIRECTS_MAX = 5
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 BUSY_STATUS = frozenset({408, 425, 429})
 S3 = "s3"
-HTTPS_PORT = 443
-
-OpenS3 = Callable[[str, Mapping[str, str]], AbstractContextManager[BinaryIO]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +51,11 @@ class Objects(Protocol):
 class Inputs:
     """The inputs of one agent; used from the threads that carry files."""
 
-    def __init__(
-        self, root: Path, plane: Objects, rules: InputRules, backoff: Backoff, open_s3: OpenS3 | None = None
-    ) -> None:
+    def __init__(self, root: Path, plane: Objects, rules: InputRules, backoff: Backoff) -> None:
         self._shelf = Shelf(root, rules.kept_bytes_max)
         self._plane = plane
         self._rules = rules
         self._backoff = backoff
-        self._open_s3 = open_s3 or open_s3_object
 
     def place(self, inputs: tuple[InputFile, ...], env: Mapping[str, str], work: Path, user: str) -> None:
         """Put every input at its path below the working folder.
@@ -97,11 +91,8 @@ class Inputs:
     def _take_web(self, one: InputFile, env: Mapping[str, str], path: Path) -> str:
         del env
         check_address(one.url, allow_private=self._rules.allow_private, code=REFUSED)
-        transport = PublicTransport(allow_private=self._rules.allow_private)
         with (
-            httpx.Client(
-                transport=transport, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=REDIRECTS_MAX
-            ) as client,
+            self._client() as client,
             _named_faults(one),
             client.stream("GET", one.url, headers={"accept-encoding": "identity"}) as response,
         ):
@@ -109,23 +100,18 @@ class Inputs:
             return self._keep(one, response.iter_bytes(CHUNK_BYTES), path)
 
     def _take_s3(self, one: InputFile, env: Mapping[str, str], path: Path) -> str:
-        self._check_endpoint(env.get("AWS_ENDPOINT_URL", ""))
-        with _named_faults(one):
-            try:
-                with self._open_s3(one.url, env) as source:
-                    return self._keep(one, iter(lambda: source.read(CHUNK_BYTES), b""), path)
-            except (SunwardError, OSError):
-                raise
-            except Exception as reason:  # noqa: BLE001  the driver passes on errors of several libraries
-                raise SourceError(f"its store failed: {type(reason).__name__}") from None
+        account = s3.account_of(env, allow_private=self._rules.allow_private)
+        with self._client() as client, _named_faults(one), s3.opened(client, one, account) as response:
+            # Raw: a store may say of an object that it is packed, and the digest is that of what is stored.
+            return self._keep(one, response.iter_raw(CHUNK_BYTES), path)
 
-    def _check_endpoint(self, endpoint: str) -> None:
-        """A store of the tenant's own choice must be a public one."""
-        if endpoint:
-            check_address(endpoint, allow_private=self._rules.allow_private, code=REFUSED)
-            if not self._rules.allow_private:
-                parts = urlsplit(endpoint)
-                public_address(parts.hostname or "", parts.port or HTTPS_PORT)
+    def _client(self) -> httpx.Client:
+        return httpx.Client(
+            transport=PublicTransport(allow_private=self._rules.allow_private),
+            timeout=TIMEOUT_S,
+            follow_redirects=True,
+            max_redirects=REDIRECTS_MAX,
+        )
 
     def _keep(self, one: InputFile, chunks: Iterable[bytes], path: Path) -> str:
         """Write what arrives; its digest. Raises: InputError when it is too much."""
@@ -155,24 +141,6 @@ def inside(work: Path, path: str) -> Path:
     return target
 
 
-def open_s3_object(url: str, env: Mapping[str, str]) -> AbstractContextManager[BinaryIO]:
-    """An S3 object with the job's own keys, or as anybody. Raises: InputError where this agent lacks the driver."""
-    key, secret = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
-    try:
-        store = fsspec.filesystem(
-            S3,
-            anon=not key,
-            key=key,
-            secret=secret,
-            token=env.get("AWS_SESSION_TOKEN"),
-            endpoint_url=env.get("AWS_ENDPOINT_URL"),
-            skip_instance_cache=True,
-        )
-    except ImportError:
-        raise InputError("this provider cannot read s3:// inputs; it lacks the package s3fs", code=NO_S3) from None
-    return cast("AbstractContextManager[BinaryIO]", store.open(url, "rb"))
-
-
 def _check_status(one: InputFile, status: int) -> None:
     if status >= SERVER_ERROR or status in BUSY_STATUS:
         raise SourceError(f"its address answered {status}")
@@ -192,5 +160,3 @@ def _named_faults(one: InputFile) -> Iterator[None]:
         raise SourceError(f"its address cannot be reached: {reason or type(reason).__name__}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as reason:
         raise InputError(f"input {one.path}: {reason}", code=UNFETCHED) from None
-    except (FileNotFoundError, PermissionError):
-        raise InputError(f"input {one.path}: it is not there, or not for these keys", code=UNFETCHED) from None

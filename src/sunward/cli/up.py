@@ -54,6 +54,7 @@ MARGIN_MS = 2_000
 @option("--start", default="", help="Grid time of the first start, e.g. 2026-06-11T06:00; else now.")
 @option("--grace", type=click.FloatRange(min=0.1), default=30.0, help="Seconds of silence before an agent is lost.")
 @option("--database", default="", help="Database address; else SQLite in the home folder.")
+@option("--objects", default="", help="Where stored files lie, e.g. s3://bucket/prefix; else in the home folder.")
 @option("--carbon", type=click.Path(path_type=Path), help="Your own hourly carbon intensity, CSV or Parquet.")
 @option("--price", type=click.Path(path_type=Path), help="Your own hourly power price, CSV or Parquet.")
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
@@ -75,6 +76,7 @@ def up(
     start: str,
     grace: float,
     database: str,
+    objects: str,
     carbon: Path | None,
     price: Path | None,
     feeds_file: Path | None,
@@ -113,6 +115,7 @@ def up(
             rules=replace(LOCAL_RULES, policy=policy_at(speed)),
             grace_s=grace,
             database_url=database or None,
+            objects_url=objects or None,
             feeds=feeds,
         )
         url = door.url(listener)

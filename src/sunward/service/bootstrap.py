@@ -34,6 +34,9 @@ from sunward.units import DAY_MS, MICRO
 CREDENTIALS_FILE = "credentials.json"
 DATABASE_FILE = "sunward.db"
 OBJECTS_FOLDER = "objects"
+OBJECTS_ADDRESS = "objects.url"
+"""Where the objects of a home lie, if not in its folder: nobody can start it without them by mistake."""
+OTHER_OBJECTS = "SW-699"
 START_USD = 10_000
 LOCAL = "local"
 
@@ -63,6 +66,7 @@ def build_control(
     rate: RateObserved = LOCAL_RATE,
     grace_s: float = 30.0,
     database_url: str | None = None,
+    objects_url: str | None = None,
     feeds: Feeds,
     clock: SystemClock | None = None,
 ) -> ControlPlane:
@@ -78,6 +82,7 @@ def build_control(
     except OSError as reason:
         raise InputError(f"cannot use {home} ({reason.strerror}); choose another home", code="SW-166") from None
     _kept(home / CREDENTIALS_FILE)  # Damaged ones are refused before anything is made.
+    objects = _objects(home, objects_url)
     store = open_store(database_url or f"sqlite:///{home / DATABASE_FILE}", sign=lambda body: key.sign(body).hex())
     try:
         key, kept = open_keys(home, store)
@@ -88,7 +93,6 @@ def build_control(
     now_ms = clock.machine_ms()
     mapping = ClockMapped(machine_ms=now_ms, grid_ms=now_ms if grid_start_ms is None else grid_start_ms, speed=speed)
     settings = Settings(rules=rules, rate=rate, mapping=mapping, grace_s=grace_s)
-    objects = FsObjectStore((home / OBJECTS_FOLDER).absolute().as_uri())
     control = ControlPlane(store, objects, clock, feeds, key, settings, kept)
     try:
         require_named(key, control.state.rotations, home / KEY_FILE)
@@ -96,6 +100,25 @@ def build_control(
         store.close()
         raise
     return control
+
+
+def _objects(home: Path, url: str | None) -> FsObjectStore:
+    """The stored objects of a home: in its folder, or at the address that it was first given.
+
+    Raises: InputError for another address than that of the home, or where objects lie in its folder already.
+    """
+    note, folder = home / OBJECTS_ADDRESS, home / OBJECTS_FOLDER
+    known = note.read_text(encoding="utf-8").strip() if note.exists() else ""
+    if url and known and url != known:
+        line = f"the objects of {home} lie at {known}; copy them to {url} and write that into {note}"
+        raise InputError(line, code=OTHER_OBJECTS)
+    if url and not known and any(folder.glob("[0-9a-f][0-9a-f]")):
+        line = f"{folder} holds objects; copy its folders of two signs to {url}, then move it away"
+        raise InputError(line, code=OTHER_OBJECTS)
+    store = FsObjectStore(url or known or str(folder.absolute()))
+    if url and not known:
+        note.write_text(f"{url}\n", encoding="utf-8")
+    return store
 
 
 def require_home(home: Path, database_url: str | None) -> None:

@@ -118,8 +118,7 @@ def courier(plane: FakePlane, cache: Path, rules: SetupRules | None = None) -> C
 def inputs(plane: FakePlane, cache: Path, **changes: Any) -> Inputs:
     rules = {"bytes_max": 1 << 20, "kept_bytes_max": 1 << 20, "allow_private": True}
     backoff = Backoff(sleep=lambda _s: None, jitter=lambda: 0.0, attempts=2)
-    open_s3 = changes.pop("open_s3", None)
-    return Inputs(cache / "inputs", plane, InputRules(**(rules | changes)), backoff, open_s3)
+    return Inputs(cache / "inputs", plane, InputRules(**(rules | changes)), backoff)
 
 
 class Carriers:

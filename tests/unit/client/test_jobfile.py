@@ -110,13 +110,15 @@ def test_every_example_of_the_guide_is_read_and_fits_the_schema(tmp_path):
 
 
 def test_the_examples_mean_what_they_say(tmp_path):
-    first, second, elastic, third, fourth = (read(tmp_path, example) for example in EXAMPLES)
+    first, second, elastic, third, fourth, stored = (read(tmp_path, example) for example in EXAMPLES)
     assert first.needs == Gpus(count=2, memory_gib=80)
     assert (first.checkpoint, first.units, first.max_cost, first.policy) == (True, 3_000, 40.0, "greenest")
     assert second.words == ("python", "eval.py", "--split", "test")
     assert second.env == {"EPOCHS": "3", "DEBUG": "false"}
     assert second.countries == ("NO", "SE")
     assert (elastic.least, elastic.needs.max, elastic.speedup) == (1, 4, (1.0, 1.9, 2.7, 3.4))
+    assert stored.inputs[0].path == "data/train.parquet"
+    assert stored.secrets == ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     assert third.sweep == {"lr": ("0.1", "0.01"), "seed": ("1", "2", "3")}
     assert (fourth.array, fourth.models, fourth.work_class) == (8, ("RTX4090", "RTX3090"), "rendering")
 
