@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
-from sunward.cli.demo.stage import Stage
+from sunward.cli.demo.stage import Stage, environment
 from sunward.client import ApiClient
-from tests.support import stepped
 from tests.support.fault_proxy import FaultProxy
+from tests.support.stepped import Stepped
 
 CONTROL, TENANT = "control", "tenant"
 BUSY_S = 1.0
@@ -22,13 +22,6 @@ class FaultyStage(Stage):
         super().__init__(folder, speed, port)
         self.proxy = proxy
         self._log_at: dict[str, int] = {}
-
-    def program(self, name: str) -> list[str]:
-        """`sunward`, with a clock that `set_clock` sets."""
-        clock = self._clock(name)
-        if not clock.exists():
-            self.set_clock(name, 0.0)
-        return [sys.executable, stepped.__file__, str(clock), str(BUSY_S)]
 
     def server(self, name: str) -> str:
         """The door of an agent."""
@@ -64,7 +57,11 @@ class FaultyStage(Stage):
 
     def _spawn(self, name: str, words: list[str]) -> None:
         self._log_at[name] = self.log(name).stat().st_size if self.log(name).exists() else 0
-        super()._spawn(name, words)
+        clock = self._clock(name)
+        if not clock.exists():
+            self.set_clock(name, 0.0)
+        words = ["--home", str(self.home), *words]
+        self._processes[name] = Stepped(clock, BUSY_S, words, self.log(name), environment(os.environ))
 
     def _clock(self, name: str) -> Path:
         return self.folder / f"{name}.clock"

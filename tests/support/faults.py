@@ -20,7 +20,7 @@ FAULTS = Faults(
 )
 
 
-def faulty(seed: int, *, jobs: int = 20, hours: int = 60) -> Simulation:
+def faulty(seed: int, *, jobs: int = 20, hours: int = 36) -> Simulation:
     """A finished run."""
     simulation = Simulation(scenario(random_jobs(seed, jobs, 20), hours=hours, faults=FAULTS, seed=seed))
     simulation.run()

@@ -85,7 +85,7 @@ class ControlPlane:
             require_private(server, insecure=insecure)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
-            base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=trust(ca)
+            base_url=server, headers=headers, timeout=TIMEOUT_S, transport=transport, verify=trust(ca, server)
         )
         self._backoff = backoff
         self._moved = 0
@@ -216,8 +216,11 @@ class ControlPlane:
             return _checked(self._http.request(method, path, **request))  # type: ignore[arg-type]
 
 
-def trust(ca: str) -> ssl.SSLContext | bool:
+def trust(ca: str, url: str) -> ssl.SSLContext | bool:
     """Whose certificates are believed: those of a file, else those that the world believes. Raises: InputError."""
+    if not ca and url.startswith("http://"):
+        # Nobody is asked over TLS; reading all that the world believes would take a good part of the start.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=ca) if ca else True
     except (OSError, ssl.SSLError) as reason:

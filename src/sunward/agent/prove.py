@@ -107,7 +107,7 @@ def _lack(config: AgentConfig) -> str:
     try:
         if config.meter == "nvml":
             nvml_devices()
-        httpx.get(f"{config.server.rstrip('/')}/healthz", timeout=ASK_S, verify=trust(config.ca))
+        httpx.get(f"{config.server.rstrip('/')}/healthz", timeout=ASK_S, verify=trust(config.ca, config.server))
     except (SourceError, httpx.HTTPError, OSError) as reason:
         return str(reason) or type(reason).__name__
     return ""

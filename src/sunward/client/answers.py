@@ -87,11 +87,14 @@ UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 """How the TLS library says that nobody believed vouches for a certificate; httpx passes on its words alone."""
 
 
-def trust(ca: Path | None) -> ssl.SSLContext | bool:
+def trust(ca: Path | None, url: str) -> ssl.SSLContext | bool:
     """Whose certificates are believed: those of a file, else those that the world believes.
 
     Raises: InputError when the file holds none.
     """
+    if ca is None and url.startswith("http://"):
+        # Nobody is asked over TLS, and reading all that the world believes takes longer than most answers.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca is None:
         return True
     try:

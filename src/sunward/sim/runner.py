@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -145,6 +146,8 @@ class Simulation:
         self._timer_ms = -1
         self._naps = Naps(self)
         self.writer = Writer(State(), self.journal)
+        self._recorded = State()
+        """What the journal alone gave at the last restart."""
         self.commit([scenario.rules, ClockMapped(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1)])
         self.commit([scenario.rate, *scenario.deposits])
         self.commit([SiteEnrolled(spec=spec) for spec in scenario.sites])
@@ -433,7 +436,9 @@ class Simulation:
         """The control plane dies and comes back: its state is what the journal says."""
         self.tally.restarts += 1
         self.journal.claim_leadership()
-        self.writer = Writer(replay(self.journal.read()), self.journal)
+        # What was recorded before the last restart was replayed then.
+        self._recorded = replay(self.journal.read(self._recorded.world.sequence), self._recorded)
+        self.writer = Writer(deepcopy(self._recorded), self.journal)
         self._timer_ms = -1
         self._planning = False
         self._placing = False

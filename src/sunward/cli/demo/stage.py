@@ -52,10 +52,6 @@ class Stage:
         """A client with the token of a role."""
         return ApiClient(self.credentials.url, self.credentials.token(role))
 
-    def program(self, name: str) -> list[str]:  # noqa: ARG002  tests give each process its own
-        """What a process of this name runs; the words of `sunward` follow it."""
-        return [sys.executable, "-m", "sunward"]
-
     def server(self, name: str) -> str:  # noqa: ARG002  tests have a network between
         """Where the agent of this name finds the control plane."""
         return self.credentials.url
@@ -130,11 +126,11 @@ class Stage:
     def _spawn(self, name: str, words: list[str]) -> None:
         with self.log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [*self.program(name), "--home", str(self.home), *words],
+                [sys.executable, "-m", "sunward", "--home", str(self.home), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(os.environ),
+                env=environment(os.environ),
                 start_new_session=True,
             )
 
@@ -164,7 +160,7 @@ class Stage:
             return process.wait()
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what would point the processes elsewhere."""
     own = {"SUNWARD_HOME", "SUNWARD_URL", "SUNWARD_TOKEN", "SUNWARD_LANG"}
     return {name: value for name, value in environ.items() if name not in own} | {"OMP_NUM_THREADS": "1"}

@@ -47,7 +47,7 @@ class AsyncHttp:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         self._http = httpx.AsyncClient(
-            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca)
+            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca, url)
         )
 
     async def close(self) -> None:

@@ -48,7 +48,7 @@ class Http:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url.rstrip("/")
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca)
+            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, verify=trust(ca, url)
         )
 
     def close(self) -> None:
