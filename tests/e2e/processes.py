@@ -38,11 +38,21 @@ class Process:
 
 def below(pid: int) -> list[Process]:
     """Children of a process, their children, and so on."""
-    everyone = [process for entry in PROC.glob("[0-9]*") if (process := _read(int(entry.name))) is not None]
-    family, found = {pid}, []
-    while more := [process for process in everyone if process.parent in family and process.pid not in family]:
-        family |= {process.pid for process in more}
+    found: list[Process] = []
+    parents = [pid]
+    while parents:
+        more = [process for child in _children(parents.pop()) if (process := _read(child)) is not None]
         found += more
+        parents += [process.pid for process in more]
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Of all threads of a process."""
+    found: list[int] = []
+    for thread in PROC.glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            found += map(int, thread.read_text().split())
     return found
 
 
