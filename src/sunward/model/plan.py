@@ -71,6 +71,9 @@ class Assignment:
     saves_ppm: int
     """Carbon saved against starting now on the best pool free now, ppm; negative = worse."""
     alternatives: tuple[Alternative, ...] = ()
+    ends_ppm: int = 0
+    """Positive where the length is not known: the probability that the job ends within its segments. Terms, energy,
+    carbon and saving are then what is expected, and it goes on after its segments where it has not ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

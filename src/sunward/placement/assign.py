@@ -17,7 +17,7 @@ import numpy as np
 from sunward import units
 from sunward.placement.board import Board, runs_of
 from sunward.placement.demand import Demand, Option, Run, price
-from sunward.placement.filter import is_fresh, settling_ms
+from sunward.placement.filter import is_fresh, price_usd_micro, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
 from sunward.placement.windows import option_at, regret, roomy, starts_per_pool
@@ -106,19 +106,47 @@ def present_option(fleet: Fleet, task: Task) -> Option | None:
         return None
     if any(segment.containers != demand.gpus for segment in demand.job.segments):
         return None
+    if _waits_too_long(fleet, demand, runs):
+        return None
+    runs = _reaching(fleet, demand, runs)
     if _done_ppm(fleet, demand, runs) < _due_ppm(fleet, demand, runs):
         return None
     return Option(runs, price(fleet, demand, runs).terms.total)
 
 
+def _waits_too_long(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> bool:
+    """Whether the pauses before and between the runs are more than the job has left of them."""
+    if demand.wait_ms is None:
+        return False
+    still_ms = sum(
+        run.start_ms - ends for run, ends in zip(runs, (fleet.now_ms, *(run.end_ms for run in runs)), strict=False)
+    )
+    return still_ms > max(0, demand.wait_ms)
+
+
+def _reaching(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Runs with the last one as long as a job of unknown length may take by now, as far as time and budget go."""
+    missing_ppm = _due_ppm(fleet, demand, runs) - _done_ppm(fleet, demand, runs)
+    if demand.job.lengths is None or missing_ppm <= 0:
+        return runs
+    run, budget = runs[-1], demand.job.spec.budget_usd_micro
+    missing_ms = -(-missing_ppm // int(demand.rate_ppm[int(np.searchsorted(demand.rows, run.row))]))
+    last = -(-(run.end_ms + missing_ms - fleet.start_ms) // fleet.slot_ms)
+    end_ms = min(fleet.start_ms + last * fleet.slot_ms, demand.limit_ms)
+    longer = (*runs[:-1], Run(run.row, run.start_ms, end_ms, run.first, min(last, fleet.slots)))
+    rows, lengths = np.array([one.row for one in longer]), np.array([one.end_ms - one.start_ms for one in longer])
+    asked = int(price_usd_micro(fleet.ask_usd_micro[rows], demand.gpus, lengths).sum())
+    return longer if not budget or asked <= budget else runs
+
+
 def _done_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     """Reference ms, times a million, that runs add."""
-    done, restart = 0, 0 if is_fresh(demand.job) else fleet.policy.switch_ms
+    done, restart = 0, 0 if is_fresh(demand.job) else demand.stop_ms
     for run in runs:
         at = int(np.searchsorted(demand.rows, run.row))
         on_course = run.row == demand.current and run.start_ms <= fleet.now_ms
         done += max(0, run.end_ms - run.start_ms - (0 if on_course else restart)) * int(demand.rate_ppm[at])
-        restart = fleet.policy.switch_ms
+        restart = demand.stop_ms
     return done
 
 
@@ -128,12 +156,12 @@ def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     at = int(np.searchsorted(demand.rows, runs[0].row))
     rate = int(demand.rate_ppm[at])
     due = demand.remaining_ms * units.PPM
-    if job.spec.units > 1:
+    if job.lengths is None and job.spec.units > 1:
         due -= job.spec.length_ms * units.PPM // job.spec.units if job.pool else 0
-    elif runs[0].row == demand.current:
+    elif job.lengths is None and runs[0].row == demand.current:
         due -= job.elapsed_ms * rate
     begun = any(segment.start_ms <= fleet.now_ms for segment in job.segments)
-    starting_ms = settling_ms(fleet, job) if job.pool else fleet.policy.switch_ms
+    starting_ms = settling_ms(fleet, job) if job.pool else demand.stop_ms
     return due - (starting_ms * rate if begun else 0)
 
 

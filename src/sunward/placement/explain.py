@@ -11,7 +11,7 @@ from sunward.model.identity import PoolId
 from sunward.model.plan import Alternative, Assignment, Segment, Unplaced
 from sunward.placement.assign import best_per_pool
 from sunward.placement.board import Board
-from sunward.placement.demand import NOWHERE, Option, price
+from sunward.placement.demand import NOWHERE, Option, held_work_ms, price
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task
 from sunward.placement.windows import cheapest, option_at, roomy
@@ -58,7 +58,16 @@ def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assign
         reason=_reason(fleet, task, option),
         saves_ppm=_saves_ppm(fleet, task, rivals, priced.carbon_mg),
         alternatives=_alternatives(fleet, task, option, rivals),
+        ends_ppm=_ends_ppm(fleet, task, option),
     )
+
+
+def _ends_ppm(fleet: Fleet, task: Task, option: Option) -> int:
+    """How surely a job of unknown length ends within its segments."""
+    if task.demand.survival is None:
+        return 0
+    done_ms = np.asarray(held_work_ms(fleet, task.demand, option.runs))
+    return int((1.0 - task.demand.survival.alive_after(done_ms)) * units.PPM + 0.5)
 
 
 def no_room(fleet: Fleet, task: Task, board: Board) -> Unplaced:
@@ -74,9 +83,12 @@ def no_room(fleet: Fleet, task: Task, board: Board) -> Unplaced:
 
 
 def too_late(fleet: Fleet, task: Task, option: Option) -> Unplaced:
-    """A job that could start, but not as early as it must."""
+    """A job that could start or go on, but not as early as it must."""
     first_h = units.hours(option.runs[0].start_ms - fleet.now_ms)
-    within_h = units.hours(task.demand.start_by_ms - fleet.now_ms)
+    within_ms = task.demand.start_by_ms - fleet.now_ms
+    if task.demand.wait_ms is not None:
+        within_ms = min(within_ms, max(0, task.demand.wait_ms))
+    within_h = units.hours(within_ms)
     return Unplaced(
         job=task.demand.job.spec.job,
         revision=task.demand.job.revision,

@@ -15,6 +15,7 @@ from sunward.model.hardware import Admission
 from sunward.model.job import JobSpec
 from sunward.model.plan import Unplaced
 from sunward.placement.fleet import Fleet
+from sunward.placement.survival import promised_ms
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
 OF_THE_WHOLE = frozenset({"deadline", "horizon"})
@@ -29,19 +30,39 @@ class Fit:
     """(A,) rows of the fleet, in order of pool id."""
     needed_ms: IntArray
     """(A,) run time of what remains, start and restart apart; where it runs now, as if it ran on."""
+    hold_ms: int
+    """Reference run time that the plan must hold room for: all that remains, or as much as the promise asks."""
     residency: bool
     """The allowed countries ruled out a pool that meets all else."""
 
 
 def remaining_ms(job: JobView) -> int:
-    """Run time of the remaining work on the reference GPU, rounded up, at least 1 ms."""
+    """Run time on the reference GPU that a plan must hold, rounded up, at least 1 ms.
+
+    Of a job whose length is not known it is what the job does not exceed with the probability of its promise.
+    """
+    if job.lengths is not None:
+        return promised_ms(job.lengths)
     left = max(0, job.spec.units - job.units_done)
     return max(1, -(-job.spec.length_ms * left // job.spec.units))
 
 
-def is_pausable(spec: JobSpec) -> bool:
-    """A job without units cannot show what it has done, so a pause would lose it: it runs in one piece."""
-    return spec.interruptible and spec.units > 1
+def is_pausable(job: JobView) -> bool:
+    """A job that cannot show what it has done would lose it in a pause: it runs in one piece.
+
+    Units show it; of a job whose length is not known, how long it has run is all there is to know.
+    """
+    return job.spec.interruptible and (job.spec.units > 1 or job.lengths is not None)
+
+
+def stop_ms(fleet: Fleet, job: JobView) -> int:
+    """Time lost by a stop and a start of the job."""
+    return job.spec.stop_ms or fleet.policy.switch_ms
+
+
+def is_promised(job: JobView) -> bool:
+    """Whether the job was given a place already, or has begun."""
+    return bool(job.segments) or not is_fresh(job)
 
 
 def is_fresh(job: JobView) -> bool:
@@ -57,18 +78,21 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     if 0 < spec.start_by_ms < fleet.now_ms:
         late_h = units.hours(fleet.now_ms - spec.start_by_ms)
         return _refusal(job, "start_by", f"start-by passed {late_h:.2f} h ago", permanent=False)
-    needed = _needed(fleet, job)
-    checks = _checks(fleet, job, needed)
+    checks = _lasting_checks(fleet, job)
+    hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
+    needed = _needed(fleet, job, hold_ms)
+    checks |= _timed_checks(fleet, job, needed)
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
     for reason, passed in checks.items():
         if not (left & passed).any():
             return _refusal(job, reason, _detail(fleet, spec, reason, left, needed), permanent=True)
         # A pool too slow to end a pausable job by itself can still do a part of it.
-        if not (is_pausable(spec) and reason in OF_THE_WHOLE):
+        if not (is_pausable(job) and reason in OF_THE_WHOLE):
             left &= passed
     others = np.logical_and.reduce([passed for reason, passed in checks.items() if reason != "country"])
     rows = np.flatnonzero(left)
-    return Fit(rows=rows, needed_ms=needed[rows], residency=bool((others & ~checks["country"]).any()))
+    residency = bool((others & ~checks["country"]).any())
+    return Fit(rows=rows, needed_ms=needed[rows], hold_ms=hold_ms, residency=residency)
 
 
 def removed(fleet: Fleet, job: JobView) -> dict[str, int]:
@@ -88,11 +112,26 @@ def _refusal(job: JobView, reason: str, detail: str, *, permanent: bool) -> Unpl
     return Unplaced(job=job.spec.job, revision=job.revision, reason=reason, detail=detail, permanent=permanent)
 
 
-def _needed(fleet: Fleet, job: JobView) -> IntArray:
+def _hold_ms(fleet: Fleet, job: JobView, fitting: BoolArray) -> int:
+    """What a plan must hold room for.
+
+    The longer a job of unknown length goes on, the longer it may yet take. One that was promised its place is not
+    refused for that: it gets what can still be done in time.
+    """
+    wanted = remaining_ms(job)
+    if job.lengths is None or not is_promised(job) or not fitting.any():
+        return wanted
+    rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
+    left_ms = min(job.spec.deadline_ms, fleet.end_ms) - fleet.now_ms - restart_ms(fleet, job)
+    possible = int((left_ms * rate // units.PPM)[fitting].max())
+    return min(wanted, possible) if possible > 0 else wanted
+
+
+def _needed(fleet: Fleet, job: JobView, hold_ms: int) -> IntArray:
     """(P,) run time of what remains; a pool without a rate never ends."""
     rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
     never = 2 * (fleet.end_ms - fleet.now_ms + fleet.slot_ms) + max(0, job.spec.deadline_ms - fleet.now_ms)
-    needed: IntArray = np.where(rate > 0, -(-remaining_ms(job) * units.PPM // np.maximum(rate, 1)), never)
+    needed: IntArray = np.where(rate > 0, -(-hold_ms * units.PPM // np.maximum(rate, 1)), never)
     if job.pool in fleet.row:
         here = fleet.row[job.pool]
         needed[here] = max(1, needed[here] - unbanked_ms(job))
@@ -101,12 +140,12 @@ def _needed(fleet: Fleet, job: JobView) -> IntArray:
 
 def unbanked_ms(job: JobView) -> int:
     """Run time that counts only while the job runs on where it is: a job without units cannot bank it."""
-    return job.elapsed_ms if job.pool and job.spec.units == 1 else 0
+    return job.elapsed_ms if job.pool and job.spec.units == 1 and job.lengths is None else 0
 
 
 def restart_ms(fleet: Fleet, job: JobView) -> IntArray:
     """(P,) time lost before work goes on, when the job starts now on each pool."""
-    lost = np.full(len(fleet.pools.ids), 0 if is_fresh(job) else fleet.policy.switch_ms, dtype=np.int64)
+    lost = np.full(len(fleet.pools.ids), 0 if is_fresh(job) else stop_ms(fleet, job), dtype=np.int64)
     if job.pool in fleet.row:
         lost[fleet.row[job.pool]] = settling_ms(fleet, job)
     return lost
@@ -114,14 +153,14 @@ def restart_ms(fleet: Fleet, job: JobView) -> IntArray:
 
 def settling_ms(fleet: Fleet, job: JobView) -> int:
     """What may be left of the start of a running job before its work goes on."""
-    return max(0, fleet.policy.switch_ms - job.elapsed_ms) if job.pool else 0
+    return max(0, stop_ms(fleet, job) - job.elapsed_ms) if job.pool else 0
 
 
-def _checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray]:
+def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
+    """What no length and no time changes."""
     spec, pools = job.spec, fleet.pools
     known = set(spec.known_providers)
     site_known = [fleet.sites[site] in known for site in pools.site.tolist()]
-    in_time = needed + restart_ms(fleet, job)
     return {
         "gpus": pools.count >= spec.gpus,
         "memory": pools.memory_gib >= spec.gpu_memory_gib,
@@ -129,6 +168,13 @@ def _checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray
         & (fleet.rate_ppm[:, WORK_CLASSES.index(spec.work_class)] > 0),
         "country": np.array([not spec.allowed_countries or where in spec.allowed_countries for where in pools.country]),
         "admission": np.array([rule == Admission.ANYONE for rule in pools.admission]) | np.array(site_known),
+    }
+
+
+def _timed_checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray]:
+    spec = job.spec
+    in_time = needed + restart_ms(fleet, job)
+    return {
         "deadline": fleet.now_ms + in_time <= spec.deadline_ms,
         "horizon": fleet.now_ms + in_time <= fleet.end_ms,
         "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, in_time) <= spec.budget_usd_micro)

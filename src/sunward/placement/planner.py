@@ -99,9 +99,9 @@ def _search(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> tuple[T
 
 
 def _refused(fleet: Fleet, task: Task, board: Board) -> Unplaced:
-    """Why a job that fits finds no place: its start-by, where a later start would find one, else room."""
-    if task.demand.job.spec.start_by_ms:
-        later = task_of(fleet, replace(task.demand, start_by_ms=fleet.end_ms))
+    """Why a job that fits finds no place: how early it must start, where a later start would find one, else room."""
+    if task.demand.job.spec.start_by_ms or task.demand.wait_ms is not None:
+        later = task_of(fleet, replace(task.demand, start_by_ms=fleet.end_ms, wait_ms=None))
         option = best_option(fleet, later, board)
         if option is not None:
             return too_late(fleet, task, option)

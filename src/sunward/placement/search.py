@@ -59,6 +59,9 @@ def best_option(fleet: Fleet, task: Task, board: Board) -> Option | None:
 
 def _least(fleet: Fleet, task: Task, room: BoolArray) -> Option | None:
     found = roomy(task.windows, room)
+    if task.demand.wait_ms is not None and task.demand.wait_ms < 0 and found.any():
+        # It stood still for too long already: what is soonest comes before what is cheapest.
+        found[:, int(found.any(axis=0).argmax()) + 1 :] = False
     place = cheapest(task.windows, found)
     whole = None if place is None else option_at(task.demand, task.windows, *place)
     if not task.demand.pausable:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from sunward.placement.demand import Demand, Option, Run
 from sunward.placement.filter import price_usd_micro
 from sunward.placement.fleet import Fleet
-from sunward.placement.score import share
+from sunward.placement.score import share, to_integer
+from sunward.placement.survival import Survival
 from sunward.world.snapshot import BoolArray, IntArray
 
 
@@ -34,18 +36,31 @@ class Windows:
 def windows_of(fleet: Fleet, demand: Demand) -> Windows:
     """Price every start of a job."""
     fleet = fleet.near(demand.job.spec.deadline_ms)
-    spec, rows = demand.job.spec, demand.rows
+    rows = demand.rows
     run_ms = demand.fit.needed_ms[:, None] + demand.loss_ms
     start = fleet.begin_ms + demand.delay_ms
     end = start + run_ms
-    possible = (end <= demand.limit_ms) & (start <= demand.start_by_ms) & (demand.delay_ms < fleet.usable_ms)
-    if spec.budget_usd_micro:
-        ask = fleet.ask_usd_micro[rows][:, None]
-        possible &= price_usd_micro(ask, spec.gpus, run_ms) <= spec.budget_usd_micro
+    possible = _possible(fleet, demand, start, run_ms)
     last = np.where(possible, -(-(end - fleet.start_ms) // fleet.slot_ms), 1)
-    return Windows(
-        total=_totals(fleet, demand, run_ms, end, last), start_ms=start, end_ms=end, last=last, possible=possible
-    )
+    if demand.survival is None:
+        total = _totals(fleet, demand, run_ms, end, last)
+    else:
+        total = _expected(fleet, demand, demand.survival, run_ms, start)
+    total += demand.wake + demand.transfer * (fleet.pools.site[rows] != demand.current_site)[:, None]
+    return Windows(total=total, start_ms=start, end_ms=end, last=last, possible=possible)
+
+
+def _possible(fleet: Fleet, demand: Demand, start: IntArray, run_ms: IntArray) -> BoolArray:
+    spec = demand.job.spec
+    possible: BoolArray = (start + run_ms <= demand.limit_ms) & (start <= demand.start_by_ms)
+    possible &= demand.delay_ms < fleet.usable_ms
+    if demand.wait_ms is not None and demand.wait_ms >= 0:
+        # The next moment is always in time: what waits only for its containers to wake could not do better.
+        possible &= (start <= fleet.now_ms + demand.wait_ms) | (np.arange(fleet.slots) == 0)
+    if spec.budget_usd_micro:
+        ask = fleet.ask_usd_micro[demand.rows][:, None]
+        possible &= price_usd_micro(ask, spec.gpus, run_ms) <= spec.budget_usd_micro
+    return possible
 
 
 def _totals(fleet: Fleet, demand: Demand, run_ms: IntArray, end: IntArray, last: IntArray) -> IntArray:
@@ -57,10 +72,35 @@ def _totals(fleet: Fleet, demand: Demand, run_ms: IntArray, end: IntArray, last:
     between = demand.costs.before_run[rows, np.maximum(tail, second)] - demand.costs.before_run[rows, second]
     used = np.clip(end - fleet.begin_ms[tail], 0, fleet.usable_ms[tail])
     rest = share(terms[:, rows, tail], used, fleet.usable_ms[tail]).sum(axis=0)
-    total: IntArray = np.where(within, only, demand.start_run + between + rest) + demand.wake
-    moves = fleet.pools.site[demand.rows] != demand.current_site
-    total += demand.transfer * moves[:, None]
+    total: IntArray = np.where(within, only, demand.start_run + between + rest)
     return total
+
+
+def _expected(fleet: Fleet, demand: Demand, survival: Survival, run_ms: IntArray, start: IntArray) -> IntArray:
+    """(A, H) mean cost of a run: each slot costs by how much of it the job is expected to use.
+
+    From a whole slot on the shares of the slots that follow are the same for all starts on pools of one rate, so these
+    starts are one product; a start within a slot has shares of its own.
+    """
+    total = np.empty(run_ms.shape)
+    within: BoolArray = np.any(demand.delay_ms > 0, axis=0)
+    within[0] = True
+    for rate in np.unique(demand.rate_ppm).tolist():
+        at = np.flatnonzero(demand.rate_ppm == rate)
+        cost = demand.costs.run[demand.rows[at], : fleet.slots].astype(np.float64)
+        run, lost = run_ms[at, -1:].max(), demand.loss_ms[at, -1].max()
+        taps = -(-int(run) // fleet.slot_ms)
+        edges = np.minimum(np.arange(taps + 1, dtype=np.int64) * fleet.slot_ms, run)
+        shares = np.diff(survival.held_ms(0.0, lost, rate, edges)) / fleet.slot_ms
+        padded = np.concatenate([cost, np.zeros((len(at), taps - 1))], axis=1)
+        total[at] = sliding_window_view(padded, taps, axis=1) @ shares
+        for slot in np.flatnonzero(within).tolist():
+            begun = np.clip(fleet.begin_ms - start[at, slot, None], 0, run_ms[at, slot, None])
+            ended = np.clip(fleet.begin_ms + fleet.usable_ms - start[at, slot, None], 0, run_ms[at, slot, None])
+            loss = demand.loss_ms[at, slot, None]
+            held = survival.held_ms(0.0, loss, rate, ended) - survival.held_ms(0.0, loss, rate, begun)
+            total[at, slot] = (cost * held / fleet.usable_ms).sum(axis=1)
+    return to_integer(total)
 
 
 def roomy(windows: Windows, room: BoolArray) -> BoolArray:

@@ -11,13 +11,12 @@ from fractions import Fraction
 
 from sunward import units
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
+from sunward.sim.outcomes import RATE_TOLERANCE, Stretch, promise_faults, used_of, work
 from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
 
 REASONS = frozenset(
     {"gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "start_by", "capacity"},
 )
-RATE_TOLERANCE = Fraction(2, units.PPM)
-"""Rates are planned in whole ppm."""
 WATT_TOLERANCE = Fraction(1, units.MICRO)
 
 
@@ -82,6 +81,9 @@ def _assignment(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Ite
     for pool in sorted({one.pool for one in assignment.segments}):
         yield from _pool_constraints(snapshot, job, snapshot.pools.ids.index(pool))
     yield from _work(snapshot, job, assignment.segments)
+    yield from _pauses(snapshot, job, assignment.segments)
+    if job.lengths is not None:
+        yield from promise_faults(job, job.lengths, assignment, list(_stretches(snapshot, job, assignment.segments)))
     yield from _money(snapshot, job, assignment.segments)
     yield from _physics(snapshot, job, assignment)
 
@@ -105,6 +107,20 @@ def _times(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> I
         yield f"runs in one piece, got {len(segments)} segments"
 
 
+def _pauses(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    """How long it stands still, and how long it runs between two pauses."""
+    spec = job.spec
+    still_ms = segments[-1].end_ms - snapshot.now_ms - sum(one.end_ms - one.start_ms for one in segments)
+    soonest = still_ms == segments[0].start_ms - snapshot.now_ms < snapshot.slot_ms
+    left_ms = spec.wait_max_ms - job.waited_ms
+    if spec.wait_max_ms and left_ms >= 0 and still_ms > left_ms and not soonest:
+        yield f"stands still for {still_ms} ms more, {left_ms} ms are left"
+    for one in segments[:-1]:
+        before_ms = job.elapsed_ms if one.pool == job.pool and one.start_ms == snapshot.now_ms else 0
+        if before_ms + one.end_ms - one.start_ms < spec.min_run_ms:
+            yield f"runs for {one.end_ms - one.start_ms} ms, at least {spec.min_run_ms} ms are asked"
+
+
 def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[str]:
     spec, pools = job.spec, snapshot.pools
     pool = pools.ids[row]
@@ -120,21 +136,27 @@ def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[st
         yield f"{pool} does not admit this tenant"
 
 
-def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+def _stretches(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[Stretch]:
     """Each start but the very first of a job loses the stop and restart time, or what is left of it, before work."""
     spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
-    wanted = Fraction(spec.length_ms * (spec.units - job.units_done), spec.units)
-    done, last_pool, last_end = Fraction(0), job.pool, snapshot.now_ms
-    started = bool(job.pool) or job.units_done > 0
+    stop_ms = spec.stop_ms or snapshot.policy.switch_ms
+    last_pool, last_end, started = job.pool, snapshot.now_ms, bool(job.pool) or job.units_done > 0
     for one in segments:
         goes_on = one.pool == last_pool and one.start_ms == last_end
-        lost = 0 if goes_on or not started else snapshot.policy.switch_ms
+        lost = 0 if goes_on or not started else stop_ms
         if goes_on and one is segments[0]:
-            lost = max(0, snapshot.policy.switch_ms - job.elapsed_ms) - (job.elapsed_ms if spec.units == 1 else 0)
+            known_whole = spec.units == 1 and job.lengths is None
+            lost = max(0, stop_ms - job.elapsed_ms) - (job.elapsed_ms if known_whole else 0)
         rate = Fraction(float(snapshot.pools.rate[snapshot.pools.ids.index(one.pool), where]))
-        done += max(0, one.end_ms - one.start_ms - lost) * rate
+        yield Stretch(one, lost, rate)
         started, last_pool, last_end = True, one.pool, one.end_ms
-    if done < wanted * (1 - RATE_TOLERANCE):
+
+
+def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    spec = job.spec
+    wanted = Fraction(spec.length_ms * (spec.units - job.units_done), spec.units)
+    done = work(_stretches(snapshot, job, segments))
+    if job.lengths is None and done < wanted * (1 - RATE_TOLERANCE):
         yield f"work not completed: {float(done):.0f} of {float(wanted):.0f} reference ms"
 
 
@@ -151,11 +173,39 @@ def _money(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> I
 
 
 def _physics(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Iterator[str]:
-    """Facility energy and emissions stated against a sum over the slots' overlaps."""
+    """Facility energy and emissions stated against a sum over the slots' overlaps, outcome by outcome."""
+    energy_j, carbon_mg, overlaps = 0.0, 0.0, 0
+    for chance, used in _outcomes(snapshot, job, assignment.segments):
+        one_j, one_mg, touched = _used(snapshot, job, used)
+        energy_j, carbon_mg = energy_j + chance * one_j, carbon_mg + chance * one_mg
+        overlaps = max(overlaps, touched)
+    spare = overlaps + 1
+    if abs(assignment.energy_j - energy_j) > spare + (0.0 if job.lengths is None else energy_j * float(RATE_TOLERANCE)):
+        yield f"states {assignment.energy_j} J, the segments take {energy_j:.0f} J"
+    if abs(assignment.carbon_mg - carbon_mg) > spare + (
+        0.0 if job.lengths is None else carbon_mg * float(RATE_TOLERANCE)
+    ):
+        yield f"states {assignment.carbon_mg} mg, the segments emit {carbon_mg:.0f} mg"
+
+
+def _outcomes(
+    snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]
+) -> Iterator[tuple[float, tuple[Segment, ...]]]:
+    """Each way it may go, with its probability: what is used of the segments."""
+    if job.lengths is None:
+        yield 1.0, segments
+        return
+    stretches = list(_stretches(snapshot, job, segments))
+    for wanted, chance in zip(job.lengths.remaining_ms, job.lengths.weight_ppm, strict=True):
+        yield chance / units.PPM, used_of(stretches, wanted)
+
+
+def _used(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> tuple[float, float, int]:
+    """Energy, emissions, and the number of overlaps with slots."""
     pools, where = snapshot.pools, WORK_CLASSES.index(job.spec.work_class)
     energy_j = carbon_mg = 0.0
     overlaps = 0
-    for one in assignment.segments:
+    for one in segments:
         row = pools.ids.index(one.pool)
         watts = float(pools.busy_w[row, where]) * one.containers * float(pools.overhead[row])
         for slot, overlap_ms in _overlaps(snapshot, one):
@@ -164,10 +214,7 @@ def _physics(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Iterat
             grams = used_j / units.J_PER_KWH * float(snapshot.carbon_g_per_kwh[pools.zone[row], slot])
             carbon_mg += grams * units.MG_PER_G
             overlaps += 1
-    if abs(assignment.energy_j - energy_j) > overlaps + 1:
-        yield f"states {assignment.energy_j} J, the segments take {energy_j:.0f} J"
-    if abs(assignment.carbon_mg - carbon_mg) > overlaps + 1:
-        yield f"states {assignment.carbon_mg} mg, the segments emit {carbon_mg:.0f} mg"
+    return energy_j, carbon_mg, overlaps
 
 
 def _overlaps(snapshot: Snapshot, segment: Segment) -> Iterator[tuple[int, int]]:
