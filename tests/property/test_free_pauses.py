@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sunward.model.plan import Assignment, PolicyInputs
 from sunward.placement.free_pauses import cheapest_slots, runs_now
-from sunward.placement.pauses import quantum_ms
+from sunward.placement.lattice import quantum_ms
 from sunward.placement.planner import quote
 from sunward.units import HOUR_MS, MINUTE_MS
 from tests.support.snapshots import NOW_MS, Pool, snapshot, spec

@@ -11,7 +11,8 @@ from sunward.model.plan import Assignment
 from sunward.placement.board import Board
 from sunward.placement.demand import Demand, demand_of
 from sunward.placement.fleet import Fleet, fleet_of
-from sunward.placement.pauses import best_with_pauses, quantum_ms
+from sunward.placement.lattice import quantum_ms
+from sunward.placement.pauses import best_with_pauses
 from sunward.placement.planner import quote
 from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS
 from sunward.world.snapshot import JobView, Snapshot

@@ -9,7 +9,8 @@ import numpy as np
 from sunward.placement.board import Board
 from sunward.placement.demand import Demand, Option
 from sunward.placement.fleet import Fleet
-from sunward.placement.pauses import best_with_pauses, quantum_ms
+from sunward.placement.lattice import quantum_ms
+from sunward.placement.pauses import best_with_pauses
 from sunward.placement.windows import Windows, cheapest, option_at, roomy, windows_of
 from sunward.world.snapshot import BoolArray, IntArray
 
