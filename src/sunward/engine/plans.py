@@ -13,7 +13,7 @@ from sunward.model.commands import Rejected
 from sunward.model.events import PlanProposed
 from sunward.model.identity import PoolId
 from sunward.model.job import JobState
-from sunward.model.plan import Assignment, AwakeTarget, Plan, Unplaced
+from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.sleep import steps
 from sunward.units import floor_to
 from sunward.world.asleep import ready_ms
@@ -103,6 +103,9 @@ def _stale(turn: Turn, assignment: Assignment) -> str:
 def _accept(turn: Turn, assignment: Assignment) -> None:
     jobs = turn.world.jobs
     row = jobs.row_of[assignment.job]
+    if _course(jobs.objects["segments"][row], turn.at_ms) not in ((), _course(assignment.segments, turn.at_ms)):
+        jobs.ints["plan_changes"][row] += 1
+        turn.world.plan_changes += 1
     turn.world.give(assignment.job, assignment.segments)
     turn.world.fresh.discard(assignment.job)
     jobs.objects["assignment"][row] = assignment
@@ -119,6 +122,12 @@ def _accept(turn: Turn, assignment: Assignment) -> None:
         )
     else:
         jobs.ints["revision"][row] += 1
+
+
+def _course(segments: tuple[Segment, ...], at_ms: int) -> tuple[tuple[str, int, int], ...]:
+    """Where and when a job is still to run; that it may end later is no change of it."""
+    ahead = [one for one in segments if one.end_ms > at_ms]
+    return tuple((one.pool, max(one.start_ms, at_ms), 0 if one is ahead[-1] else one.end_ms) for one in ahead)
 
 
 def _leave(turn: Turn, refusal: Unplaced) -> None:

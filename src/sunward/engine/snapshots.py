@@ -119,6 +119,7 @@ def _world_record(world: World) -> dict[str, Any]:
         "on_pool": {pool: sorted(leases) for pool, leases in sorted(world.on_pool.items())},
         "added_awake": [(sequence, encode(targets)) for sequence, targets in world.added_awake],
         "late_j": world.late_j,
+        "plan_changes": world.plan_changes,
     } | ({"lengths": world.lengths.dump()} if world.lengths.classes else {})
 
 
@@ -153,6 +154,7 @@ def _load_world(record: dict[str, Any]) -> World:
         on_pool={pool: set(leases) for pool, leases in record["on_pool"].items()},
         added_awake=[(sequence, decode(raw, tuple[AwakeTarget, ...])) for sequence, raw in record["added_awake"]],
         late_j=record["late_j"],
+        plan_changes=record["plan_changes"],
     )
     jobs = record["jobs"]
     for name, (kind, _) in _RECORDS.items():

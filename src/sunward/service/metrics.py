@@ -54,6 +54,12 @@ class Collector:
         yield _counter("immediate_plans", "Plans that placed new jobs alone.", control.placements)
         yield _counter("events", "Events recorded since the start.", control.events)
         yield _counter("rejected_assignments", "Assignments refused at commit.", control.rejections)
+        yield _counter(
+            "plan_changes",
+            "Times a later plan changed where or when a job runs that had a plan.",
+            control.state.world.plan_changes,
+        )
+        yield _gauge("plan_changes_of_one_job", "Most such changes of one open job.", _most_changes(control))
         yield _counter("feed_failures", "Failures of signal sources.", control.feed_failures)
         yield from _feeds(control)
         yield _counter("batches_accepted", "Signed batches of readings stored.", control.intake.accepted)
@@ -74,6 +80,11 @@ def _jobs(control: ControlPlane) -> GaugeMetricFamily:
     for state in JobState:
         family.add_metric([state.word], counts[state])
     return family
+
+
+def _most_changes(control: ControlPlane) -> int:
+    jobs = control.state.world.jobs
+    return int(jobs.ints["plan_changes"].max())
 
 
 def _containers(control: ControlPlane) -> Iterator[GaugeMetricFamily]:

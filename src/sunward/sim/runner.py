@@ -119,6 +119,8 @@ class Tally:
     duplicates: int = 0
     losses: int = 0
     plans: int = 0
+    plan_changes: int = 0
+    """Times a later plan changed where or when a job runs that had a plan."""
     metered_j: int = 0
     """Joules that all counters gained inside accepted batches."""
 
@@ -193,6 +195,7 @@ class Simulation:
         self.clock.move_to(self.end_ms)
         self._deliver_all()
         self.commit([EpochRequested()])
+        self.tally.plan_changes = self.writer.state.world.plan_changes
         return self.tally
 
     def commit(self, payloads: list[Payload], sealed: list[tuple[str, int, int]] | None = None) -> None:

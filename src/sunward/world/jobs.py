@@ -59,6 +59,7 @@ PROGRESS = (
     "cancelled",
     "given_first_end_ms",
     "given_last_end_ms",
+    "plan_changes",
 )
 OBJECTS = ("lease", "segments", "assignment", "refusal", "checkpoint", "output", "attempt_lines")
 _EMPTY: tuple[tuple[str, Any], ...] = (

@@ -115,6 +115,8 @@ class World:
     """What plans that only add have asked to be awake, by their sequence, until a full plan has seen it."""
     late_j: int = 0
     """Energy sealed for leases whose receipt was final already; told, never spread over others."""
+    plan_changes: int = 0
+    """How often a later plan changed where or when a job runs that had a plan; a last run that ends later apart."""
 
     @property
     def network(self) -> NetworkStarted:

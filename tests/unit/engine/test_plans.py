@@ -39,6 +39,18 @@ def test_what_was_read_has_changed_since(network):
     assert network.job_state("j-2") is JobState.PLACED
 
 
+def test_changes_of_a_job_that_had_a_plan_are_counted(network):
+    network.plan(assignment("j-1", segment(HYDRO, 1, 3, 2)))
+    assert network.state.world.plan_changes == 0
+    for planned in ((1, 3), (1, 4), (2, 4), (1, 3)):
+        network.plan(assignment("j-1", segment(HYDRO, *planned, 2)))
+    # The second only gave it longer, the first changed nothing.
+    assert (network.state.world.plan_changes, network.number("plan_changes", "j-1")) == (2, 2)
+    network.plan(assignment("j-1", segment(HYDRO, 1, 2, 2), segment(HYDRO, 3, 4, 2)))
+    network.plan(assignment("j-1", segment(COAL, 1, 2, 2), segment(HYDRO, 3, 4, 2)))
+    assert network.number("plan_changes", "j-1") == 4
+
+
 def test_capacity_is_counted_slot_by_slot(network):
     commands = network.plan(
         assignment("j-1", segment(HYDRO, 1, 3, 2)),
