@@ -227,6 +227,17 @@ def test_what_takes_longer_than_promised_keeps_its_place() -> None:
     assert not made.unplaced
 
 
+def test_what_cannot_be_promised_is_refused_and_what_asks_for_no_promise_is_not() -> None:
+    known = lengths(2, 4, 6, promise_ppm=950_000)
+    one = asked("contiguous", known, 5)
+    world = snapshot([Pool(id="a", zone="A")], [one], slots=5)
+    assert [(each.reason, each.permanent) for each in plan(world).unplaced] == [("deadline", True)]
+    free = replace(one, lengths=replace(known, promise_ppm=0))
+    made = plan(replace(world, jobs=(free,))).assignments[0]
+    assert made.segments[0].end_ms == NOW_MS + 5 * SLOT_MS
+    assert made.ends_ppm == pytest.approx(666_667, abs=1)
+
+
 def test_forecast_noise_does_not_make_a_job_thrash() -> None:
     """A promised plan stays while a forecast that is issued anew wavers by a percent; it is hysteresis that does it."""
     curve = 300 + 200 * np.cos(np.arange(96) / 9)

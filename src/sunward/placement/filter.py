@@ -116,10 +116,10 @@ def _hold_ms(fleet: Fleet, job: JobView, fitting: BoolArray) -> int:
     """What a plan must hold room for.
 
     The longer a job of unknown length goes on, the longer it may yet take. One that was promised its place is not
-    refused for that: it gets what can still be done in time.
+    refused for that: it gets what can still be done in time; so does one that nothing was promised.
     """
     wanted = remaining_ms(job)
-    if job.lengths is None or not is_promised(job) or not fitting.any():
+    if job.lengths is None or not fitting.any() or (job.lengths.promise_ppm and not is_promised(job)):
         return wanted
     rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
     left_ms = min(job.spec.deadline_ms, fleet.end_ms) - fleet.now_ms - restart_ms(fleet, job)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sunward import units
+from sunward.world.outlook import HELD_PPM
 from sunward.world.snapshot import FloatArray, IntArray, Lengths
 
 
@@ -63,6 +64,10 @@ def survival_of(lengths: Lengths | None) -> Survival | None:
 
 
 def promised_ms(lengths: Lengths) -> int:
-    """The shortest run time that the job exceeds with no more than the probability its promise leaves."""
+    """The shortest run time that the job exceeds with no more than the probability its promise leaves.
+
+    Where no promise is stated, room is held as for one that others get by default.
+    """
     ended_ppm = np.cumsum(np.array(lengths.weight_ppm, dtype=np.int64))
-    return lengths.remaining_ms[int(np.searchsorted(ended_ppm, min(lengths.promise_ppm, int(ended_ppm[-1]))))]
+    wanted_ppm = min(lengths.promise_ppm or HELD_PPM, int(ended_ppm[-1]))
+    return lengths.remaining_ms[int(np.searchsorted(ended_ppm, wanted_ppm))]
