@@ -78,10 +78,7 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     if 0 < spec.start_by_ms < fleet.now_ms:
         late_h = units.hours(fleet.now_ms - spec.start_by_ms)
         return _refusal(job, "start_by", f"start-by passed {late_h:.2f} h ago", permanent=False)
-    checks = _lasting_checks(fleet, job)
-    hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
-    needed = _needed(fleet, job, hold_ms)
-    checks |= _timed_checks(fleet, job, needed)
+    checks, hold_ms, needed = _checks(fleet, job)
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
     for reason, passed in checks.items():
         if not (left & passed).any():
@@ -101,8 +98,8 @@ def removed(fleet: Fleet, job: JobView) -> dict[str, int]:
         return {}
     counts: dict[str, int] = {}
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
-    for reason, passed in _checks(fleet, job, _needed(fleet, job)).items():
-        stays = is_pausable(job.spec) and reason in OF_THE_WHOLE and bool((left & passed).any())
+    for reason, passed in _checks(fleet, job)[0].items():
+        stays = is_pausable(job) and reason in OF_THE_WHOLE and bool((left & passed).any())
         counts[reason] = 0 if stays else int((left & ~passed).sum())
         left &= passed | stays
     return counts
@@ -154,6 +151,14 @@ def restart_ms(fleet: Fleet, job: JobView) -> IntArray:
 def settling_ms(fleet: Fleet, job: JobView) -> int:
     """What may be left of the start of a running job before its work goes on."""
     return max(0, stop_ms(fleet, job) - job.elapsed_ms) if job.pool else 0
+
+
+def _checks(fleet: Fleet, job: JobView) -> tuple[dict[str, BoolArray], int, IntArray]:
+    """Each constraint as (P,), in the order of reasons; what must be held, and the run time that takes, (P,)."""
+    checks = _lasting_checks(fleet, job)
+    hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
+    needed = _needed(fleet, job, hold_ms)
+    return checks | _timed_checks(fleet, job, needed), hold_ms, needed
 
 
 def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
