@@ -56,8 +56,6 @@ DAY_H = DAY_MS // HOUR_MS
 PARTS = 10
 FORECAST_PROMISE_PPM = 950_000
 """Plans that are revised every hour hold room for so many of the lengths seen: what is beyond, later ones see to."""
-HYSTERESIS_PPM = 30_000
-"""As the service has it: a plan is changed for a gain of so much."""
 TRACE = DATA / "bench" / "gaia_pai_1k.csv"
 OTHERS = DATA / "data" / "jobs" / "alibaba_pai_100k_gaia.parquet"
 
@@ -120,7 +118,7 @@ def main() -> int:
         revised = Grain(
             slot_ms=options.forecast_slot_min * MINUTE_MS,
             promise_ppm=FORECAST_PROMISE_PPM,
-            hysteresis_ppm=HYSTERESIS_PPM,
+            hysteresis_ppm=options.hysteresis_ppm,
         )
         result |= _ours_forecast(jobs, carbon, learnt, revised, series, base)
     # The figures above ran in this one thread; the matrix product would take every core that it may.
@@ -141,6 +139,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--hour", type=int, default=7_000, help="hour of the year at which the trace begins")
     parser.add_argument("--slot-min", type=int, default=15, help="minutes of a slot of the plans")
     parser.add_argument("--forecast-slot-min", type=int, default=30, help="the same, where they are revised hourly")
+    parser.add_argument(
+        "--hysteresis-ppm", type=int, default=0, help="gain for which an hourly plan changes: pauses are free"
+    )
     parser.add_argument("--quick", action="store_true", help="without forecasts")
     return parser
 

@@ -67,7 +67,7 @@ def is_promised(job: JobView) -> bool:
 
 def is_fresh(job: JobView) -> bool:
     """Whether the job has not begun: its first start costs no restart."""
-    return not job.pool and job.units_done == 0
+    return not job.pool and job.units_done == 0 and not job.begun
 
 
 def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:

@@ -58,7 +58,7 @@ def promise_faults(
     certain = len(lengths.remaining_ms) == 1
     if not certain and not surely <= assignment.ends_ppm <= hardly:
         yield f"states that it ends within its segments with {assignment.ends_ppm} ppm, it does with {surely}"
-    fresh = not job.segments and not job.pool and not job.units_done
+    fresh = not (job.segments or job.pool or job.units_done or job.begun)
     if fresh and hardly < lengths.promise_ppm:
         yield f"holds room for {hardly} ppm of what may come, {lengths.promise_ppm} ppm are promised"
 

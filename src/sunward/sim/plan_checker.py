@@ -140,7 +140,7 @@ def _stretches(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) 
     """Each start but the very first of a job loses the stop and restart time, or what is left of it, before work."""
     spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
     stop_ms = spec.stop_ms or snapshot.policy.switch_ms
-    last_pool, last_end, started = job.pool, snapshot.now_ms, bool(job.pool) or job.units_done > 0
+    last_pool, last_end, started = job.pool, snapshot.now_ms, bool(job.pool) or job.units_done > 0 or job.begun
     for one in segments:
         goes_on = one.pool == last_pool and one.start_ms == last_end
         lost = 0 if goes_on or not started else stop_ms

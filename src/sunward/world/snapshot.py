@@ -93,6 +93,8 @@ class JobView:
     """None = the length is known: `spec.length_ms`."""
     waited_ms: int = 0
     """Grid time it has stood still since it arrived, pauses included: counts towards `spec.wait_max_ms`."""
+    begun: bool = False
+    """A job of unknown length has run before, which no unit need show: its next start is a restart."""
     gpus: int = 0
     """Containers it runs on now; 0 = it does not run."""
 

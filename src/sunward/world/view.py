@@ -213,7 +213,8 @@ def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
         if spec.wait_max_ms:
             view = replace(view, waited_ms=outlook.waited_ms(world, row, now_ms))
         if uncertain[row]:
-            view = replace(view, lengths=outlook.lengths_of(world, row, view.units_done, now_ms))
+            lengths = outlook.lengths_of(world, row, view.units_done, now_ms)
+            view = replace(view, lengths=lengths, begun=bool(started[row]))
         if spec.start_by_ms:
             limit_ms = _start_by(world, row, spec, running.get(row), now_ms)
             view = replace(view, spec=replace(spec, start_by_ms=limit_ms))
