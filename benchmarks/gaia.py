@@ -197,4 +197,7 @@ def _told(name: str, share: float) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except InputError as reason:
+        sys.exit(str(reason))
