@@ -27,7 +27,8 @@ FLAGS = {
 }
 """Flags that are not spelled as the key they stand for."""
 PLAIN = (
-    *("name", "folder", "setup", "hours", "finish_within", "start_by", "timeout", "units", "unit", "checkpoint"),
+    *("name", "folder", "setup", "hours", "length", "family", "promise", "wait_max", "min_run", "stop_cost"),
+    *("finish_within", "start_by", "timeout", "units", "unit", "checkpoint"),
     *("retries", "class", "policy", "countries", "max_cost", "array", "webhook", "zone", "outputs", "secrets"),
 )
 """Keys whose flag gives their value as it is."""
@@ -54,6 +55,8 @@ def described(asked: dict[str, Any]) -> Described:
     read = read_yaml(file) if file is not None else None
     flags = _flags(asked, anchored=file is not None)
     values = {**(read.values if read else {}), **flags}
+    if "hours" in flags and "length" not in flags:
+        values.pop("length", None)
     for key in MERGED:
         below = read.values.get(key) if read else None
         if key == "gpus" and isinstance(below, str):

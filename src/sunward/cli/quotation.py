@@ -19,6 +19,7 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
     show.pairs(
         [
             (_("cost"), _cost(quote.price_usd_micro, jobs)),
+            *_length(quote, jobs),
             (_("carbon"), show.carbon(quote.assignment.carbon_mg * jobs)),
             (_("where"), ", ".join(dict.fromkeys(segment.pool for segment in quote.assignment.segments))),
             (_("start"), show.stamp(quote.start_ms)),
@@ -35,6 +36,34 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
         ]
     )
     _show_waiting(request, quote, jobs)
+
+
+def _length(quote: Quote, jobs: int) -> list[tuple[str, str]]:
+    """What is expected of a job whose length is not known, and what is promised."""
+    told = quote.outlook
+    if told is None:
+        return []
+    rows = [
+        (
+            _("length"),
+            _("about {mean} on the reference GPU, up to {upper} in 95 of 100 jobs ({count} like it are known)").format(
+                mean=show.span(told.expected_s * SECOND_MS),
+                upper=show.span(told.upper_s * SECOND_MS),
+                count=told.like_jobs,
+            ),
+        ),
+        (_("cost, 95 of 100"), _("at most {price}").format(price=show.usd(told.upper_usd_micro * jobs))),
+        (
+            _("promise"),
+            _("finished by {time} with a probability of at least {probability}").format(
+                time=show.stamp(told.finish_by_ms), probability=show.probability(told.promise_ppm)
+            ),
+        ),
+    ]
+    if told.timeout_s:
+        limit = _("stopped after {time} of run time").format(time=show.span(told.timeout_s * SECOND_MS))
+        rows.append((_("limit"), limit))
+    return rows
 
 
 def _cost(price_usd_micro: int, jobs: int) -> str:

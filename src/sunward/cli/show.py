@@ -163,6 +163,11 @@ def percent(amount_ppm: int) -> str:
     return f"{abs(amount_ppm) * PERCENT / PPM:.0f} %"
 
 
+def probability(amount_ppm: int) -> str:
+    """A probability, without zeros behind it."""
+    return f"{amount_ppm / PPM:g}"
+
+
 def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 from sunward.errors import InputError
 from sunward.model.codec import Meta, convert, json_schema
 from sunward.model.hardware import WorkClass
+from sunward.model.job import LengthKind
 from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 UNKNOWN_KEY, MISFIT = "SW-661", "SW-662"
@@ -25,6 +26,8 @@ JOBS_MAX = 1_000
 """Most jobs of one array or sweep."""
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
 SHOWN_CHARS = 40
+ABOUT = "~"
+"""Before a length that is an estimate."""
 SHELL_SIGNS = frozenset("();<>|&")
 
 
@@ -110,19 +113,52 @@ class JobFile:
         tuple[float, ...],
         _told(N_("Of an elastic job: rate with each number of GPUs from min to max, over that of min."), [1, 1.9, 2.7]),
     ] = ()
-    hours: Annotated[float, _told(N_("Estimated length on an A100, in hours; 1 if left out."), 2, gt=0, le=720)] = 1.0
+    length: Annotated[
+        str,
+        _told(
+            N_("Length on an A100: 3h; about 3h: ~3h; or unknown, which past jobs like it tell. Goes before hours."),
+            "~3h",
+            pattern=rf"^(|unknown|{ABOUT}?(?=.*[1-9])[0-9]{{1,6}}(\.[0-9]{{1,6}})?[mhd])$",
+        ),
+    ] = ""
+    family: Annotated[
+        str,
+        _told(
+            N_("A name for jobs like this one, whose lengths tell of its own; not shown to others."),
+            "nightly-eval",
+            max_length=200,
+        ),
+    ] = ""
+    promise: Annotated[
+        float,
+        _told(
+            N_("With a length not known: probability to end in time, from 0.5 to 0.99; 0.95 if left out."),
+            0.9,
+            ge=0.5,
+            le=0.99,
+        ),
+    ] = 0.95
+    hours: Annotated[float, _told(N_("Length on an A100, in hours; 1 if left out."), 2, gt=0, le=720)] = 1.0
     finish_within: Annotated[
         Period, _told(N_("Finish by: 90m, 12h or 2d from now; 24h if neither this nor start_by is given."), "24h")
     ] = ""
     start_by: Annotated[Period, _told(N_("Start within 90m, 12h or 2d from now."), "2h")] = ""
+    wait_max: Annotated[
+        Period, _told(N_("Most time it may stand still until it ends, pauses included: 90m, 12h or 2d."), "6h")
+    ] = ""
     timeout: Annotated[Period, _told(N_("Most run time over all attempts: 90m, 12h or 2d."), "6h")] = ""
     units: Annotated[
         int, _told(N_("Units of work that its progress counts; 1 if left out."), 1000, ge=1, le=10**12)
     ] = 1
     unit: Annotated[str, _told(N_("What one unit is, such as image; gives an SCI."), "image", max_length=200)] = ""
     checkpoint: Annotated[
-        bool, _told(N_("It may pause and move: it saves and restores its checkpoint; needs units."), True)
+        bool,
+        _told(
+            N_("It may pause and move: it saves and restores its checkpoint; needs units, or a length not known."), True
+        ),
     ] = False
+    min_run: Annotated[Period, _told(N_("Least stretch between two pauses: 30m or 2h."), "1h")] = ""
+    stop_cost: Annotated[Period, _told(N_("Time that a stop and a start cost it: 5m."), "5m")] = ""
     retries: Annotated[int, _told(N_("Attempts after a failure; 3 if left out."), 3, ge=0, le=1_000)] = 3
     work_class: Annotated[WorkClass, _told(N_("Kind of work; generic if left out."), "training")] = WorkClass.GENERIC
     policy: Annotated[
@@ -158,6 +194,13 @@ class JobFile:
         return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command
 
     @property
+    def length_kind(self) -> LengthKind:
+        """What is known of its length."""
+        if self.length == LengthKind.UNKNOWN:
+            return LengthKind.UNKNOWN
+        return LengthKind.ESTIMATED if self.length.startswith(ABOUT) else LengthKind.KNOWN
+
+    @property
     def needs(self) -> Gpus:
         """The GPUs asked for."""
         return self.gpus if isinstance(self.gpus, Gpus) else Gpus(count=self.gpus)
@@ -190,7 +233,8 @@ MEANT = {
     "environment": "env",
     "gpu": "gpus",
     "interruptible": "checkpoint",
-    "length": "hours",
+    "duration": "length",
+    "estimate": "length",
     "matrix": "sweep",
     "pausable": "checkpoint",
     "requirements": "setup",
@@ -384,9 +428,11 @@ def _check_together(job: JobFile, place: Place) -> None:
         raise _contradiction(place, "start_by", _("start_by must not be later than finish_within"))
     if job.array and job.sweep:
         raise _contradiction(place, "array", _("array and sweep exclude one another; put the numbers into the sweep"))
-    if job.checkpoint and job.units == 1:
+    if job.checkpoint and job.units == 1 and job.length_kind is LengthKind.KNOWN:
         raise _contradiction(
-            place, "checkpoint", _("checkpoint needs units: how many units of work the job's progress counts")
+            place,
+            "checkpoint",
+            _("checkpoint needs units: how many units of work the job's progress counts; or length: unknown"),
         )
     _check_elastic(job, place)
     hidden = [secret.partition("@")[0] for secret in job.secrets]

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from gettext import gettext as _
 from pathlib import Path, PurePath, PurePosixPath
 
-from sunward.client.jobfile import JOBS_MAX, InputSource, JobFile, Place, seconds
+from sunward.client.jobfile import ABOUT, JOBS_MAX, InputSource, JobFile, Place, seconds
 from sunward.client.pack import digest_of
 from sunward.errors import InputError
+from sunward.model.job import LengthKind
 from sunward.model.request import JobRequest
 from sunward.model.wire import InputFile
 from sunward.units import HOUR_S
@@ -154,7 +155,7 @@ def _missing(place: str, file: PurePath, reason: OSError) -> InputError:
 
 def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bundle_bytes: int = 0) -> JobRequest:
     """The job as the service takes it, not yet spread over an array."""
-    unhurried = not (job.finish_within or job.start_by)
+    unhurried = not (job.finish_within or job.start_by or job.wait_max)
     return JobRequest(
         name=job.name or PurePath(job.words[0]).name,
         command=job.words,
@@ -165,7 +166,7 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         gpus=job.least,
         gpu_memory_gib=job.needs.memory_gib,
         gpu_models=job.models,
-        length_s=max(1, round(job.hours * HOUR_S)),
+        length_s=_length_s(job),
         units=job.units,
         interruptible=job.checkpoint,
         deadline_s=seconds(DEADLINE if unhurried else job.finish_within),
@@ -184,7 +185,19 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         webhook=job.webhook,
         gpus_max=job.needs.max,
         speedup=job.speedup,
+        length_kind=job.length_kind,
+        promise=job.promise,
+        family=job.family,
+        wait_max_s=seconds(job.wait_max),
+        min_run_s=seconds(job.min_run),
+        stop_s=seconds(job.stop_cost),
     )
+
+
+def _length_s(job: JobFile) -> int:
+    if job.length_kind is LengthKind.UNKNOWN:
+        return 0
+    return seconds(job.length.removeprefix(ABOUT)) or max(1, round(job.hours * HOUR_S))
 
 
 def for_quote(request: JobRequest) -> JobRequest:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypedDict
 from sunward.client.place import origin_zone
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
+from sunward.model.job import LengthKind
 from sunward.model.request import JobRequest, JobView, Submitted
 from sunward.model.wire import InputFile
 from sunward.units import DAY_MS, HOUR_S, SECOND_MS
@@ -37,11 +38,11 @@ class JobFields(TypedDict, total=False):
     gpu_memory_gib: int
     gpu_models: Sequence[str]
     length_s: int
-    """Else an hour."""
+    """Else an hour; 0 where `length_kind` is `unknown`."""
     units: int
     interruptible: bool
     deadline_s: int
-    """Else a day, unless `start_by_s` is given."""
+    """Else a day, unless `start_by_s` or `wait_max_s` is given."""
     start_by_s: int
     timeout_s: int
     countries: Sequence[str]
@@ -60,6 +61,15 @@ class JobFields(TypedDict, total=False):
     """Most GPUs of an elastic job; `gpus` is then the least."""
     speedup: Sequence[float]
     """Rate with each number of GPUs from `gpus` to `gpus_max` over the rate with `gpus`; the first is 1."""
+    length_kind: LengthKind
+    """`estimated` or `unknown`; else the length is known."""
+    promise: float
+    """Probability with which a job whose length is not known is to end in time; else 0.95."""
+    family: str
+    """A name for jobs that are like this one."""
+    wait_max_s: int
+    min_run_s: int
+    stop_s: int
 
 
 def requested(wanted: Wanted, fields: JobFields) -> JobRequest:
@@ -78,8 +88,8 @@ def requested(wanted: Wanted, fields: JobFields) -> JobRequest:
     command = tuple(wanted)
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     given.setdefault("name", Path(command[0]).name)
-    given.setdefault("length_s", LENGTH_S)
-    if "start_by_s" not in given:
+    given.setdefault("length_s", 0 if given.get("length_kind") == LengthKind.UNKNOWN else LENGTH_S)
+    if "start_by_s" not in given and "wait_max_s" not in given:
         given.setdefault("deadline_s", DEADLINE_S)
     if "origin_zone" not in given:
         given["origin_zone"] = origin_zone(os.environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sunward.model.hardware import WorkClass
+from sunward.model.job import LengthKind
 from sunward.model.plan import Assignment, Unplaced
 from sunward.model.wire import InputFile, JournalHead
 
@@ -29,7 +30,7 @@ class JobRequest:
     gpu_memory_gib: int = 0
     gpu_models: tuple[str, ...] = ()
     length_s: int
-    """Estimated run time on the reference GPU (A100-SXM-80GB)."""
+    """Run time on the reference GPU (A100-SXM-80GB); 0 where `length_kind` is `unknown`."""
     units: int = 1
     interruptible: bool = False
     deadline_s: int = 0
@@ -59,6 +60,19 @@ class JobRequest:
     """Most GPUs it can use at once; 0 = `gpus` and no other number."""
     speedup: tuple[float, ...] = ()
     """Rate with `gpus`, `gpus` + 1, … `gpus_max` GPUs over the rate with `gpus`; the first is 1."""
+    length_kind: LengthKind = LengthKind.KNOWN
+    """`estimated`: it may take less or more than `length_s`; `unknown`: past jobs of the same kind tell."""
+    promise: float = 0.95
+    """Probability with which it is to end in time, where its length is not known: a job of which that cannot be
+    promised is refused."""
+    family: str = ""
+    """A name for jobs that are like this one, such as `nightly-eval`: how long they took tells of this one's length."""
+    wait_max_s: int = 0
+    """Most time that it may stand still until it ends, pauses included; 0 = as the deadline allows."""
+    min_run_s: int = 0
+    """Least stretch between two pauses."""
+    stop_s: int = 0
+    """Time that a stop and a start cost it; 0 = what the network takes for usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,25 @@ class WaitingOption:
     price_usd_micro: int
     carbon_mg: int
     start_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthOutlook:
+    """How long a job of unknown or estimated length may take, by what others of its kind took."""
+
+    like_jobs: int
+    """About how many past jobs of the tenant that were like it speak for this; with few it is a wide guess."""
+    expected_s: int
+    """Mean run time on the reference GPU."""
+    upper_s: int
+    """It takes longer with a probability of 5 %."""
+    upper_usd_micro: int
+    """Price of that."""
+    promise_ppm: int
+    """Probability with which it ends by `finish_by_ms`."""
+    finish_by_ms: int
+    timeout_s: int
+    """It is stopped after so much run time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +121,9 @@ class Quote:
     """The deadline asked for, made longer step by step; those that leave no place are left out."""
     over_budget: str = ""
     """Why the tenant's monthly budget would refuse the job; empty when it would not."""
+    outlook: LengthOutlook | None = None
+    """Where the length is not known: what is expected of it, and what is promised. `price_usd_micro` is then what is
+    expected too, and the escrow covers `upper_usd_micro`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

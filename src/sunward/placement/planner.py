@@ -54,19 +54,19 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def quote(snapshot: Snapshot, spec: JobSpec) -> Assignment | Unplaced:
     """What one more job would get from what everybody's present segments leave; nobody is moved for it."""
-    return quotes(snapshot, (spec,))[0]
+    return quotes(snapshot, (asked(spec),))[0]
 
 
-def quotes(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[Assignment | Unplaced, ...]:
+def quotes(snapshot: Snapshot, jobs: Sequence[JobView]) -> tuple[Assignment | Unplaced, ...]:
     """What each of some jobs would get if it alone were added; the board is laid out once for all of them."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
-    named = {spec.job for spec in specs}
+    named = {job.spec.job for job in jobs}
     for other in sorted(snapshot.jobs, key=lambda one: one.spec.job):
         if other.spec.job not in named:
             board.occupy(other)
     book: CostBook = {}
-    return tuple(offer(fleet, board, asked(spec), book) for spec in specs)
+    return tuple(offer(fleet, board, job, book) for job in jobs)
 
 
 def asked(spec: JobSpec) -> JobView:
@@ -80,12 +80,12 @@ def offer(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> Assignmen
     return found if isinstance(found, Unplaced) else assignment(fleet, *found, board)
 
 
-def places(snapshot: Snapshot, specs: Sequence[JobSpec]) -> tuple[tuple[Segment, ...] | Unplaced, ...]:
+def places(snapshot: Snapshot, jobs: Sequence[JobView]) -> tuple[tuple[Segment, ...] | Unplaced, ...]:
     """As `quotes` on a snapshot without jobs, and without the reasons: all that a price needs."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
     book: CostBook = {}
-    found = (_search(fleet, board, asked(spec), book) for spec in specs)
+    found = (_search(fleet, board, job, book) for job in jobs)
     return tuple(one if isinstance(one, Unplaced) else segments_of(fleet, *one) for one in found)
 
 

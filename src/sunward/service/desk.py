@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Segment, Unplaced
 from sunward.placement.planner import places, quotes
-from sunward.world.snapshot import Snapshot
+from sunward.world.snapshot import JobView, Snapshot
 
 BATCH_MAX = 32
 """Most requests answered on one look: who comes first should not wait long for who comes with it."""
@@ -26,7 +25,7 @@ Found = TypeVar("Found")
 
 @dataclass(slots=True)
 class _Asked(Generic[Found]):
-    specs: Sequence[JobSpec]
+    jobs: Sequence[JobView]
     told: asyncio.Future[tuple[Snapshot, tuple[Found, ...]]]
 
 
@@ -37,7 +36,7 @@ class _Counter(Generic[Found]):
         self,
         look: Callable[[], Snapshot],
         run: Callable[..., Awaitable[tuple[Found, ...]]],
-        search: Callable[[Snapshot, Sequence[JobSpec]], tuple[Found, ...]],
+        search: Callable[[Snapshot, Sequence[JobView]], tuple[Found, ...]],
     ) -> None:
         self._look = look
         self._run = run
@@ -45,8 +44,8 @@ class _Counter(Generic[Found]):
         self._waiting: list[_Asked[Found]] = []
         self._work: asyncio.Task[None] | None = None
 
-    async def ask(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, tuple[Found, ...]]:
-        asked: _Asked[Found] = _Asked(specs, asyncio.get_running_loop().create_future())
+    async def ask(self, jobs: Sequence[JobView]) -> tuple[Snapshot, tuple[Found, ...]]:
+        asked: _Asked[Found] = _Asked(jobs, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._answer())
@@ -58,8 +57,8 @@ class _Counter(Generic[Found]):
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             try:
                 snapshot = self._look()
-                specs = [spec for asked in batch for spec in asked.specs]
-                found = await self._run(self._search, snapshot, specs)
+                jobs = [job for asked in batch for job in asked.jobs]
+                found = await self._run(self._search, snapshot, jobs)
             except Exception as reason:  # noqa: BLE001  each of those who wait is told, and decides
                 for asked in batch:
                     if not asked.told.done():
@@ -68,8 +67,8 @@ class _Counter(Generic[Found]):
             first = 0
             for asked in batch:
                 if not asked.told.done():
-                    asked.told.set_result((snapshot, found[first : first + len(asked.specs)]))
-                first += len(asked.specs)
+                    asked.told.set_result((snapshot, found[first : first + len(asked.jobs)]))
+                first += len(asked.jobs)
 
 
 class Desk:
@@ -79,11 +78,11 @@ class Desk:
         self._quotes: _Counter[Offer] = _Counter(look, run, quotes)
         self._places: _Counter[Place] = _Counter(look, run, places)
 
-    async def offers(self, specs: Sequence[JobSpec]) -> tuple[Snapshot, tuple[Offer, ...]]:
+    async def offers(self, jobs: Sequence[JobView]) -> tuple[Snapshot, tuple[Offer, ...]]:
         """What each of some jobs would get if it alone were added, with its reasons; and the snapshot that says so."""
-        return await self._quotes.ask(specs)
+        return await self._quotes.ask(jobs)
 
-    async def place(self, spec: JobSpec) -> tuple[Snapshot, Place]:
+    async def place(self, job: JobView) -> tuple[Snapshot, Place]:
         """Where one job would run if it were added, which is all that a price needs."""
-        snapshot, (found,) = await self._places.ask([spec])
+        snapshot, (found,) = await self._places.ask([job])
         return snapshot, found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,17 +15,27 @@ from sunward.adapters.private_sql import Private
 from sunward.engine.advance import check
 from sunward.engine.jobs import OPEN_MS_MAX, check_spec
 from sunward.errors import InputError, NotFoundError, SourceError
+from sunward.metering.counterfactual import VERSION
 from sunward.model.codec import digest, encode
 from sunward.model.datum import SeriesKind
 from sunward.model.events import Event, JobsSubmitted
 from sunward.model.identity import JobId, TenantId, ZoneId, mint
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Segment, Unplaced
-from sunward.model.request import POLICIES, JobRequest, Quote, Submitted, WaitingOption
+from sunward.model.request import POLICIES, JobRequest, LengthOutlook, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
 from sunward.service import budgets
 from sunward.service.contents import content_of, private_of
 from sunward.service.control import ControlPlane
+from sunward.service.lengths import (
+    as_held,
+    check_lengths,
+    expected_usd_micro,
+    outlook_told,
+    timeout_s,
+    view_of,
+    with_length,
+)
 from sunward.settlement.quote import escrow_for, quote_usd_micro
 from sunward.signals import zones
 from sunward.units import HOUR_S, MICRO, PPM, SECOND_MS
@@ -40,11 +50,14 @@ LIMITS = {
     "gpus": (1, 100_000),
     "gpus_max": (0, 100_000),
     "gpu_memory_gib": (0, 100_000),
-    "length_s": (1, OPEN_MS_MAX // SECOND_MS),
+    "length_s": (0, OPEN_MS_MAX // SECOND_MS),
     "units": (1, 10**12),
     "deadline_s": (0, OPEN_MS_MAX // SECOND_MS),
     "start_by_s": (0, OPEN_MS_MAX // SECOND_MS),
     "timeout_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "wait_max_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "min_run_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "stop_s": (0, OPEN_MS_MAX // SECOND_MS),
     "retries": (0, 1_000),
     "data_bytes": (0, 2**60),
 }
@@ -71,6 +84,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
     Raises: InputError naming the field and the remedy.
     """
     _check_figures(request)
+    check_lengths(request)
     _check_texts(request)
     now_ms = control.clock.grid_ms()
     known = catalogue.load()
@@ -84,7 +98,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         gpus=request.gpus,
         gpu_memory_gib=request.gpu_memory_gib,
         gpu_models=tuple(sorted({known.gpu(model).model for model in request.gpu_models})),
-        length_ms=request.length_s * SECOND_MS,
+        length_ms=max(1, request.length_s) * SECOND_MS,
         units=request.units,
         interruptible=request.interruptible,
         deadline_ms=now_ms + deadline_s(request) * SECOND_MS,
@@ -97,25 +111,32 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         data_bytes=request.data_bytes,
         escrow_wei=1,
         start_by_ms=now_ms + request.start_by_s * SECOND_MS if request.start_by_s else 0,
-        timeout_ms=request.timeout_s * SECOND_MS,
+        timeout_ms=timeout_s(request) * SECOND_MS,
+        wait_max_ms=request.wait_max_s * SECOND_MS,
+        min_run_ms=request.min_run_s * SECOND_MS,
+        stop_ms=request.stop_s * SECOND_MS,
         gpus_max=request.gpus_max,
         speedup_ppm=tuple(round(rate * PPM) for rate in request.speedup),
+        counterfactual=VERSION,
     )
+    spec = with_length(control.state.world, control.seed, request, spec)
     check_spec(spec, now_ms)
     return spec
 
 
 def deadline_s(request: JobRequest) -> int:
-    """The deadline asked, or one that leaves a job with a start-by room for slower GPUs, stops and restarts.
+    """The deadline asked, or one that leaves a job that names how long it may wait room for slow GPUs and restarts.
 
     Raises: InputError when neither was asked.
     """
     if request.deadline_s:
         return request.deadline_s
-    if not request.start_by_s:
-        raise InputError("name a deadline (deadline_s) or a start-by (start_by_s)", code=NO_PROMISE)
-    after_s = DEADLINE_LENGTHS * request.length_s + DEADLINE_MARGIN_S
-    return min(request.start_by_s + after_s, LIMITS["deadline_s"][1])
+    waits_s = max(request.start_by_s, request.wait_max_s)
+    if not waits_s:
+        line = "name a deadline (deadline_s), a start-by (start_by_s) or the longest wait (wait_max_s)"
+        raise InputError(line, code=NO_PROMISE)
+    after_s = DEADLINE_LENGTHS * (request.length_s or timeout_s(request)) + DEADLINE_MARGIN_S
+    return min(waits_s + after_s, LIMITS["deadline_s"][1])
 
 
 def carbon_price(policy: str) -> int:
@@ -155,7 +176,8 @@ def _check_figures(request: JobRequest) -> None:
 
 
 def _check_texts(request: JobRequest) -> None:
-    for field, text in (("name", request.name), ("functional_unit", request.functional_unit)):
+    texts = (("name", request.name), ("functional_unit", request.functional_unit), ("family", request.family))
+    for field, text in texts:
         if len(text) > NAME_CHARS or (text and not text.isprintable()):
             raise InputError(f"{field} must have at most {NAME_CHARS} printable characters", code=BAD_TEXT)
 
@@ -182,27 +204,37 @@ async def escrow_of(control: ControlPlane, spec: JobSpec) -> int:
 
     Raises: InputError when there is nothing to price it by.
     """
-    snapshot, found = await control.desk.place(spec)
-    return _cost(control, snapshot, spec, found)[1]
+    snapshot, found = await control.desk.place(view_of(control.state.world, spec))
+    return _cost(control, snapshot, spec, found).escrow_wei
 
 
-def _cost(
-    control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: tuple[Segment, ...] | Unplaced
-) -> tuple[int, int]:
-    """Price in micro-USD, and escrow in wei."""
-    rate = control.state.world.wei_per_usd_micro
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a job is quoted."""
+
+    price_usd_micro: int
+    escrow_wei: int
+    outlook: LengthOutlook | None = None
+
+
+def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: tuple[Segment, ...] | Unplaced) -> Cost:
+    """Price and escrow; of a job whose length is not known the price to be expected, and escrow for a long one."""
+    world = control.state.world
+    rate = world.wei_per_usd_micro
     if isinstance(found, Unplaced) and found.permanent:
         # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.
-        return 0, rate
-    price = worst_price(snapshot, spec) if isinstance(found, Unplaced) else price_of(control, found)
+        return Cost(price_usd_micro=0, escrow_wei=rate)
+    held = worst_price(snapshot, as_held(world, spec)) if isinstance(found, Unplaced) else price_of(control, found)
+    price, told = expected_usd_micro(world, spec, held), outlook_told(world, spec, held)
     if spec.budget_usd_micro:
-        return price, spec.budget_usd_micro * rate
-    if price == 0:
+        return Cost(price_usd_micro=price, escrow_wei=spec.budget_usd_micro * rate, outlook=told)
+    if held == 0:
         raise InputError(
             "no site has joined yet, so nothing can be priced; let one join (`sunward join --help`), or name a budget",
             code=NO_PRICE,
         )
-    return price, escrow_for(price, rate, MARGIN_BPS)
+    escrow_wei = escrow_for(told.upper_usd_micro, rate, 0) if told else escrow_for(price, rate, MARGIN_BPS)
+    return Cost(price_usd_micro=price, escrow_wei=escrow_wei, outlook=told)
 
 
 def price_of(control: ControlPlane, segments: tuple[Segment, ...]) -> int:
@@ -243,21 +275,23 @@ async def quoted(control: ControlPlane, tenant: TenantId, request: JobRequest) -
     """What a job would cost and cause if submitted now, and with later deadlines; nothing is recorded of it."""
     spec = job_spec(control, tenant, JobId("quote"), request)
     content_of(control, tenant, request)
-    later = _later(spec, control.clock.grid_ms())
-    snapshot, (found, *waiting) = await control.desk.offers([spec, *later.values()])
+    later, view = _later(spec, control.clock.grid_ms()), view_of(control.state.world, spec)
+    asked = [view, *(replace(view, spec=one) for one in later.values())]
+    snapshot, (found, *waiting) = await control.desk.offers(asked)
     placed = found if isinstance(found, Assignment) else None
-    price, escrow_wei = _cost(control, snapshot, spec, found.segments if isinstance(found, Assignment) else found)
+    cost = _cost(control, snapshot, spec, found.segments if isinstance(found, Assignment) else found)
     return Quote(
         assignment=placed,
         unplaced=found if isinstance(found, Unplaced) else None,
-        price_usd_micro=price,
-        escrow_wei=escrow_wei,
+        price_usd_micro=cost.price_usd_micro,
+        escrow_wei=cost.escrow_wei,
+        outlook=cost.outlook,
         start_ms=placed.segments[0].start_ms if placed else 0,
         finish_ms=placed.segments[-1].end_ms if placed else 0,
         notice=NOTICE,
-        over_budget=budgets.refusal(control, tenant, escrow_wei),
+        over_budget=budgets.refusal(control, tenant, cost.escrow_wei),
         waiting=tuple(
-            _waiting_option(control, seconds, option)
+            _waiting_option(control, spec, seconds, option)
             for seconds, option in zip(later, waiting, strict=True)
             if isinstance(option, Assignment)
         ),
@@ -275,10 +309,10 @@ def _later(spec: JobSpec, now_ms: int) -> dict[int, JobSpec]:
     }
 
 
-def _waiting_option(control: ControlPlane, seconds: int, option: Assignment) -> WaitingOption:
+def _waiting_option(control: ControlPlane, spec: JobSpec, seconds: int, option: Assignment) -> WaitingOption:
     return WaitingOption(
         finish_by_s=seconds,
-        price_usd_micro=price_of(control, option.segments),
+        price_usd_micro=expected_usd_micro(control.state.world, spec, price_of(control, option.segments)),
         carbon_mg=option.carbon_mg,
         start_ms=option.segments[0].start_ms,
     )

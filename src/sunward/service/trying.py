@@ -8,11 +8,11 @@ from dataclasses import replace
 from sunward.errors import ConflictError, InputError
 from sunward.model.identity import JobId, TenantId
 from sunward.model.whatif import WhatIf, WhatIfRequest
-from sunward.placement.planner import asked
 from sunward.placement.whatif import what_if
 from sunward.service import views
 from sunward.service.contents import content_of
 from sunward.service.control import ControlPlane
+from sunward.service.lengths import view_of
 from sunward.service.submit import CARBON_USD_MAX, job_spec
 from sunward.world.snapshot import Snapshot
 from sunward.world.tick import take_openings, take_some
@@ -33,7 +33,7 @@ async def tried(control: ControlPlane, tenant: TenantId, wanted: WhatIfRequest) 
     if wanted.request is not None:
         spec = job_spec(control, tenant, JobId("what-if"), wanted.request)
         content_of(control, tenant, wanted.request)
-        snapshot = replace(take_openings(control.state.world, control.clock.grid_ms()), jobs=(asked(spec),))
+        snapshot = replace(take_openings(control.state.world, control.clock.grid_ms()), jobs=(view_of(control.state.world, spec),))
         return await _weighed(snapshot, wanted, (), 0)
     named = _named(control, tenant, wanted.jobs) if wanted.jobs else _open(control, tenant)
     snapshot = _of_open(control, named)

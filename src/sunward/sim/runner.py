@@ -98,6 +98,8 @@ class Scenario:
     seed: int = 0
     naps: bool = False
     """Whether machines with nothing to do sleep as a whole."""
+    report_ms: int = REPORT_MS
+    """How often sites meter, store checkpoints and report."""
     true_ms: Mapping[str, int] = field(default_factory=dict)
     """What jobs really take on the reference GPU, where it is not what they say; nothing but their sites knows it."""
 
@@ -226,7 +228,7 @@ class Simulation:
     def _schedule_all(self) -> None:
         self._take_signals()
         self.every(HOUR_MS, self._take_signals)
-        self.every(REPORT_MS, self._report_all)
+        self.every(self.scenario.report_ms, self._report_all)
         for at_ms, spec in self.scenario.jobs:
             self.at(at_ms, lambda spec=spec: self.commit([JobsSubmitted(jobs=(spec,))]))  # type: ignore[misc]
         faults = self.scenario.faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sunward.model.job import LengthKind
+from sunward.model.job import JobSpec, LengthKind
 from sunward.units import PPM
 from sunward.world.lengths import RATIO, RATIO_MS, RUN, Curve, Key, LengthBook, chain_of
 from sunward.world.power import rates
@@ -121,6 +121,8 @@ class Outlook:
     curve: Curve
     scale_ms: int
     care_ppm: int
+    jobs: int
+    """About how many jobs of its own class speak for it."""
 
     def quantile_ms(self, run_ms: int, share_ppm: int) -> int:
         """The run time that such a share of its kind does not exceed that has run for so long."""
@@ -138,6 +140,10 @@ class Outlook:
         """The probability to plan with, so that a promise is kept with the one that is stated."""
         return PPM - (PPM - promise_ppm) * self.care_ppm // PPM if promise_ppm else 0
 
+    def lengths(self, promise_ppm: int) -> Lengths:
+        """What a planner is told of a job that has not begun."""
+        return as_lengths(self.points(0), self.sure_ppm(promise_ppm))
+
     def _told(self, run_ms: int) -> int:
         return run_ms * RATIO_MS // self.scale_ms
 
@@ -147,7 +153,20 @@ class Outlook:
 
 def outlook(book: LengthBook, chain: tuple[Key, ...], estimate_ms: int = 0) -> Outlook:
     """What is expected of jobs of a class; `estimate_ms` for those whose length was estimated."""
-    return Outlook(book.curve(chain), estimate_ms or RATIO_MS, book.care_ppm(chain[-2]))
+    return Outlook(book.curve(chain), estimate_ms or RATIO_MS, book.care_ppm(chain[-2]), book.jobs(chain[0]))
+
+
+def asked(world: World, spec: JobSpec) -> Outlook:
+    """What is expected of a job that was not submitted yet."""
+    estimated = spec.length_kind is LengthKind.ESTIMATED
+    chain = chain_of(
+        RATIO if estimated else RUN,
+        tenant=spec.tenant,
+        work_class=spec.work_class.value,
+        gpus=spec.gpus,
+        family=spec.family,
+    )
+    return outlook(world.lengths, chain, spec.length_ms if estimated else 0)
 
 
 def outlook_of(world: World, row: int) -> Outlook:

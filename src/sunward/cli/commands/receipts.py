@@ -15,7 +15,7 @@ from sunward.client import ApiClient
 from sunward.client.waiting import NO_RECEIPT_YET
 from sunward.errors import ConflictError, InputError
 from sunward.model.codec import decode
-from sunward.model.receipt import Counterfactual, Receipt
+from sunward.model.receipt import Counterfactual, Promise, Receipt
 from sunward.model.records import ReceiptView, SigningKeys
 from sunward.units import MG_PER_G
 from sunward.verification.bundle import Bundle
@@ -194,7 +194,7 @@ def _summary(signed: ReceiptView) -> list[tuple[str, str | show.Cell]]:
         (_("water"), show.litres(paper.water_ml)),
         ("SCI", _sci(paper)),
         *((word(COUNTERFACTUALS, other.name), _change(other)) for other in paper.counterfactuals),
-        *((word(PROMISES, made.kind), _promise(made.at_ms, kept=made.kept)) for made in paper.promises),
+        *((word(PROMISES, made.kind), _promise(made)) for made in paper.promises),
     ]
 
 
@@ -244,6 +244,11 @@ def _change(other: Counterfactual) -> show.Cell:
     return show.Cell(text.format(carbon=show.carbon(other.carbon_mg), percent=share), style)
 
 
-def _promise(at_ms: int, *, kept: bool) -> show.Cell:
-    text = _("{time}: kept") if kept else _("{time}: broken")
-    return show.Cell(text.format(time=show.stamp(at_ms)), "green" if kept else "red")
+def _promise(made: Promise) -> show.Cell:
+    text = _("{time}: kept") if made.kept else _("{time}: broken")
+    if made.stated_ppm:
+        text = (
+            _("{time} with probability {stated}: kept") if made.kept else _("{time} with probability {stated}: broken")
+        )
+    told = text.format(time=show.stamp(made.at_ms), stated=show.probability(made.stated_ppm))
+    return show.Cell(told, "green" if made.kept else "red")
