@@ -10,7 +10,7 @@ import pytest
 from sunward.cli.commands import submit as submit_module
 from sunward.cli.described import FLAGS
 from sunward.client.jobfile import JobFile, key_of
-from sunward.model.request import Submitted, WaitingOption
+from sunward.model.request import LengthOutlook, Submitted, WaitingOption
 from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, JOB, QUOTE, REFUSED_QUOTE, answer, job_view, log_part, problem
 
 SUBMIT = ("submit", "-y", "--zone", "DE", "--hours", "2", "--finish-within", "12h", "--units", "1000", "--pausable")
@@ -400,3 +400,29 @@ def test_a_wrong_flag_is_named(run, service, words, told):
     assert told in result.stderr
     assert "hunter2" not in result.stderr
     assert service.requests == []
+
+
+def test_a_flag_for_the_length_goes_before_the_file(run, service, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text("command: python train.py\nlength: unknown\n")
+    assert run("submit", "-y", "--zone", "DE", "--hours", "2").exit_code == 0
+    assert (service.sent("POST", "/v1/jobs")["length_s"], service.sent("POST", "/v1/jobs")["length_kind"]) == (
+        7_200,
+        "known",
+    )
+
+
+def test_the_quote_of_an_unknown_length_tells_what_is_expected_and_promised(run, service):
+    told = LengthOutlook(
+        like_jobs=84,
+        expected_s=4_200,
+        upper_s=10_800,
+        upper_usd_micro=4_000_000,
+        promise_ppm=950_000,
+        finish_by_ms=DAY + 18 * HOUR_MS,
+        timeout_s=86_400,
+    )
+    service.answers["POST /v1/quotes"] = answer(replace(QUOTE, outlook=told))
+    shown = run("submit", "--dry-run", "--zone", "DE", "--length", "unknown", "--", "python", "train.py").output
+    for expected in ("1 h 10 min", "3 h 00 min in 95 of 100", "84 like it", "at least 0.95", "24 h 00 min of run time"):
+        assert expected in " ".join(shown.split()), expected

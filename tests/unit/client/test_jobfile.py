@@ -110,7 +110,7 @@ def test_every_example_of_the_guide_is_read_and_fits_the_schema(tmp_path):
 
 
 def test_the_examples_mean_what_they_say(tmp_path):
-    first, second, elastic, third, fourth, stored = (read(tmp_path, example) for example in EXAMPLES)
+    first, second, elastic, nightly, third, fourth, stored = (read(tmp_path, example) for example in EXAMPLES)
     assert first.needs == Gpus(count=2, memory_gib=80)
     assert (first.checkpoint, first.units, first.max_cost, first.policy) == (True, 3_000, 40.0, "greenest")
     assert second.words == ("python", "eval.py", "--split", "test")
@@ -119,8 +119,24 @@ def test_the_examples_mean_what_they_say(tmp_path):
     assert (elastic.least, elastic.needs.max, elastic.speedup) == (1, 4, (1.0, 1.9, 2.7, 3.4))
     assert stored.inputs[0].path == "data/train.parquet"
     assert stored.secrets == ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    assert (nightly.length_kind, nightly.family, nightly.promise) == ("unknown", "nightly-eval", 0.9)
     assert third.sweep == {"lr": ("0.1", "0.01"), "seed": ("1", "2", "3")}
     assert (fourth.array, fourth.models, fourth.work_class) == (8, ("RTX4090", "RTX3090"), "rendering")
+
+
+@pytest.mark.parametrize(
+    ("length", "kind"), [("", "known"), ("3h", "known"), ("90m", "known"), ("~3h", "estimated"), ("unknown", "unknown")]
+)
+def test_a_length_is_known_estimated_or_unknown(tmp_path, length, kind):
+    assert read(tmp_path, f"command: a\nlength: '{length}'\n").length_kind == kind
+
+
+@pytest.mark.parametrize("length", ["about 3h", "~", "~0h", "3", "never", "unknown!"])
+def test_no_other_length_is_taken(tmp_path, length):
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, f"command: a\nlength: '{length}'\n")
+    assert refused.value.code == "SW-662"
+    assert "length: ~3h" in refused.value.message
 
 
 def test_the_schema_in_the_docs_is_that_of_the_record():

@@ -163,3 +163,21 @@ def test_a_sweep_beyond_the_limit_is_refused_before_it_is_spread():
     with pytest.raises(InputError, match="<sweep>: 1000000000000 jobs asked, at most 1000") as refused:
         members(job(sweep={f"v{index}": ten for index in range(12)}), place)
     assert refused.value.code == "SW-665"
+
+
+@pytest.mark.parametrize(
+    ("said", "length_s", "kind"),
+    [
+        ({"hours": "2"}, 7_200, "known"),
+        ({"length": "90m"}, 5_400, "known"),
+        ({"length": "~3h"}, 10_800, "estimated"),
+        ({"length": "unknown"}, 0, "unknown"),
+        ({"length": "2h", "hours": "9"}, 7_200, "known"),
+    ],
+)
+def test_a_length_becomes_seconds_and_what_is_known_of_it(tmp_path, said, length_s, kind):
+    made = request(tmp_path, **said, promise="0.9", family="nightly", wait_max="6h", min_run="30m", stop_cost="5m")
+    assert (made.length_s, made.length_kind) == (length_s, kind)
+    assert (made.promise, made.family) == (0.9, "nightly")
+    assert (made.wait_max_s, made.min_run_s, made.stop_s) == (21_600, 1_800, 300)
+    assert made.deadline_s == 0, "the longest wait leaves the deadline to the service"
