@@ -33,7 +33,9 @@ async def tried(control: ControlPlane, tenant: TenantId, wanted: WhatIfRequest) 
     if wanted.request is not None:
         spec = job_spec(control, tenant, JobId("what-if"), wanted.request)
         content_of(control, tenant, wanted.request)
-        snapshot = replace(take_openings(control.state.world, control.clock.grid_ms()), jobs=(view_of(control.state.world, spec),))
+        snapshot = replace(
+            take_openings(control.state.world, control.clock.grid_ms()), jobs=(view_of(control.state.world, spec),)
+        )
         return await _weighed(snapshot, wanted, (), 0)
     named = _named(control, tenant, wanted.jobs) if wanted.jobs else _open(control, tenant)
     snapshot = _of_open(control, named)
