@@ -80,6 +80,15 @@ def test_what_does_not_go_together_is_refused_in_one_line(
     assert "\n" not in problem["detail"]
 
 
+def test_what_cannot_be_promised_is_refused_before_it_is_sent(service: Service, agent: Agent) -> None:
+    agent.sync()
+    shown = quote(service, deadline_s=HOUR_S)
+    assert shown.assignment is None
+    assert shown.unplaced is not None
+    assert shown.unplaced.reason == "deadline"
+    assert quote(service, deadline_s=HOUR_S, promise=0.5).assignment is not None
+
+
 def test_the_record_holds_the_promise_and_a_name_nobody_can_read(service: Service, agent: Agent) -> None:
     agent.sync()
     job = service.ok("POST", "/v1/jobs", json=JOB | UNKNOWN | {"family": "nightly-eval", "promise": 0.9})["job"]
