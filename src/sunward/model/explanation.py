@@ -62,6 +62,8 @@ class Promise:
     """0 = it has no place."""
     spare_ms: int
     """From the expected end to finish-by; negative when it will be late."""
+    stated_ppm: int = 0
+    """Probability with which it is to be kept; 0 = none was stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import asyncio
 from sunward.adapters.queries import JobRow
 from sunward.model.events import PlanProposed
 from sunward.model.explanation import Explanation, Promise
+from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment
 from sunward.model.request import JobView
 from sunward.placement.why import Why, why
@@ -24,13 +25,13 @@ async def explained(control: ControlPlane, row: JobRow) -> Explanation:
     at = jobs.row_of.get(row.job)
     if at is None or row.state in views.FINAL_STATES:
         recorded = await asyncio.to_thread(_recorded, control, row.job)
-        return _explanation(control, view, NOTHING, recorded, start_by_ms=0, fixed=True)
-    start_by_ms = jobs.spec(at).start_by_ms
+        return _explanation(control, view, NOTHING, recorded, _promise(view, NOTHING), fixed=True)
+    spec = jobs.spec(at)
     control.ensure_signals()
     snapshot = take_some(control.state.world, control.clock.grid_ms(), (row.job,))
     found = await asyncio.to_thread(why, snapshot)
     fixed = snapshot.jobs[0].fixed
-    return _explanation(control, view, found, view.assignment, start_by_ms=start_by_ms, fixed=fixed)
+    return _explanation(control, view, found, view.assignment, _promise(view, found, spec), fixed=fixed)
 
 
 def _recorded(control: ControlPlane, job: str) -> Assignment | None:
@@ -45,7 +46,7 @@ def _recorded(control: ControlPlane, job: str) -> Assignment | None:
 
 
 def _explanation(
-    control: ControlPlane, view: JobView, found: Why, recorded: Assignment | None, *, start_by_ms: int, fixed: bool
+    control: ControlPlane, view: JobView, found: Why, recorded: Assignment | None, promise: Promise, *, fixed: bool
 ) -> Explanation:
     return Explanation(
         job=view.job,
@@ -54,7 +55,7 @@ def _explanation(
         based_on=control.state.world.sequence,
         assignment=recorded,
         refusal=view.refusal,
-        promise=_promise(view, found, start_by_ms),
+        promise=promise,
         fixed=fixed,
         pools=len(control.state.world.pools()),
         filters=found.filters,
@@ -64,13 +65,14 @@ def _explanation(
     )
 
 
-def _promise(view: JobView, found: Why, start_by_ms: int) -> Promise:
+def _promise(view: JobView, found: Why, spec: JobSpec | None = None) -> Promise:
     segments = found.chosen.segments if found.chosen is not None else ()
     end_ms = segments[-1].end_ms if segments else 0
     return Promise(
         finish_by_ms=view.deadline_ms,
-        start_by_ms=start_by_ms,
+        start_by_ms=spec.start_by_ms if spec else 0,
         start_ms=segments[0].start_ms if segments and not view.units_done else 0,
         end_ms=end_ms,
         spare_ms=view.deadline_ms - end_ms if end_ms else 0,
+        stated_ppm=spec.promise_ppm if spec else 0,
     )

@@ -107,6 +107,7 @@ EXPLANATION = Explanation(
         start_ms=DAY + 9 * HOUR_MS,
         end_ms=DAY + 12 * HOUR_MS,
         spare_ms=HOUR_MS,
+        stated_ppm=950_000,
     ),
     fixed=False,
     pools=9,

@@ -70,6 +70,8 @@ def _promise(promise: Promise) -> list[tuple[str, str | show.Cell]]:
         text = _("{time}, {span} too late") if late else _("{time}, {span} to spare")
         told = text.format(time=show.stamp(promise.end_ms), span=show.span(abs(promise.spare_ms)))
         rows.append((_("expected finish"), show.Cell(told, "red" if late else "green")))
+    if promise.stated_ppm:
+        rows.append((_("probability stated"), show.percent(promise.stated_ppm)))
     return rows
 
 
