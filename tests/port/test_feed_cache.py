@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from sunward.adapters.feeds.cache import FILE, KEPT_MS, Asked, Cache
+from sunward.adapters.feeds.cache import FILE, KEPT_MS, LEARNT_MS, Asked, Cache
 from sunward.adapters.feeds.feed import Told
 from sunward.errors import SourceError
 from sunward.model.datum import Quality, SeriesKind
@@ -71,9 +71,11 @@ def test_it_survives_a_restart_and_is_its_owners_alone(cache, tmp_path):
 
 
 def test_old_hours_are_forgotten(cache):
-    cache.keep(DE, CARBON, told(1, 2), "a", START, ahead=False)
-    cache.keep(DE, CARBON, told(3, first=START + KEPT_MS), "a", START + KEPT_MS + HOUR_MS, ahead=False)
-    assert values(cache) == {1: 2}
+    for ahead, kept_ms in ((True, KEPT_MS), (False, LEARNT_MS)):
+        cache.keep(DE, CARBON, told(1, 2), "a", START, ahead=ahead)
+        later_ms = START + kept_ms
+        cache.keep(DE, CARBON, told(3, first=later_ms), "a", later_ms + HOUR_MS, ahead=ahead)
+        assert values(cache, ahead=ahead) == {1: 2}
 
 
 def test_a_damaged_file_is_made_anew(tmp_path):

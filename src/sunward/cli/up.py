@@ -12,8 +12,11 @@ from typing import TextIO
 import click
 
 from sunward.adapters.exclusive import lock_folder
+from sunward.adapters.feeds.cache import FILE
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
+from sunward.adapters.learnt import LearntForecaster
+from sunward.adapters.past import Past
 from sunward.adapters.secret_file import FOLDER_MODE
 from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
@@ -27,6 +30,7 @@ from sunward.service.app import serve
 from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
 from sunward.service.fetching import fetching
+from sunward.service.learning import learning
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import SECOND_MS
 
@@ -57,6 +61,8 @@ MARGIN_MS = 2_000
 @option("--objects", default="", help="Where stored files lie, e.g. s3://bucket/prefix; else in the home folder.")
 @option("--carbon", type=click.Path(path_type=Path), help="Your own hourly carbon intensity, CSV or Parquet.")
 @option("--price", type=click.Path(path_type=Path), help="Your own hourly power price, CSV or Parquet.")
+@option("--carbon-history", type=click.Path(path_type=Path), help="Carbon intensity gone, to learn forecasts from.")
+@option("--price-history", type=click.Path(path_type=Path), help="Power prices gone, to learn forecasts from.")
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @pass_shell
@@ -79,6 +85,8 @@ def up(
     objects: str,
     carbon: Path | None,
     price: Path | None,
+    carbon_history: Path | None,
+    price_history: Path | None,
     feeds_file: Path | None,
     *,
     webhook_allow_private: bool,
@@ -88,7 +96,8 @@ def up(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     grid_start_ms = _moment(start) if start else None
     files = _files(carbon, price)
-    feeds = Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, ClimatologyForecaster()))
+    learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
+    feeds = Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, learnt))
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
     _refuse_both(files, subscriptions)
     door = Door(
@@ -121,7 +130,8 @@ def up(
         url = door.url(listener)
         # Who reads below that it is there may ask at once: the answer then waits, and is not refused.
         listener.listen()
-        with fetching(control, subscriptions, shell.home):
+        told = shell.home / FILE if subscriptions else None
+        with fetching(control, subscriptions, shell.home), learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
             if shell.json:
                 show.json_line({"url": url, "home": str(shell.home)})

@@ -21,7 +21,9 @@ from sunward.units import DAY_MS, HOUR_MS
 
 FILE = "feeds.db"
 KEPT_MS = 45 * DAY_MS
-"""Hours older than this are forgotten: receipts reach 40 days back."""
+"""Forecasts of hours older than this are forgotten: receipts reach 40 days back."""
+LEARNT_MS = 2 * 366 * DAY_MS
+"""Observed hours older than this are forgotten: forecasts are learnt from the last two years."""
 BUSY_S = 10.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS told (
@@ -98,9 +100,10 @@ class Cache:
                 later = "DELETE FROM told WHERE zone = ? AND kind = ? AND ahead AND hour_ms >= ?"
                 self._database.execute(later, (zone, kind, rows[0][3]))
             self._database.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            oldest_ms = fetched_ms - KEPT_MS
+            oldest_ms = fetched_ms - (KEPT_MS if ahead else LEARNT_MS)
             self._database.execute(
-                "DELETE FROM told WHERE zone = ? AND kind = ? AND hour_ms < ?", (zone, kind, oldest_ms)
+                "DELETE FROM told WHERE zone = ? AND kind = ? AND ahead = ? AND hour_ms < ?",
+                (zone, kind, ahead, oldest_ms),
             )
 
     def held(self, zone: ZoneId, kind: SeriesKind, start_ms: int, end_ms: int, *, ahead: bool) -> tuple[Held, ...]:
@@ -114,6 +117,11 @@ class Cache:
             Held(hour_ms=hour_ms, value=value, quality=Quality(quality), source=source, fetched_ms=fetched_ms)
             for hour_ms, value, quality, source, fetched_ms in rows
         )
+
+    def zones(self, kind: SeriesKind) -> tuple[ZoneId, ...]:
+        """Zones of which hours were told as observed."""
+        query = "SELECT DISTINCT zone FROM told WHERE kind = ? AND NOT ahead"
+        return tuple(ZoneId(zone) for (zone,) in self._database.execute(query, (kind,)))
 
     def latest(self, zone: ZoneId, kind: SeriesKind) -> tuple[int, int]:
         """End of the last observed hour, and when the newest forecast was had; 0 for none."""

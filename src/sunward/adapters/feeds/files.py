@@ -84,6 +84,16 @@ class FileSource:
         """Whether the file has hours of a zone."""
         return zone in self._rows
 
+    def zones(self) -> tuple[ZoneId, ...]:
+        """The zones it has hours of."""
+        return tuple(self._rows)
+
+    def gone(self, zone: ZoneId, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
+        """Start and value of the hours held of [start_ms, end_ms)."""
+        rows = self._rows[zone]
+        first, last = ((at_ms - rows[0].at_ms) // HOUR_MS for at_ms in (start_ms, end_ms))
+        return ((row.at_ms, row.value) for row in rows[max(first, 0) : max(last, 0)])
+
     def hours(self) -> Iterator[tuple[ZoneId, int, int, Quality, str]]:
         """Every hour: zone, start, value, quality and source."""
         return (

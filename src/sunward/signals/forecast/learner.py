@@ -1,14 +1,15 @@
 """Learns, from the past alone, how hours ahead follow from hours gone; many zones at once.
 
 For every zone and every hour of the horizon a ridge regression, whose coefficients are drawn towards those that fit all
-zones together. Sums of products are kept, so learning a further week costs that week alone. How far forecasts were off
+zones together, and those towards repeating the mean day of the last week. Sums of products are kept, so learning a
+further week costs that week alone. How far forecasts were off, and how far they are to be trusted over that mean day,
 is taken from issues whose hours the coefficients of their time had not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from sunward.signals.forecast.rows import (
     teaches,
     without_holes,
 )
-from sunward.signals.forecast.spread import Misses, Widths
+from sunward.signals.forecast.spread import Misses, Trust, Widths
 
 HORIZON_H = 192
 """A week, and a day more: a job of a day that may wait a week."""
@@ -33,11 +34,11 @@ CHUNK_H = 28 * DAY_H
 """Rows learnt at once, between two looks at how far forecasts were off."""
 SHARE = 0.2
 """Weight of the rows of a mean zone in every zone's own coefficients."""
-RIDGE = 1.0
-CALENDAR_RIDGE = 3.0
-CLIP = 6.0
+RIDGE = 100.0
+CALENDAR_RIDGE = 300.0
+CLIP = 4.0
 """Figures beyond this many spreads are faults of the data more often than not; they teach as if they lay here."""
-ROWS_LEAST = 28 * DAY_H
+ROWS_LEAST = 14 * DAY_H
 """Of all zones together, before which nothing is learnt."""
 
 
@@ -71,6 +72,11 @@ class Model:
     shifts_h: tuple[int, ...]
     horizon: int
     lowest: float
+
+    def of(self, zone: int) -> Model:
+        """The part that is about one zone."""
+        weights = None if self.weights is None else self.weights[zone : zone + 1]
+        return replace(self, weights=weights, widths=self.widths.of(zone), shifts_h=self.shifts_h[zone : zone + 1])
 
     def predict(self, history: Float64Array, first_hour: int, issue_hour: int) -> Bands:
         """The forecast that begins with `issue_hour`, from hours before it; late hours may be missing.
@@ -134,7 +140,9 @@ class Learner:
         self._gram = np.zeros((zones, COLUMNS, COLUMNS))
         self._cross = np.zeros((zones, COLUMNS, horizon))
         self._count = np.zeros(zones, dtype=np.int64)
+        self._plain = _mean_day(horizon).astype(np.float32)
         self._misses = Misses(zones, horizon)
+        self._trust = Trust(zones, horizon)
         self._next: int | None = None
         self._learnt_to = 0
 
@@ -158,7 +166,7 @@ class Learner:
         """What is known by now, ready to be applied."""
         return Model(
             learnt_to=self._learnt_to,
-            weights=self._weights(),
+            weights=self._trusted(),
             widths=self._misses.widths(),
             shifts_h=self.shifts_h,
             horizon=self.horizon,
@@ -166,7 +174,7 @@ class Learner:
         )
 
     def _take(self, history: Float64Array, first_hour: int, hours: range) -> None:
-        weights = self._weights() if len(hours) > self.horizon else None
+        weights, trust = self._weights() if len(hours) > self.horizon else None, self._trust.shares()
         for zone, shift_h in enumerate(self.shifts_h):
             start, stop = hours.start - first_hour, hours.stop - first_hour
             known = without_holes(history[zone, : stop + self.horizon - 1])
@@ -178,11 +186,25 @@ class Learner:
             if weights is not None:
                 # The coefficients have seen hours up to a horizon into this stretch.
                 fresh = np.flatnonzero(good[self.horizon :])[:: Misses.STEP] + self.horizon
-                self._misses.add(zone, y[fresh] - x[fresh] @ weights[zone], hours.start + fresh + shift_h)
+                learnt, plain = x[fresh] @ weights[zone], x[fresh, :SHARED] @ self._plain
+                self._misses.add(
+                    zone, y[fresh] - (plain + trust[zone] * (learnt - plain)), hours.start + fresh + shift_h
+                )
+                self._trust.add(zone, learnt - plain, y[fresh] - plain)
             x, y = x[good], y[good]
             self._gram[zone] += x.T @ x
             self._cross[zone] += x.T @ y
             self._count[zone] += len(x)
+
+    def _trusted(self) -> Float32Array | None:
+        """Coefficients, as far as they have proved better than repeating the mean day of the last week."""
+        weights = self._weights()
+        if weights is None:
+            return None
+        share = self._trust.shares()[:, None, :]
+        weights *= share
+        weights[:, :SHARED] += (1 - share) * self._plain
+        return weights
 
     def _weights(self) -> Float32Array | None:
         """Coefficients of every zone; None while there is too little to learn from."""
@@ -190,12 +212,13 @@ class Learner:
         if self._count.sum() < ROWS_LEAST:
             return None
         gram = self._gram[:, :SHARED, :SHARED].sum(axis=0) / taught
-        common = np.linalg.solve(gram + RIDGE * np.eye(SHARED), self._cross[:, :SHARED].sum(axis=0) / taught)
+        cross = self._cross[:, :SHARED].sum(axis=0) / taught + RIDGE * self._plain
+        common = np.linalg.solve(gram + RIDGE * np.eye(SHARED), cross)
         pull = np.diag(np.where(np.arange(COLUMNS) < SHARED, RIDGE, CALENDAR_RIDGE))
         pull[:SHARED, :SHARED] += SHARE * gram
         towards = pull[:, :SHARED] @ common
         solved = [
-            np.linalg.solve(one + pull, cross + towards) for one, cross in zip(self._gram, self._cross, strict=True)
+            np.linalg.solve(one + pull, other + towards) for one, other in zip(self._gram, self._cross, strict=True)
         ]
         return np.stack(solved).astype(np.float32)
 
@@ -219,6 +242,17 @@ def rolling(
         learner.learn(values[:, : start - first_hour], first_hour)
         stop = min(start + refit_h, issues.stop)
         yield learner.model().predict_many(values[:, : stop - 1 - first_hour], first_hour, range(start, stop))
+
+
+def _mean_day(horizon: int) -> Float64Array:
+    """The coefficients that repeat the mean day of the last week: what little data is drawn to.
+
+    Shapes: (shared columns, horizon).
+    """
+    ahead = np.arange(horizon)
+    weights = np.zeros((SHARED, horizon))
+    weights[DAY_H + ahead % DAY_H, ahead] = 1.0
+    return weights
 
 
 def _targets(known: Known, found: Rows, start: int, stop: int, horizon: int) -> Float32Array:

@@ -1,4 +1,4 @@
-"""How far forecasts were off, and hence how wide their bands are."""
+"""How far forecasts were off: hence how wide their bands are, and how much they are trusted."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Widths:
     below: Float32Array
     above: Float32Array
     daily: Float32Array
+
+    def of(self, zone: int) -> Widths:
+        """Those of one zone."""
+        part = slice(zone, zone + 1)
+        return Widths(below=self.below[part], above=self.above[part], daily=self.daily[part])
 
     def around(self, zone: int, issues: range, shift_h: int) -> tuple[Float32Array, Float32Array]:
         """Shapes: two of (issues, horizon)."""
@@ -82,3 +87,41 @@ def _widths(missed: Float32Array, solar_hours: Int64Array) -> tuple[Float32Array
     even = missed / daily[hour].reshape(missed.shape)
     low, high = np.quantile(even, (LOW, HIGH), axis=0).astype(np.float32)
     return np.maximum(-low, 0.0), np.maximum(high, 0.0), daily
+
+
+class Trust:
+    """How far what was learnt proved better than repeating the mean day, by zone and hour ahead."""
+
+    FADE = 0.9
+    """Weight that earlier stretches keep when another is added: the more was learnt by then, the more it tells."""
+    NEAR = 25
+    """Hours ahead that are judged together."""
+    OTHERS = 0.2
+    """Weight of the mean zone beside a zone's own record."""
+    DOUBT = 10.0
+    """Hours' squared spreads of doubt, which count for the mean day."""
+
+    def __init__(self, zones: int, horizon: int) -> None:
+        self._agreed = np.zeros((zones, horizon))
+        self._moved = np.zeros((zones, horizon))
+
+    def add(self, zone: int, moved: Float32Array, true: Float32Array) -> None:
+        """Take in forecasts and what happened, both less the mean day.
+
+        Shapes: (issues, horizon) each.
+        """
+        self._agreed[zone] = self.FADE * self._agreed[zone] + (moved * true).sum(axis=0)
+        self._moved[zone] = self.FADE * self._moved[zone] + (moved * moved).sum(axis=0)
+
+    def shares(self) -> Float32Array:
+        """The share of the way from the mean day to what was learnt that would have been best; 0..1.
+
+        Shapes: (zones, horizon).
+        """
+        near = np.ones(self.NEAR)
+        sums = []
+        for figures in (self._agreed, self._moved):
+            wide = np.stack([np.convolve(one, near, "full")[self.NEAR // 2 :][: len(one)] for one in figures])
+            sums.append(wide + self.OTHERS * wide.mean(axis=0))
+        result: Float32Array = np.clip(sums[0] / (sums[1] + self.DOUBT), 0.0, 1.0).astype(np.float32)
+        return result

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sunward.errors import InputError
-from sunward.signals.forecast.learner import Learner, rolling
+from sunward.signals.forecast.learner import CHUNK_H, Learner, rolling
 from sunward.signals.forecast.rows import DAY_H, without_holes
 
 FIRST = 447_072
@@ -82,9 +82,10 @@ def test_one_issue_is_what_many_issues_hold_of_it() -> None:
 def test_learning_in_parts_is_learning_at_once() -> None:
     values = series()
     parts, whole = Learner(3, HORIZON), Learner(3, HORIZON)
-    for days in (60, 75, DAYS):
-        parts.learn(values[:, : days * DAY_H], FIRST)
-    whole.learn(values, FIRST)
+    stretches = [count * CHUNK_H + HORIZON - 1 for count in (1, 2, 3)]
+    for hours in stretches:
+        parts.learn(values[:, :hours], FIRST)
+    whole.learn(values[:, : stretches[-1]], FIRST)
     issue = FIRST + values.shape[1]
     found = [one.model().predict(values, FIRST, issue).p50 for one in (parts, whole)]
     assert np.allclose(*found, rtol=1e-3)
@@ -148,3 +149,12 @@ def test_late_hours_are_bridged() -> None:
 def test_other_zones_are_refused() -> None:
     with pytest.raises(InputError, match="3 zones are learnt"):
         Learner(3, HORIZON).learn(series(2), FIRST)
+
+
+def test_a_short_past_is_not_trusted_beyond_the_mean_day() -> None:
+    values = series(1, days=30)
+    learner = Learner(1, HORIZON)
+    learner.learn(values, FIRST)
+    told = learner.model().predict(values, FIRST, FIRST + values.shape[1]).p50[0, 0]
+    mean_day = values[0, -7 * DAY_H :].reshape(7, DAY_H).mean(axis=0)
+    assert np.allclose(told, np.tile(mean_day, 2), rtol=1e-4)
