@@ -12,7 +12,6 @@ from typing import TextIO
 import click
 
 from sunward.adapters.exclusive import lock_folder
-from sunward.adapters.feeds.cache import FILE
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.adapters.learnt import LearntForecaster
@@ -97,7 +96,6 @@ def up(
     grid_start_ms = _moment(start) if start else None
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
-    feeds = Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, learnt))
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
     _refuse_both(files, subscriptions)
     door = Door(
@@ -125,19 +123,22 @@ def up(
             grace_s=grace,
             database_url=database or None,
             objects_url=objects or None,
-            feeds=feeds,
+            feeds=Feeds(OwnSeriesFirst(files, ClimatologySource()), OwnForecastFirst(files, learnt)),
         )
         url = door.url(listener)
         # Who reads below that it is there may ask at once: the answer then waits, and is not refused.
         listener.listen()
-        told = shell.home / FILE if subscriptions else None
-        with fetching(control, subscriptions, shell.home), learning(learnt, control.clock.grid_ms, told):
+        with fetching(control, subscriptions, shell.home) as told, learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
-            if shell.json:
-                show.json_line({"url": url, "home": str(shell.home)})
-            else:
-                click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
+            _tell(shell, url)
             serve(control, config, listener, entrance)
+
+
+def _tell(shell: Shell, url: str) -> None:
+    if shell.json:
+        show.json_line({"url": url, "home": str(shell.home)})
+    else:
+        click.echo(_("control plane at {url}; credentials in {home}").format(url=url, home=shell.home))
 
 
 def _files(carbon: Path | None, price: Path | None) -> tuple[FileSource, ...]:

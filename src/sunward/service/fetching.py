@@ -38,13 +38,15 @@ END_S = 5.0
 
 
 @contextlib.contextmanager
-def fetching(control: ControlPlane, subscriptions: tuple[Subscription, ...], home: Path) -> Iterator[None]:
+def fetching(control: ControlPlane, subscriptions: tuple[Subscription, ...], home: Path) -> Iterator[Path | None]:
     """Let a control plane live on feeds, what it had so far standing behind them, and ask until the end.
 
+    Gives the file that they fill; None without feeds.
+    Gives the file that they fill; None without feeds.
     Raises: InputError when its grid clock is not that of the world the feeds tell of.
     """
     if not subscriptions:
-        yield
+        yield None
         return
     clock = control.clock
     if clock.mapping.speed > 1 or abs(clock.grid_ms() - clock.machine_ms()) > HOUR_MS:
@@ -59,7 +61,7 @@ def fetching(control: ControlPlane, subscriptions: tuple[Subscription, ...], hom
     fetcher = Fetcher(home / FILE, subscriptions, clock.grid_ms, live.tell_news)
     fetcher.start()
     try:
-        yield
+        yield home / FILE
     finally:
         fetcher.stop()
         cache.close()
