@@ -40,7 +40,7 @@ JOB = """
         save()
         sys.exit(143)
     signal.signal(signal.SIGTERM, stop)
-    print("from", done, flush=True)
+    print("from", done, "on", os.environ["SUNWARD_GPUS"], flush=True)
     while done < int(os.environ["SUNWARD_UNITS"]):
         time.sleep(float(os.environ["SUNWARD_UNIT_MS"]) / 1000)
         done += 1
@@ -132,7 +132,7 @@ def test_a_job_runs_is_metered_and_leaves_its_results(
     (tmp_path / "output.tar").write_bytes(control.objects[report.output])
     archive.unpack(tmp_path / "output.tar", tmp_path / "output")
     assert (tmp_path / "output" / "result").read_text() == "made 20"
-    assert control.logs["job-a.1"] == b"from 0\n"
+    assert control.logs["job-a.1"] == b"from 0 on 1\n"
     code, said = agent.end(signal.SIGTERM)
     assert code == 0, said
     leased = [span for batch in chain(control, home) for span in batch.spans if span.lease]
@@ -158,7 +158,35 @@ def test_sigterm_suspends_with_a_checkpoint_and_a_later_run_goes_on(
     again = lease(bundle, 2, checkpoint=report.checkpoint, checkpoint_units=report.units, units=report.units + 3)
     control.order(again)
     control.wait(lambda: control.phase("job-a.2") == "finished")
-    assert control.logs["job-a.2"] == f"from {report.units}\n".encode()
+    assert control.logs["job-a.2"] == f"from {report.units} on 1\n".encode()
+
+
+def test_an_elastic_job_is_suspended_on_two_gpus_and_goes_on_with_one(
+    control: Control, home: Path, bundle: str, daemon: Callable[[], Daemon]
+) -> None:
+    agent = daemon()
+    first = lease(bundle, gpus=2, units=10_000)
+    control.order(first)
+    control.wait(lambda: control.phase("job-a.1") == "running" and control.reports["job-a.1"].units > 5)
+    assert control.reports["job-a.1"].devices == ("L40S-0", "L40S-1")
+    control.order(replace(first, action="suspend"))
+    control.wait(lambda: control.phase("job-a.1") == "suspended")
+    report = control.reports["job-a.1"]
+    assert report.checkpoint_units == report.units > 5
+    kept = {"checkpoint": report.checkpoint, "checkpoint_units": report.units}
+    control.order(lease(bundle, 2, units=report.units + 5, unit_ms_grid=20 * SPEED, **kept))
+    control.wait(lambda: control.phase("job-a.2") == "finished")
+    last = control.reports["job-a.2"]
+    assert (last.units, len(last.devices)) == (report.units + 5, 1)
+    assert (control.logs["job-a.1"], control.logs["job-a.2"]) == (
+        b"from 0 on 2\n",
+        f"from {report.units} on 1\n".encode(),
+    )
+    code, said = agent.end(signal.SIGTERM)
+    assert code == 0, said
+    spans = [span for batch in chain(control, home) for span in batch.spans if span.lease]
+    used = {name: {span.device for span in spans if span.lease == name} for name in ("job-a.1", "job-a.2")}
+    assert used == {"job-a.1": {"L40S-0", "L40S-1"}, "job-a.2": set(last.devices)}
 
 
 def test_after_a_kill_the_job_is_gone_and_the_readings_go_on_without_a_hole(

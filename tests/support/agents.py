@@ -113,7 +113,7 @@ class Control:
             self.lock.notify_all()
             self.lock.wait_for(lambda: self.version > request.orders_version, request.wait_ms / 1_000)
             orders = tuple(one for one in self.orders if one.lease not in self.settled)
-            awake = (AwakeOrder(pool=POOL, count=len(orders)),)
+            awake = (AwakeOrder(pool=POOL, count=sum(one.gpus for one in orders)),)
             site = SiteOrders(site=SITE, version=self.version, leases=orders, awake=awake)
             return SyncReply(clock=self.clock, orders=site, settled=tuple(self.settled))
 

@@ -10,6 +10,10 @@ from sunward.model.identity import JobId, TenantId, ZoneId
 from sunward.units import PPM
 
 
+COUNTS_ALL = 4
+"""Up to so many numbers of containers are all planned with; of more only doubling steps, so that searches stay small."""
+
+
 class JobState(IntEnum):
     """submitted → placed → staging → running ⇄ suspended → one of the final states."""
 
@@ -133,6 +137,17 @@ class JobSpec:
     def most(self) -> int:
         """Most GPUs it can use at once."""
         return max(self.gpus, self.gpus_max)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Numbers of containers that plans choose from: all it can use where they are few, else doubling steps."""
+        if not self.elastic:
+            return (self.gpus,)
+        if self.gpus_max - self.gpus < COUNTS_ALL:
+            return tuple(range(self.gpus, self.gpus_max + 1))
+        doublings = (self.gpus_max // self.gpus).bit_length()
+        steps = {self.gpus << step for step in range(doublings)} | {self.gpus_max}
+        return tuple(sorted(steps))
 
     def speed_ppm(self, containers: int) -> int:
         """Rate on so many containers over the rate on the least."""

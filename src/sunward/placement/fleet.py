@@ -151,6 +151,6 @@ def _idle_awake(snapshot: Snapshot, pools: PoolColumns, row: dict[str, int]) -> 
         idle -= snapshot.standing.busy[_order(snapshot.pools)]
     for job in snapshot.jobs:
         if job.pool in row:
-            idle[row[job.pool]] -= job.spec.gpus
+            idle[row[job.pool]] -= job.held
     least: IntArray = np.maximum(idle, 0)
     return least

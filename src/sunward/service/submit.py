@@ -261,7 +261,7 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
             round(pools.ask_usd_per_h[row] * MICRO),
         )
         for row in range(len(pools.ids))
-        for count in range(spec.gpus, spec.most + 1)
+        for count in spec.counts
         if rates[row] > 0
         and pools.count[row] >= count
         and pools.memory_gib[row] >= spec.gpu_memory_gib

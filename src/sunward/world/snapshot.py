@@ -99,6 +99,11 @@ class JobView:
     """Containers it runs on now; 0 = it does not run."""
 
     @property
+    def held(self) -> int:
+        """Containers it runs on now, or would at least."""
+        return self.gpus or self.spec.gpus
+
+    @property
     def remaining_frac(self) -> float:
         """Share of the job's work that is still to be done."""
         return max(0.0, 1.0 - self.units_done / self.spec.units)

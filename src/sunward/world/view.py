@@ -218,11 +218,12 @@ def views(world: World, now_ms: int, rows: Sequence[int]) -> list[JobView]:
         if spec.start_by_ms:
             limit_ms = _start_by(world, row, spec, running.get(row), now_ms)
             view = replace(view, spec=replace(spec, start_by_ms=limit_ms))
+        pace = speeds[spec.work_class] if not spec.elastic else _elastic_pace(world, spec)
         if started[row]:
             stands = row not in running or running[row].stopping
-            view = replace(view, spec=_still_possible(world, view, speeds[spec.work_class][1], now_ms, stands=stands))
+            view = replace(view, spec=_still_possible(world, view, pace[1], now_ms, stands=stands))
         if view.lengths is not None and row not in running and table.objects["assignment"][row] is not None:
-            view = replace(view, lengths=_attainable(world, view, speeds[spec.work_class], now_ms))
+            view = replace(view, lengths=_attainable(world, view, pace, now_ms))
         seen.append(_running_view(view, running[row], now_ms) if row in running else view)
     return seen
 
@@ -273,6 +274,18 @@ def _speeds(world: World) -> dict[WorkClass, tuple[float, float]]:
     models = {pool.gpu_model for _, pool in world.pools()}
     known = [[rates(model)[index] for model in models] or [1.0] for index in range(len(WORK_CLASSES))]
     return {work_class: (min(of), max(of)) for work_class, of in zip(WORK_CLASSES, known, strict=True)}
+
+
+def _elastic_pace(world: World, spec: JobSpec) -> tuple[float, float]:
+    """The least and the best rate of an elastic job, on as many containers as pools have for it."""
+    at = WORK_CLASSES.index(spec.work_class)
+    found = [
+        rates(pool.gpu_model)[at] * spec.speed_ppm(count) / PPM
+        for _, pool in world.pools()
+        for count in spec.counts
+        if count <= pool.count
+    ] or [1.0]
+    return min(found), max(found)
 
 
 def _still_possible(world: World, view: JobView, fastest: float, now_ms: int, *, stands: bool) -> JobSpec:
