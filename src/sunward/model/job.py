@@ -9,9 +9,8 @@ from sunward.model.hardware import WorkClass
 from sunward.model.identity import JobId, TenantId, ZoneId
 from sunward.units import PPM
 
-
 COUNTS_ALL = 4
-"""Up to so many numbers of containers are all planned with; of more only doubling steps, so that searches stay small."""
+"""Up to so many numbers of containers are all planned with; of more only doubling steps: searches stay small."""
 
 
 class JobState(IntEnum):

@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sunward import units
 from sunward.placement.board import Board, runs_of
-from sunward.placement.demand import Demand, Option, Run, price
+from sunward.placement.demand import Demand, Option, Run, continues, price
 from sunward.placement.filter import is_fresh, price_usd_micro, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
@@ -76,7 +76,7 @@ def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
     for job, task in draft.tasks.items():
         found = roomy(task.windows, draft.board.open(task.demand))
         lost = regret(task.windows, found)
-        pools = int(found.any(axis=1).sum())
+        pools = len(np.unique(task.demand.rows[found.any(axis=1)]))
         keys[job] = (-task.demand.gpus, pools, -(NO_SECOND if lost is None else lost), job)
         starts[job] = best_per_pool(task, found)
         draft.ideal[job] = best_option(draft.fleet, task, draft.board)
@@ -99,12 +99,10 @@ def present_option(fleet: Fleet, task: Task) -> Option | None:
     runs = runs_of(fleet, demand.job)
     if not runs or len(runs) < sum(segment.end_ms > fleet.now_ms for segment in demand.job.segments):
         return None
-    allowed = set(demand.rows.tolist())
-    if any(run.row not in allowed or run.end_ms > demand.limit_ms for run in runs):
+    allowed = set(zip(demand.rows.tolist(), demand.counts.tolist(), strict=True))
+    if any((run.row, run.gpus) not in allowed or run.end_ms > demand.limit_ms for run in runs):
         return None
     if runs[0].start_ms > max(demand.start_by_ms, fleet.now_ms):
-        return None
-    if any(segment.containers != demand.gpus for segment in demand.job.segments):
         return None
     if _waits_too_long(fleet, demand, runs):
         return None
@@ -130,12 +128,12 @@ def _reaching(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> tuple[Run,
     if demand.job.lengths is None or missing_ppm <= 0:
         return runs
     run, budget = runs[-1], demand.job.spec.budget_usd_micro
-    missing_ms = -(-missing_ppm // int(demand.rate_ppm[int(np.searchsorted(demand.rows, run.row))]))
+    missing_ms = -(-missing_ppm // int(demand.rate_ppm[demand.at(run)]))
     last = -(-(run.end_ms + missing_ms - fleet.start_ms) // fleet.slot_ms)
     end_ms = min(fleet.start_ms + last * fleet.slot_ms, demand.limit_ms)
-    longer = (*runs[:-1], Run(run.row, run.start_ms, end_ms, run.first, min(last, fleet.slots)))
+    longer = (*runs[:-1], replace(run, end_ms=end_ms, last=min(last, fleet.slots)))
     rows, lengths = np.array([one.row for one in longer]), np.array([one.end_ms - one.start_ms for one in longer])
-    asked = int(price_usd_micro(fleet.ask_usd_micro[rows], demand.gpus, lengths).sum())
+    asked = int(price_usd_micro(fleet.ask_usd_micro[rows], np.array([one.gpus for one in longer]), lengths).sum())
     return longer if not budget or asked <= budget else runs
 
 
@@ -143,9 +141,8 @@ def _done_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     """Reference ms, times a million, that runs add."""
     done, restart = 0, 0 if is_fresh(demand.job) else demand.stop_ms
     for run in runs:
-        at = int(np.searchsorted(demand.rows, run.row))
-        on_course = run.row == demand.current and run.start_ms <= fleet.now_ms
-        done += max(0, run.end_ms - run.start_ms - (0 if on_course else restart)) * int(demand.rate_ppm[at])
+        lost_ms = 0 if continues(fleet, demand, run) else restart
+        done += max(0, run.end_ms - run.start_ms - lost_ms) * int(demand.rate_ppm[demand.at(run)])
         restart = demand.stop_ms
     return done
 
@@ -153,8 +150,7 @@ def _done_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
 def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     """What kept runs must add: a unit under way is not reported yet, and a start just made may still take its time."""
     job = demand.job
-    at = int(np.searchsorted(demand.rows, runs[0].row))
-    rate = int(demand.rate_ppm[at])
+    rate = int(demand.rate_ppm[demand.at(runs[0])])
     due = demand.remaining_ms * units.PPM
     if job.lengths is None and job.spec.units > 1:
         due -= job.spec.length_ms * units.PPM // job.spec.units if job.pool else 0

@@ -35,10 +35,10 @@ class Board:
         runs = runs_of(self._fleet, job)
         if job.pool in self._fleet.row and not any(run.first == 0 for run in runs):
             now, row = self._fleet.now_ms, self._fleet.row[job.pool]
-            runs = (Run(row, now, now + int(self._fleet.usable_ms[0]), 0, 1), *runs)
+            runs = (Run(row, now, now + int(self._fleet.usable_ms[0]), 0, 1, job.held), *runs)
         for run in runs:
-            watts = need_w(self._fleet, np.array([run.row]), job.spec.work_class, job.spec.gpus)
-            self._add(run, -job.spec.gpus, -int(watts[0]))
+            watts = need_w(self._fleet, np.array([run.row]), job.spec.work_class, run.gpus)
+            self._add(run, -run.gpus, -int(watts[0]))
 
     def take(self, demand: Demand, option: Option) -> None:
         """Hold what an option uses."""
@@ -52,7 +52,7 @@ class Board:
         """(A, H) where the whole gang finds room."""
         rows = demand.rows
         watts = self.headroom_w[self._fleet.pools.site[rows], : demand.slots] >= demand.need_w[:, None]
-        room: BoolArray = (self.free[rows, : demand.slots] >= demand.gpus) & watts
+        room: BoolArray = (self.free[rows, : demand.slots] >= demand.counts[:, None]) & watts
         return room
 
     def holds(self, demand: Demand, option: Option) -> bool:
@@ -65,14 +65,13 @@ class Board:
 
     def _room(self, demand: Demand, run: Run) -> bool:
         slots, site = slice(run.first, run.last), self._fleet.pools.site[run.row]
-        watts = demand.need_w[np.searchsorted(demand.rows, run.row)]
-        free = self.free[run.row, slots] >= demand.gpus
+        watts = demand.need_w[demand.at(run)]
+        free = self.free[run.row, slots] >= run.gpus
         return bool(free.all() and (self.headroom_w[site, slots] >= watts).all())
 
     def _apply(self, demand: Demand, option: Option, sign: int) -> None:
         for run in option.runs:
-            watts = demand.need_w[np.searchsorted(demand.rows, run.row)]
-            self._add(run, sign * demand.gpus, sign * int(watts))
+            self._add(run, sign * run.gpus, sign * int(demand.need_w[demand.at(run)]))
 
     def _add(self, run: Run, containers: int, watts: int) -> None:
         self.free[run.row, run.first : run.last] += containers
@@ -87,5 +86,5 @@ def runs_of(fleet: Fleet, job: JobView) -> tuple[Run, ...]:
         if start < end and segment.pool in fleet.row:
             first = (start - fleet.start_ms) // fleet.slot_ms
             last = -(-(end - fleet.start_ms) // fleet.slot_ms)
-            runs.append(Run(fleet.row[segment.pool], start, end, first, last))
+            runs.append(Run(fleet.row[segment.pool], start, end, first, last, segment.containers))
     return tuple(runs)

@@ -11,13 +11,14 @@ import numpy as np
 
 from sunward import units
 from sunward.model.hardware import WorkClass
+from sunward.model.job import JobSpec
 from sunward.model.plan import ScoreTerms, Unplaced
-from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, settling_ms, stop_ms, unbanked_ms
+from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, rate_ppm, settling_ms, stop_ms, unbanked_ms
 from sunward.placement.fleet import Fleet
-from sunward.placement.score import ASK, CARBON, ENERGY, RISK, WATER, SlotCosts, share, slot_costs, to_integer
+from sunward.placement.score import ASK, CARBON, ENERGY, RISK, WATER, SlotCosts, joined, share, slot_costs, to_integer
 from sunward.placement.score import transfer_costs as _transfer_costs
 from sunward.placement.survival import Survival, survival_of
-from sunward.world.snapshot import WORK_CLASSES, IntArray, JobView
+from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
 NOWHERE = -1
 
@@ -31,6 +32,8 @@ class Run:
     end_ms: int
     first: int
     last: int
+    gpus: int
+    """Containers held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Demand:
     job: JobView
     fit: Fit
     costs: SlotCosts
+    cost_rows: IntArray
+    """(A,) rows of the costs."""
     rate_ppm: IntArray
     """(A,)."""
     remaining_ms: int
@@ -86,6 +91,8 @@ class Demand:
     """(A,) facility watts above sleeping, rounded up."""
     current: int
     """Row of the fleet it runs on, or NOWHERE."""
+    here: BoolArray
+    """(A,) where it runs on just as it does now."""
     current_site: int
     """Site its data is at, or NOWHERE."""
     pausable: bool
@@ -97,17 +104,27 @@ class Demand:
 
     @property
     def gpus(self) -> int:
-        """Containers needed at once."""
+        """Containers needed at once, at least."""
         return self.job.spec.gpus
 
     @property
+    def counts(self) -> IntArray:
+        """(A,) containers held at once."""
+        return self.fit.counts
+
+    def at(self, run: Run) -> int:
+        """Position of a run's pool and count."""
+        first = int(np.searchsorted(self.rows, run.row))
+        return first + self.job.spec.counts.index(run.gpus)
+
+    @property
     def rows(self) -> IntArray:
-        """(A,) rows of the fleet."""
+        """(A,) rows of the fleet, rising; of an elastic job each once for every count."""
         return self.fit.rows
 
 
-CostBook = dict[tuple[WorkClass, int, int, int], SlotCosts]
-"""Slot costs by (work class, GPUs, carbon price, slots): like jobs share them."""
+CostBook = dict[tuple[WorkClass, tuple[int, ...], int, int], SlotCosts]
+"""Slot costs by (work class, counts of GPUs, carbon price, slots): like jobs share them."""
 
 
 def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
@@ -115,24 +132,24 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
     fitting = fit(fleet, job)
     if isinstance(fitting, Unplaced):
         return fitting
-    spec, rows = job.spec, fitting.rows
+    spec, rows, counts = job.spec, fitting.rows, fitting.counts
     fleet = fleet.near(spec.deadline_ms)
-    kind = (spec.work_class, spec.gpus, spec.carbon_price_usd_per_t)
-    key = (*kind, fleet.slots)
-    if key not in book:
-        book[key] = slot_costs(fleet, *kind)
+    costs = _costs(fleet, spec, book)
+    cost_rows = rows + len(fleet.pools.ids) * np.searchsorted(spec.counts, counts)
     current = fleet.row.get(job.pool, NOWHERE)
-    asleep = _to_wake(fleet, job, rows)
+    here = (rows == current) & (counts == job.held)
+    asleep = _to_wake(fleet, job, rows, counts)
     woken_ms = fleet.now_ms + fleet.pools.wake_ms[rows][:, None]
     delay = np.maximum(0, woken_ms - fleet.begin_ms) * (asleep > 0)
     loss = np.full(delay.shape, 0 if is_fresh(job) else stop_ms(fleet, job), dtype=np.int64)
-    loss[rows == current] += unbanked_ms(job)
-    loss[rows == current, 0] = settling_ms(fleet, job)
+    loss[here] += unbanked_ms(job)
+    loss[here, 0] = settling_ms(fleet, job)
     return Demand(
         job=job,
         fit=fitting,
-        costs=book[key],
-        rate_ppm=fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)],
+        costs=costs,
+        cost_rows=cost_rows,
+        rate_ppm=rate_ppm(fleet, spec, rows, counts),
         remaining_ms=fitting.hold_ms,
         survival=survival_of(job.lengths),
         limit_ms=min(spec.deadline_ms, fleet.end_ms),
@@ -141,22 +158,33 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         stop_ms=stop_ms(fleet, job),
         delay_ms=delay,
         loss_ms=loss,
-        start_run=_start_run(fleet, book[key], rows, delay),
-        wake=to_integer(book[key].wake_one[rows] * asleep),
+        start_run=_start_run(fleet, costs, cost_rows, delay),
+        wake=to_integer(costs.wake_one[cost_rows] * asleep),
         transfer=_transfer_costs(fleet, spec.data_bytes, spec.carbon_price_usd_per_t)[rows],
-        need_w=need_w(fleet, rows, spec.work_class, spec.gpus),
+        need_w=need_w(fleet, rows, spec.work_class, counts),
         current=current,
+        here=here,
         current_site=NOWHERE if current == NOWHERE else int(fleet.pools.site[current]),
         pausable=is_pausable(job),
     )
 
 
-def _to_wake(fleet: Fleet, job: JobView, rows: IntArray) -> IntArray:
+def _costs(fleet: Fleet, spec: JobSpec, book: CostBook) -> SlotCosts:
+    """Slot costs of a job, those of each count of containers after those of the one before."""
+    kind, price = spec.work_class, spec.carbon_price_usd_per_t
+    key = (kind, spec.counts, price, fleet.slots)
+    if key not in book:
+        book[key] = joined([slot_costs(fleet, kind, count, price) for count in spec.counts])
+    return book[key]
+
+
+def _to_wake(fleet: Fleet, job: JobView, rows: IntArray, counts: IntArray) -> IntArray:
     """(A, H) containers to wake: what is idle and awake serves a start now; later it will have been put to sleep."""
-    asleep = np.full((len(rows), fleet.slots), job.spec.gpus, dtype=np.int64)
-    asleep[:, 0] = np.maximum(0, job.spec.gpus - fleet.idle_awake[rows])
+    asleep = np.repeat(counts[:, None], fleet.slots, axis=1)
+    ready = fleet.idle_awake[rows]
     if job.pool in fleet.row:
-        asleep[rows == fleet.row[job.pool], 0] = 0
+        ready = ready + job.held * (rows == fleet.row[job.pool])
+    asleep[:, 0] = np.maximum(0, counts - ready)
     return asleep
 
 
@@ -166,7 +194,7 @@ def _start_run(fleet: Fleet, costs: SlotCosts, rows: IntArray, delay_ms: IntArra
     return run
 
 
-def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int) -> IntArray:
+def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int | IntArray) -> IntArray:
     """Facility watts that busy containers draw above sleeping ones, rounded up."""
     pools = fleet.pools
     busy_w = pools.busy_w[rows, WORK_CLASSES.index(work_class)]
@@ -176,7 +204,7 @@ def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int) -> In
 
 def continues(fleet: Fleet, demand: Demand, run: Run) -> bool:
     """Whether a run only goes on with what runs now: nothing is woken, moved or restarted."""
-    return run.row == demand.current and run.start_ms <= fleet.now_ms
+    return run.row == demand.current and run.gpus == demand.job.held and run.start_ms <= fleet.now_ms
 
 
 def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
@@ -185,12 +213,13 @@ def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
     energy_j = carbon_mg = wake = transfer = 0
     site, done_ms = demand.current_site, 0.0
     for run in runs:
-        slots, at = slice(run.first, run.last), int(np.searchsorted(demand.rows, run.row))
+        slots, at = slice(run.first, run.last), demand.at(run)
+        row = int(demand.cost_rows[at])
         lost_ms = _lost_ms(fleet, demand, run, at, first=run is runs[0])
         used, whole = _used_ms(fleet, demand, run, at, done_ms, lost_ms), fleet.usable_ms[slots]
-        sums += share(demand.costs.terms[:, run.row, slots], used, whole).sum(axis=1)
-        energy_j += int(share(demand.costs.energy_j[run.row, slots], used, whole).sum())
-        carbon_mg += int(share(demand.costs.carbon_mg[run.row, slots], used, whole).sum())
+        sums += share(demand.costs.terms[:, row, slots], used, whole).sum(axis=1)
+        energy_j += int(share(demand.costs.energy_j[row, slots], used, whole).sum())
+        carbon_mg += int(share(demand.costs.carbon_mg[row, slots], used, whole).sum())
         if not continues(fleet, demand, run):
             wake += _likely(demand, int(demand.wake[at, run.first]), done_ms)
         if fleet.pools.site[run.row] != site:
@@ -214,7 +243,7 @@ def held_work_ms(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> float:
     """Reference run time that runs have room for."""
     total = 0.0
     for run in runs:
-        at = int(np.searchsorted(demand.rows, run.row))
+        at = demand.at(run)
         total += _work_ms(demand, run, at, _lost_ms(fleet, demand, run, at, first=run is runs[0]))
     return total
 

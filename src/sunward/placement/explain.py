@@ -29,14 +29,14 @@ class _Rivals:
     per_pool: tuple[Option, ...]
 
 
-def segments_of(fleet: Fleet, task: Task, option: Option) -> tuple[Segment, ...]:
+def segments_of(fleet: Fleet, option: Option) -> tuple[Segment, ...]:
     """An option as segments."""
     return tuple(
         Segment(
             pool=PoolId(fleet.pools.ids[run.row]),
             start_ms=run.start_ms,
             end_ms=run.end_ms,
-            containers=task.demand.gpus,
+            containers=run.gpus,
         )
         for run in option.runs
     )
@@ -50,7 +50,7 @@ def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assign
     return Assignment(
         job=demand.job.spec.job,
         revision=demand.job.revision,
-        segments=segments_of(fleet, task, option),
+        segments=segments_of(fleet, option),
         free_read=board.least_free(option),
         terms=priced.terms,
         energy_j=priced.energy_j,
@@ -121,6 +121,8 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
         return "only_site"
     if demand.current != NOWHERE and any(run.row != demand.current for run in option.runs):
         return "moving"
+    if demand.current != NOWHERE and any(run.gpus != demand.job.held for run in option.runs):
+        return "resizing"
     if first.first > 0:
         return "waiting"
     return "now" if task.windows.possible[:, 1:].any() else "deadline"
@@ -129,7 +131,8 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
 def _rivals(task: Task, option: Option, board: Board) -> _Rivals:
     found = roomy(task.windows, board.open(task.demand))
     # Those of the option itself are not shown: it may use some of the cheapest pools.
-    per_pool = tuple(best_per_pool(task, found, ALTERNATIVES_MAX + len({run.row for run in option.runs})))
+    shown = ALTERNATIVES_MAX + len({run.row for run in option.runs})
+    per_pool = tuple(best_per_pool(task, found, shown * len(task.demand.job.spec.counts)))
     starts = found.any(axis=0)
     if not starts.any():
         return _Rivals(None, is_now=False, per_pool=per_pool)
@@ -158,7 +161,11 @@ def others_than(fleet: Fleet, task: Task, option: Option, board: Board) -> list[
 
 def _shown(fleet: Fleet, option: Option, rivals: _Rivals) -> list[tuple[str, Option]]:
     used = {run.row for run in option.runs}
-    others = [(fleet.pools.ids[one.runs[0].row], one) for one in rivals.per_pool if one.runs[0].row not in used]
+    best: dict[int, Option] = {}
+    for one in rivals.per_pool:
+        # An elastic job has an option for each count; the first of a pool is the cheapest.
+        best.setdefault(one.runs[0].row, one)
+    others = [(fleet.pools.ids[row], one) for row, one in best.items() if row not in used]
     now = rivals.soonest if rivals.is_now else None
     shown = [] if now is None or now.runs == option.runs else [("now", now)]
     shown += others[: ALTERNATIVES_MAX - len(shown)]

@@ -27,7 +27,9 @@ class Fit:
     """The pools that meet every hard constraint."""
 
     rows: IntArray
-    """(A,) rows of the fleet, in order of pool id."""
+    """(A,) rows of the fleet, in order of pool id; of an elastic job each once for every count it has there."""
+    counts: IntArray
+    """(A,) containers held at once, of one pool in rising order."""
     needed_ms: IntArray
     """(A,) run time of what remains, start and restart apart; where it runs now, as if it ran on."""
     hold_ms: int
@@ -87,9 +89,36 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
         if not (is_pausable(job) and reason in OF_THE_WHOLE):
             left &= passed
     others = np.logical_and.reduce([passed for reason, passed in checks.items() if reason != "country"])
-    rows = np.flatnonzero(left)
-    residency = bool((others & ~checks["country"]).any())
-    return Fit(rows=rows, needed_ms=needed[rows], hold_ms=hold_ms, residency=residency)
+    rows, counts = _with_counts(fleet, spec, np.flatnonzero(left))
+    return Fit(
+        rows=rows,
+        counts=counts,
+        needed_ms=_needed(fleet, job, hold_ms, rows, counts),
+        hold_ms=hold_ms,
+        residency=bool((others & ~checks["country"]).any()),
+    )
+
+
+def _with_counts(fleet: Fleet, spec: JobSpec, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Pools, each as often as there are counts that it has containers for, and these counts."""
+    has = fleet.pools.count[rows][:, None] >= np.array(spec.counts)
+    at, which = np.nonzero(has)
+    return rows[at], np.array(spec.counts, dtype=np.int64)[which]
+
+
+def _most(fleet: Fleet, spec: JobSpec) -> IntArray:
+    """(P,) the most containers a job can use at once of each pool; the least where the pool is too small."""
+    found = np.searchsorted(spec.counts, fleet.pools.count, side="right") - 1
+    most: IntArray = np.array(spec.counts, dtype=np.int64)[np.maximum(found, 0)]
+    return most
+
+
+def rate_ppm(fleet: Fleet, spec: JobSpec, rows: IntArray, counts: IntArray) -> IntArray:
+    """(A,) rate of a job on so many containers of each pool, against one reference GPU or the least number of them."""
+    rate: IntArray = fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)]
+    if spec.elastic:
+        rate = rate * np.array(spec.speedup_ppm, dtype=np.int64)[counts - spec.gpus] // units.PPM
+    return rate
 
 
 def removed(fleet: Fleet, job: JobView) -> dict[str, int]:
@@ -118,20 +147,20 @@ def _hold_ms(fleet: Fleet, job: JobView, fitting: BoolArray) -> int:
     wanted = remaining_ms(job)
     if job.lengths is None or not fitting.any() or (job.lengths.promise_ppm and not is_promised(job)):
         return wanted
-    rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
+    rate = rate_ppm(fleet, job.spec, np.arange(len(fitting)), _most(fleet, job.spec))
     left_ms = min(job.spec.deadline_ms, fleet.end_ms) - fleet.now_ms - restart_ms(fleet, job)
     possible = int((left_ms * rate // units.PPM)[fitting].max())
     return min(wanted, possible) if possible > 0 else wanted
 
 
-def _needed(fleet: Fleet, job: JobView, hold_ms: int) -> IntArray:
-    """(P,) run time of what remains; a pool without a rate never ends."""
-    rate = fleet.rate_ppm[:, WORK_CLASSES.index(job.spec.work_class)]
+def _needed(fleet: Fleet, job: JobView, hold_ms: int, rows: IntArray, counts: IntArray) -> IntArray:
+    """(A,) run time of what remains; a pool without a rate never ends."""
+    rate = rate_ppm(fleet, job.spec, rows, counts)
     never = 2 * (fleet.end_ms - fleet.now_ms + fleet.slot_ms) + max(0, job.spec.deadline_ms - fleet.now_ms)
     needed: IntArray = np.where(rate > 0, -(-hold_ms * units.PPM // np.maximum(rate, 1)), never)
     if job.pool in fleet.row:
-        here = fleet.row[job.pool]
-        needed[here] = max(1, needed[here] - unbanked_ms(job))
+        here = rows == fleet.row[job.pool]
+        needed[here] = np.maximum(1, needed[here] - unbanked_ms(job))
     return needed
 
 
@@ -157,8 +186,10 @@ def _checks(fleet: Fleet, job: JobView) -> tuple[dict[str, BoolArray], int, IntA
     """Each constraint as (P,), in the order of reasons; what must be held, and the run time that takes, (P,)."""
     checks = _lasting_checks(fleet, job)
     hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
-    needed = _needed(fleet, job, hold_ms)
-    return checks | _timed_checks(fleet, job, needed), hold_ms, needed
+    every, most = np.arange(len(fleet.pools.ids)), _most(fleet, job.spec)
+    needed = _needed(fleet, job, hold_ms, every, most)
+    frugal = _needed(fleet, job, hold_ms, every, np.full_like(most, job.spec.gpus))
+    return checks | _timed_checks(fleet, job, needed, frugal), hold_ms, needed
 
 
 def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
@@ -176,18 +207,19 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
     }
 
 
-def _timed_checks(fleet: Fleet, job: JobView, needed: IntArray) -> dict[str, BoolArray]:
-    spec = job.spec
-    in_time = needed + restart_ms(fleet, job)
+def _timed_checks(fleet: Fleet, job: JobView, needed: IntArray, frugal: IntArray) -> dict[str, BoolArray]:
+    """`needed` with the most containers, which end first; `frugal` with the least, which cost least."""
+    spec, restart = job.spec, restart_ms(fleet, job)
+    in_time = needed + restart
     return {
         "deadline": fleet.now_ms + in_time <= spec.deadline_ms,
         "horizon": fleet.now_ms + in_time <= fleet.end_ms,
-        "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, in_time) <= spec.budget_usd_micro)
+        "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, frugal + restart) <= spec.budget_usd_micro)
         | (spec.budget_usd_micro == 0),
     }
 
 
-def price_usd_micro(ask_usd_micro: IntArray, gpus: int, run_ms: IntArray) -> IntArray:
+def price_usd_micro(ask_usd_micro: IntArray, gpus: int | IntArray, run_ms: IntArray) -> IntArray:
     """What the tenant pays for `gpus` containers over `run_ms`, as `units.price_usd_micro` for columns."""
     price: IntArray = gpus * run_ms * ask_usd_micro // units.HOUR_MS
     return price

@@ -26,8 +26,8 @@ QUANTA_PER_SLOT = 16
 class Lattice:
     """The search's tables; axes K pools, H slots; costs in whole micro-USD held exactly in float64."""
 
-    rows: IntArray
-    """(K,) rows of the fleet."""
+    here: BoolArray
+    """(K,) where the job runs on just as it does now."""
     site: IntArray
     rate_ppm: IntArray
     """(K,)."""
@@ -132,7 +132,7 @@ def gained(used_ms: IntArray, rate_ppm: IntArray, quantum: int) -> IntArray:
 
 def lattice_of(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, quantum: int) -> Lattice:
     """The tables of a job on some of its pools."""
-    slots, rows = room.shape[1], demand.rows[among]
+    slots = room.shape[1]
     usable, rate = fleet.usable_ms[:slots], demand.rate_ppm[among]
     delay, quanta = demand.delay_ms[among, :slots], -(-demand.remaining_ms // quantum)
     start_run = np.where(room, demand.start_run[among, :slots], np.inf)
@@ -144,16 +144,16 @@ def lattice_of(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, q
     first_fits &= fleet.begin_ms[:slots] + delay <= _latest_start(fleet, demand, slots)
     left_ms = ((quanta - np.arange(quanta + 1)) * quantum).astype(np.float64)
     return Lattice(
-        rows=rows,
-        site=fleet.pools.site[rows],
+        here=demand.here[among],
+        site=fleet.pools.site[demand.rows[among]],
         rate_ppm=rate,
         quanta=quanta,
         quantum_ms=quantum,
         usable_ms=usable,
-        run_gain=gained(_worked(fleet, demand, rows, slots), rate, quantum),
+        run_gain=gained(_worked(fleet, demand, among, slots), rate, quantum),
         start_gain=gained(start_ms, rate, quantum),
         first_gain=first_gain,
-        run_cost=np.where(room, demand.costs.run[rows, :slots], np.inf),
+        run_cost=np.where(room, demand.costs.run[demand.cost_rows[among], :slots], np.inf),
         start_cost=np.where((up_ms > 0) & (start_ms >= 0), start_run, np.inf),
         first_cost=np.where(first_fits, start_run, np.inf),
         wake=demand.wake[among, :slots].astype(np.float64),
@@ -197,10 +197,10 @@ def bound_now(fleet: Fleet, demand: Demand) -> int:
     return 1 + max(0, -(-least_ms // fleet.slot_ms))
 
 
-def _worked(fleet: Fleet, demand: Demand, rows: IntArray, slots: int) -> IntArray:
+def _worked(fleet: Fleet, demand: Demand, among: IntArray, slots: int) -> IntArray:
     """(K, H) time that a job which runs on works in each slot; where it runs now it may still be starting."""
     until = np.cumsum(fleet.usable_ms[:slots])
-    worked = np.repeat(fleet.usable_ms[None, :slots], len(rows), axis=0)
+    worked = np.repeat(fleet.usable_ms[None, :slots], len(among), axis=0)
     after_start = np.maximum(until - settling_ms(fleet, demand.job), 0)
-    worked[rows == demand.current] = np.diff(after_start, prepend=0)
+    worked[demand.here[among]] = np.diff(after_start, prepend=0)
     return worked

@@ -11,7 +11,7 @@ long only, pools of different rates are searched apart: time run, and with it ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,14 +90,15 @@ def _affordable(fleet: Fleet, demand: Demand, among: IntArray, quantum: int) -> 
     pair = (gained(whole, rate, quantum) + gained(whole - demand.stop_ms, rate, quantum))[:, 0]
     quanta = -(-demand.remaining_ms // quantum)
     slots = -(-2 * quanta // np.maximum(pair, 1)) + SPARE_SLOTS
-    cost = price_usd_micro(fleet.ask_usd_micro[demand.rows[among]], demand.gpus, slots * fleet.slot_ms)
+    ask = fleet.ask_usd_micro[demand.rows[among]]
+    cost = price_usd_micro(ask, demand.counts[among], slots * fleet.slot_ms)
     affordable: BoolArray = (cost <= budget) & (pair > 0)
     return affordable
 
 
 def _is_free(lattice: Lattice) -> bool:
     """Whether starting again on the only pool costs neither work nor money, and every slot counts the same."""
-    if len(lattice.rows) > 1 or lattice.transfer.any() or lattice.wake.any():
+    if len(lattice.here) > 1 or lattice.transfer.any() or lattice.wake.any():
         return False
     if lattice.survival is not None or lattice.bound > 1 or (lattice.pause_left < lattice.quanta).any():
         return False
@@ -205,14 +206,14 @@ def _begin(
     demand: Demand, lattice: Lattice, steps: Steps, values: Values, bound_now: int
 ) -> tuple[list[int], int, int] | None:
     """The path up to and with the next start (empty when the job runs on), its pool, and the quanta left then."""
-    slots, pools, quanta = lattice.run_cost.shape[1], len(lattice.rows), lattice.quanta
+    slots, pools, quanta = lattice.run_cost.shape[1], len(lattice.here), lattice.quanta
     left = np.maximum(quanta - lattice.first_gain.T, 0)
     onward = values.ahead[np.arange(1, slots + 1)[:, None], np.arange(pools), left]
     counts = lattice.counts(lattice.first_gain, lattice.usable_ms, np.zeros(1))
     moved = np.where(lattice.site[:, None] == demand.current_site, 0.0, lattice.transfer)
     starts = onward + (lattice.first_cost * counts + lattice.wake + moved).T
     slot, best = divmod(int(starts.argmin()), pools)
-    here = np.flatnonzero(lattice.rows == demand.current)
+    here = np.flatnonzero(lattice.here)
     if len(here):
         going_on = _going_on(lattice, steps, values, int(here[0]), bound_now)
         if going_on <= starts[slot, best]:
@@ -237,16 +238,16 @@ def _going_on(lattice: Lattice, steps: Steps, values: Values, here: int, bound: 
 
 
 def _merge(fleet: Fleet, demand: Demand, among: IntArray, path: list[int]) -> tuple[Run, ...]:
-    """Consecutive slots on one pool become one run that ends with its last slot."""
+    """Consecutive slots on one pool, with one count, become one run that ends with its last slot."""
     runs: list[Run] = []
     for slot, at in enumerate(path):
         if at == PAUSED:
             continue
         end = int(fleet.begin_ms[slot] + fleet.usable_ms[slot])
-        row = int(demand.rows[among[at]])
-        if runs and runs[-1].row == row and runs[-1].last == slot:
-            runs[-1] = Run(row, runs[-1].start_ms, end, runs[-1].first, slot + 1)
+        row, gpus = int(demand.rows[among[at]]), int(demand.counts[among[at]])
+        if runs and (runs[-1].row, runs[-1].gpus, runs[-1].last) == (row, gpus, slot):
+            runs[-1] = replace(runs[-1], end_ms=end, last=slot + 1)
         else:
             start = int(fleet.begin_ms[slot] + demand.delay_ms[among[at], slot])
-            runs.append(Run(row, start, end, slot, slot + 1))
+            runs.append(Run(row, start, end, slot, slot + 1, gpus))
     return tuple(runs)

@@ -86,7 +86,7 @@ def places(snapshot: Snapshot, jobs: Sequence[JobView]) -> tuple[tuple[Segment, 
     board = Board(fleet)
     book: CostBook = {}
     found = (_search(fleet, board, job, book) for job in jobs)
-    return tuple(one if isinstance(one, Unplaced) else segments_of(fleet, *one) for one in found)
+    return tuple(one if isinstance(one, Unplaced) else segments_of(fleet, one[1]) for one in found)
 
 
 def _search(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> tuple[Task, Option] | Unplaced:
@@ -129,8 +129,4 @@ def _held(jobs: list[JobView]) -> list[Segment]:
 
 
 def _chosen(draft: Draft) -> list[Segment]:
-    return [
-        segment
-        for job, option in sorted(draft.chosen.items())
-        for segment in segments_of(draft.fleet, draft.tasks[job], option)
-    ]
+    return [segment for job, option in sorted(draft.chosen.items()) for segment in segments_of(draft.fleet, option)]

@@ -7,6 +7,7 @@ search compares and what the plan reports are therefore the same integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,19 @@ def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_
         energy_j=to_integer(it_j * pools.overhead[:, None]),
         carbon_mg=to_integer(facility_kwh * fleet.carbon * units.MG_PER_G),
         wake_one=wake_kwh * (fleet.price + carbon_usd) * units.MICRO,
+    )
+
+
+def joined(costs: Sequence[SlotCosts]) -> SlotCosts:
+    """Several tables as one, the rows of each after those of the one before."""
+    if len(costs) == 1:
+        return costs[0]
+    return SlotCosts(
+        terms=np.concatenate([one.terms for one in costs], axis=1),
+        **{
+            name: np.concatenate([getattr(one, name) for one in costs])
+            for name in ("run", "before_run", "energy_j", "carbon_mg", "wake_one")
+        },
     )
 
 

@@ -16,6 +16,8 @@ from sunward.world.snapshot import BoolArray, IntArray
 
 POOLS_PAUSED_MAX = 12
 """A job with pauses is searched on this many of its cheapest pools; the search is exact up to that many."""
+ROWS_PAUSED_MAX = 24
+"""An elastic job is searched on so many pairs of a pool and a count."""
 CELLS_PER_SLOT = 5_000
 """What one step of the search with pauses costs besides its cells, counted in cells."""
 GREEN_PERCENT = 1
@@ -39,7 +41,8 @@ def task_of(fleet: Fleet, demand: Demand) -> Task:
     effort = pools * fleet.slots
     if demand.pausable:
         quanta = -(-demand.remaining_ms // quantum_ms(demand.remaining_ms, fleet.slot_ms))
-        effort = fleet.slots * (min(pools, POOLS_PAUSED_MAX) * quanta + CELLS_PER_SLOT)
+        most = ROWS_PAUSED_MAX if demand.job.spec.elastic else POOLS_PAUSED_MAX
+        effort = fleet.slots * (min(pools, most) * quanta + CELLS_PER_SLOT)
     return Task(demand, windows_of(fleet, demand), effort)
 
 
@@ -73,6 +76,13 @@ def _least(fleet: Fleet, task: Task, room: BoolArray) -> Option | None:
     return paused if paused.total < whole.total else whole
 
 
+def _all_counts(demand: Demand, order: list[int]) -> list[int]:
+    """Of the pools that come first, every count: a job gains most by changing it where it is."""
+    pools = list(dict.fromkeys(demand.rows[order].tolist()))
+    first = set(pools[: max(1, ROWS_PAUSED_MAX // len(demand.job.spec.counts))])
+    return [at for at in order if int(demand.rows[at]) in first]
+
+
 def _cheapest_pools(task: Task, room: BoolArray, found: BoolArray) -> IntArray:
     """Positions of the pools worth searching: the cheapest in one piece, then those without room for it."""
     limit = np.iinfo(np.int64).max
@@ -80,6 +90,9 @@ def _cheapest_pools(task: Task, room: BoolArray, found: BoolArray) -> IntArray:
     any_best = np.where(task.windows.possible, task.windows.total, limit).min(axis=1)
     usable = np.flatnonzero(room.any(axis=1))
     order = sorted(usable.tolist(), key=lambda at: (int(now_best[at]), int(any_best[at]), at))
-    chosen = set(order[:POOLS_PAUSED_MAX])
-    chosen |= set(np.flatnonzero(task.demand.rows == task.demand.current).tolist())
+    if task.demand.job.spec.elastic:
+        order = _all_counts(task.demand, order)
+    else:
+        del order[POOLS_PAUSED_MAX:]
+    chosen = set(order) | set(np.flatnonzero(task.demand.here).tolist())
     return np.array(sorted(chosen), dtype=np.int64)

@@ -59,16 +59,16 @@ def _possible(fleet: Fleet, demand: Demand, start: IntArray, run_ms: IntArray) -
         possible &= (start <= fleet.now_ms + demand.wait_ms) | (np.arange(fleet.slots) == 0)
     if spec.budget_usd_micro:
         ask = fleet.ask_usd_micro[demand.rows][:, None]
-        possible &= price_usd_micro(ask, spec.gpus, run_ms) <= spec.budget_usd_micro
+        possible &= price_usd_micro(ask, demand.counts[:, None], run_ms) <= spec.budget_usd_micro
     return possible
 
 
 def _totals(fleet: Fleet, demand: Demand, run_ms: IntArray, end: IntArray, last: IntArray) -> IntArray:
     """(A, H) the slot of the start, the whole slots between, and the part of the last one."""
-    rows, tail, terms = demand.rows[:, None], last - 1, demand.costs.terms
+    rows, tail, terms = demand.cost_rows[:, None], last - 1, demand.costs.terms
     second = np.arange(1, fleet.slots + 1)
     within = run_ms <= fleet.usable_ms - demand.delay_ms
-    only = share(terms[:, demand.rows], np.where(within, run_ms, 0), fleet.usable_ms).sum(axis=0)
+    only = share(terms[:, demand.cost_rows], np.where(within, run_ms, 0), fleet.usable_ms).sum(axis=0)
     between = demand.costs.before_run[rows, np.maximum(tail, second)] - demand.costs.before_run[rows, second]
     used = np.clip(end - fleet.begin_ms[tail], 0, fleet.usable_ms[tail])
     rest = share(terms[:, rows, tail], used, fleet.usable_ms[tail]).sum(axis=0)
@@ -87,7 +87,7 @@ def _expected(fleet: Fleet, demand: Demand, survival: Survival, run_ms: IntArray
     within[0] = True
     for rate in np.unique(demand.rate_ppm).tolist():
         at = np.flatnonzero(demand.rate_ppm == rate)
-        cost = demand.costs.run[demand.rows[at], : fleet.slots].astype(np.float64)
+        cost = demand.costs.run[demand.cost_rows[at], : fleet.slots].astype(np.float64)
         run, lost = run_ms[at, -1:].max(), demand.loss_ms[at, -1].max()
         taps = -(-int(run) // fleet.slot_ms)
         edges = np.minimum(np.arange(taps + 1, dtype=np.int64) * fleet.slot_ms, run)
@@ -136,6 +136,7 @@ def option_at(demand: Demand, windows: Windows, at: int, slot: int) -> Option:
         int(windows.end_ms[at, slot]),
         slot,
         int(windows.last[at, slot]),
+        int(demand.counts[at]),
     )
     return Option((run,), int(windows.total[at, slot]))
 

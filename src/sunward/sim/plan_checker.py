@@ -71,8 +71,9 @@ def _assignment(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Ite
         yield "is fixed and may not be planned"
     if assignment.revision != job.revision:
         yield f"revision {assignment.revision} was read, the snapshot has {job.revision}"
-    if assignment.free_read < job.spec.gpus:
-        yield f"read {assignment.free_read} free containers, needs {job.spec.gpus}"
+    needed = min((one.containers for one in assignment.segments), default=0)
+    if assignment.free_read < needed:
+        yield f"read {assignment.free_read} free containers, needs {needed}"
     unknown = [one.pool for one in assignment.segments if one.pool not in snapshot.pools.ids]
     if unknown or not assignment.segments:
         yield f"no segments on known pools: {unknown}"
@@ -95,8 +96,9 @@ def _times(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> I
         if one.start_ms < before or one.end_ms <= one.start_ms:
             yield f"segment {one.start_ms}–{one.end_ms} begins before {before} or is empty"
         before = one.end_ms
-        if one.containers != job.spec.gpus:
-            yield f"{one.containers} containers for a gang of {job.spec.gpus}"
+        least, most = job.spec.gpus, max(job.spec.gpus, job.spec.gpus_max)
+        if not least <= one.containers <= most:
+            yield f"{one.containers} containers for a gang of {least} to {most}"
     if 0 < job.spec.start_by_ms < segments[0].start_ms and segments[0].start_ms > snapshot.now_ms:
         yield f"start-by {job.spec.start_by_ms} missed: starts {segments[0].start_ms}"
     if before > job.spec.deadline_ms:
@@ -140,16 +142,19 @@ def _stretches(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) 
     """Each start but the very first of a job loses the stop and restart time, or what is left of it, before work."""
     spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
     stop_ms = spec.stop_ms or snapshot.policy.switch_ms
-    last_pool, last_end, started = job.pool, snapshot.now_ms, bool(job.pool) or job.units_done > 0 or job.begun
+    last = job.pool, job.gpus or spec.gpus, snapshot.now_ms
+    started = bool(job.pool) or job.units_done > 0 or job.begun
     for one in segments:
-        goes_on = one.pool == last_pool and one.start_ms == last_end
+        goes_on = (one.pool, one.containers, one.start_ms) == last
         lost = 0 if goes_on or not started else stop_ms
         if goes_on and one is segments[0]:
             known_whole = spec.units == 1 and job.lengths is None
             lost = max(0, stop_ms - job.elapsed_ms) - (job.elapsed_ms if known_whole else 0)
         rate = Fraction(float(snapshot.pools.rate[snapshot.pools.ids.index(one.pool), where]))
+        if spec.gpus_max > spec.gpus:
+            rate *= Fraction(spec.speedup_ppm[one.containers - spec.gpus], units.PPM)
         yield Stretch(one, lost, rate)
-        started, last_pool, last_end = True, one.pool, one.end_ms
+        started, last = True, (one.pool, one.containers, one.end_ms)
 
 
 def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
