@@ -39,7 +39,18 @@ def crashes() -> Simulation:
     return Simulation(scenario(jobs, hours=30, faults=faults, seed=4))
 
 
-@pytest.mark.parametrize("make", [demo_like, crashes])
+def elastic() -> Simulation:
+    """A job that takes what is free of four GPUs, and a gang that needs all of them for a while."""
+    curve = {"gpus_max": 4, "speedup_ppm": (1_000_000, 1_950_000, 2_850_000, 3_700_000)}
+    norway = {"allowed_countries": ("NO",), "escrow_wei": 2 * 10**20}
+    jobs = (
+        (0, job("elastic", interruptible=True, length_ms=50 * HOUR_MS, **norway, **curve)),
+        (HOUR_MS, job("gang", gpus=3, length_ms=4 * HOUR_MS, start_by_ms=START_MS + 2 * HOUR_MS, **norway)),
+    )
+    return Simulation(scenario(tuple((START_MS + at_ms, spec) for at_ms, spec in jobs), hours=24))
+
+
+@pytest.mark.parametrize("make", [demo_like, crashes, elastic])
 def test_the_run_reads_as_reviewed(make):
     simulation = make()
     simulation.run()

@@ -88,8 +88,11 @@ def _receipt(one: Receipt) -> Iterator[str]:
         yield f"  promise {promise.kind} {moment(promise.at_ms)}: {'kept' if promise.kept else 'broken'}"
     for counterfactual in one.counterfactuals:
         yield f"  {counterfactual.name}: {counterfactual.carbon_mg} mg, change {counterfactual.change_ppm} ppm"
+    resized = len({line.gpus for line in one.attempts}) > 1
     for line in one.attempts:
-        yield f"  attempt {line.attempt} at {line.site} {moment(line.start_ms)} to {moment(line.end_ms)} {line.ended}"
+        held = f" on {line.gpus}" if resized else ""
+        times = f"{moment(line.start_ms)} to {moment(line.end_ms)}"
+        yield f"  attempt {line.attempt} at {line.site}{held} {times} {line.ended}"
     yield f"  not proved: {', '.join(one.not_proved)}"
 
 

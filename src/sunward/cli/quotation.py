@@ -22,6 +22,7 @@ def show_quote(request: JobRequest, quote: Quote, jobs: int) -> None:
             *_length(quote, jobs),
             (_("carbon"), show.carbon(quote.assignment.carbon_mg * jobs)),
             (_("where"), ", ".join(dict.fromkeys(segment.pool for segment in quote.assignment.segments))),
+            *_gpus(request, quote.assignment),
             (_("start"), show.stamp(quote.start_ms)),
             (_("finish"), show.stamp(quote.finish_ms)),
             (_("why"), word(PLACED, quote.assignment.reason)),
@@ -64,6 +65,14 @@ def _length(quote: Quote, jobs: int) -> list[tuple[str, str]]:
         limit = _("stopped after {time} of run time").format(time=show.span(told.timeout_s * SECOND_MS))
         rows.append((_("limit"), limit))
     return rows
+
+
+def _gpus(request: JobRequest, assignment: Assignment) -> list[tuple[str, str]]:
+    """How many GPUs an elastic job would have, stretch by stretch."""
+    if request.gpus_max <= request.gpus:
+        return []
+    counts = [str(segment.containers) for segment in assignment.segments]
+    return [(_("GPUs"), _(", then ").join(counts))]
 
 
 def _cost(price_usd_micro: int, jobs: int) -> str:

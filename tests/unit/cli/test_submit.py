@@ -174,6 +174,15 @@ def test_an_elastic_job_is_asked_on_the_command_line(run, service):
     assert (sent["gpus"], sent["gpus_max"], sent["speedup"]) == (2, 4, [1, 1.4, 1.7])
 
 
+def test_the_quote_of_an_elastic_job_says_how_many_gpus_it_would_have(run, service):
+    asked = ("--gpus", "1-4", "--speedup", "1,1.4,1.7,2", "--pausable", "--units", "9")
+    held = replace(QUOTE.assignment.segments[0], containers=4)
+    both = replace(QUOTE, assignment=replace(QUOTE.assignment, segments=(held, replace(held, containers=1))))
+    service.answers["POST /v1/quotes"] = [answer(both), answer(both)]
+    assert "4, then 1" in run("submit", "--dry-run", "--zone", "DE", *asked, "--", "true").stdout
+    assert ", then " not in run("submit", "--dry-run", "--zone", "DE", "--", "true").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "gpus", "most", "curve"),
     [((), 1, 2, [1, 1.5]), (("--gpus", "3"), 3, 0, []), (("--gpus", "2-3"), 2, 3, [1, 1.5])],
