@@ -97,7 +97,7 @@ def _affordable(fleet: Fleet, demand: Demand, among: IntArray, quantum: int) -> 
 
 
 def _is_free(lattice: Lattice) -> bool:
-    """Whether starting again on the only pool costs neither work nor money, and every slot counts the same."""
+    """Whether starting again, always as the same, costs neither work nor money, and every slot counts the same."""
     if len(lattice.here) > 1 or lattice.transfer.any() or lattice.wake.any():
         return False
     if lattice.survival is not None or lattice.bound > 1 or (lattice.pause_left < lattice.quanta).any():
