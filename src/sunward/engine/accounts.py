@@ -15,7 +15,7 @@ from sunward.model.receipt import AttemptLine, Promise, Receipt
 from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Settlement
 from sunward.signals import climatology
-from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, floor_to, price_usd_micro
+from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, PPM, floor_to, price_usd_micro
 from sunward.world import catalogue
 from sunward.world.outlook import useful
 from sunward.world.power import rates
@@ -134,12 +134,13 @@ def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
 
 
 def _as_run(world: World, spec: JobSpec, row: int) -> tuple[Piece, ...]:
-    """The time that the useful work really took."""
+    """The time that the useful work really took; of an elastic job what it would have taken on the least GPUs."""
     leases = world.leases
-    return tuple(
-        _piece(spec, leases.objects["pool"][lease].partition("/")[2], run_ms, int(leases.ints["gpus"][lease]))
-        for lease, run_ms in useful(world, row, world.at_ms)
-    )
+    pieces = []
+    for lease, run_ms in useful(world, row, world.at_ms):
+        alone_ms = -(-run_ms * world.jobs.speed_ppm(row, int(leases.ints["gpus"][lease])) // PPM)
+        pieces.append(_piece(spec, leases.objects["pool"][lease].partition("/")[2], alone_ms))
+    return tuple(pieces)
 
 
 def _as_told(world: World, spec: JobSpec, row: int, leases: list[str]) -> tuple[Piece, ...]:
@@ -152,7 +153,7 @@ def _as_told(world: World, spec: JobSpec, row: int, leases: list[str]) -> tuple[
             gpu = world.leases.objects["pool"][world.leases.row_of[lease]].partition("/")[2]
             share = (after - before) / spec.units
             run_ms = math.ceil(spec.length_ms * share / rates(gpu)[WORK_CLASSES.index(spec.work_class)])
-            pieces.append(_piece(spec, gpu, run_ms, spec.gpus))
+            pieces.append(_piece(spec, gpu, run_ms))
     return tuple(pieces)
 
 
@@ -160,11 +161,11 @@ def _was_there(site: Site, at_ms: int) -> bool:
     return site.enrolled_ms <= at_ms and not 0 < site.left_ms <= at_ms
 
 
-def _piece(spec: JobSpec, gpu_model: str, run_ms: int, containers: int) -> Piece:
+def _piece(spec: JobSpec, gpu_model: str, run_ms: int) -> Piece:
     index = WORK_CLASSES.index(spec.work_class)
     busy_w, idle_w, _ = container_w(gpu_model)
     return Piece(
-        containers=containers,
+        containers=spec.gpus,
         run_ms=run_ms,
         idle_w=idle_w,
         busy_w=busy_w[index],

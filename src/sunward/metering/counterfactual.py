@@ -7,6 +7,8 @@ Both rules, in version 1 or 2, as the record of the job's submission says:
   it really used, by the length told at submission. In version 2 it takes the time it really ran there: a job that was
   shorter than told, or of unknown length, is compared with what it was. Work that was lost and done again counts in
   the receipt, not here, so a failure of ours never makes us look better.
+* A job that can use several numbers of GPUs runs on the least of them, by its own speed-up: what more of them cost
+  counts in the receipt only.
 * The hardware is always on and busy for `USE_FRAC` of its time, so a busy hour carries the idle power of the
   hours in between: `P_idle/u + P_max − P_idle` watts per container.
 * Facility energy is IT energy times `OVERHEAD`.

@@ -106,10 +106,10 @@ class Device:
 class SimSite:
     """One site of the simulated fleet."""
 
-    def __init__(self, spec: SiteSpec, at_ms: int, true_ms: Mapping[str, int] | None = None) -> None:
+    def __init__(self, spec: SiteSpec, at_ms: int, true_ms: Mapping[tuple[str, int], int] | None = None) -> None:
         self.spec = spec
         self.true_ms = true_ms or {}
-        """What jobs really take on the reference GPU, where it is not what they say."""
+        """What jobs really take on so many reference GPUs, where it is not what they say."""
         self.up = True
         self.boot_number = 1
         self.counter = 0
@@ -189,7 +189,7 @@ class SimSite:
         )
 
     def _unit_ms(self, order: LeaseOrder) -> int:
-        true_ms = self.true_ms.get(order.job)
+        true_ms = self.true_ms.get((order.job, order.gpus))
         if true_ms is None:
             return order.unit_ms_grid
         rate = power.relative_rate(catalogue.load().gpu(self._pool(order.pool).gpu_model), order.work_class)

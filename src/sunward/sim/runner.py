@@ -52,7 +52,7 @@ from sunward.sim.fleet import SimSite
 from sunward.sim.memory import MemoryJournal, VirtualClock
 from sunward.sim.naps import GRACE_MS, Naps
 from sunward.sim.plan_checker import check_plan
-from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS, ceil_to
+from sunward.units import HOUR_MS, MINUTE_MS, PPM, SECOND_MS, ceil_to
 from sunward.world.snapshot import Snapshot
 from sunward.world.tick import take_new, take_tick
 
@@ -101,7 +101,7 @@ class Scenario:
     report_ms: int = REPORT_MS
     """How often sites meter, store checkpoints and report."""
     true_ms: Mapping[str, int] = field(default_factory=dict)
-    """What jobs really take on the reference GPU, where it is not what they say; nothing but their sites knows it."""
+    """What jobs really take on their least reference GPUs, where it is not what they say; only their sites know it."""
 
 
 @dataclass(slots=True)
@@ -136,8 +136,14 @@ class Simulation:
         self.clock = VirtualClock(ClockMapping(machine_ms=scenario.start_ms, grid_ms=scenario.start_ms, speed=1))
         self.feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
         self.tally = Tally()
+        true_ms = {
+            (str(job.job), count): scenario.true_ms[job.job] * PPM // job.speed_ppm(count)
+            for _, job in scenario.jobs
+            for count in job.counts
+            if job.job in scenario.true_ms
+        }
         self.sites: dict[str, SimSite] = {
-            spec.site: SimSite(spec, scenario.start_ms, scenario.true_ms) for spec in scenario.sites
+            spec.site: SimSite(spec, scenario.start_ms, true_ms) for spec in scenario.sites
         }
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0

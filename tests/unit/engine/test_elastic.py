@@ -22,9 +22,9 @@ def elastic(**changes: object):
     return job("j-1", **({"interruptible": True, "gpus_max": 3, "speedup_ppm": CURVE} | changes))
 
 
-def running(containers: int) -> Network:
+def running(containers: int, **changes: object) -> Network:
     network = Network()
-    network.submit(elastic())
+    network.submit(elastic(**changes))
     network.plan(assignment("j-1", segment(HYDRO, 0, 1, containers), segment(HYDRO, 1, 5, 1)))
     network.report("j-1.1", Phase.RUNNING)
     return network
@@ -66,7 +66,23 @@ def test_time_is_accounted_by_what_each_attempt_held():
     network.wait(2)
     network.report("j-1.2", Phase.FINISHED, units=1_000)
     assert job_account(network.state, "j-1").leased_ms == (3 * 1 + 1 * 2) * HOUR_MS
-    assert {piece.containers for piece in job_account(network.state, "j-1").run_now.pieces} == {1}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_it_is_compared_with_the_least_gpus(version):
+    network = running(3, counterfactual=version)
+    network.wait(1)
+    network.report("j-1.1", Phase.SUSPENDED, units=600, checkpoint=600)
+    network.report("j-1.2", Phase.RUNNING, units=600)
+    network.wait(0.8)
+    network.report("j-1.2", Phase.FINISHED, units=1_000)
+    first, second = job_account(network.state, "j-1").run_now.pieces
+    assert {first.containers, second.containers} == {1}
+    if version == 2:
+        # It ran for an hour on three GPUs, which work as fast as two that are used in full.
+        assert (first.run_ms, second.run_ms) == (2 * HOUR_MS, round(0.8 * HOUR_MS))
+    else:
+        assert first.run_ms / second.run_ms == pytest.approx(600 / 400, rel=1e-3)
 
 
 def test_the_planner_is_told_how_many_it_runs_on_and_they_count_as_taken():
