@@ -99,8 +99,7 @@ def present_option(fleet: Fleet, task: Task) -> Option | None:
     runs = runs_of(fleet, demand.job)
     if not runs or len(runs) < sum(segment.end_ms > fleet.now_ms for segment in demand.job.segments):
         return None
-    allowed = set(zip(demand.rows.tolist(), demand.counts.tolist(), strict=True))
-    if any((run.row, run.gpus) not in allowed or run.end_ms > demand.limit_ms for run in runs):
+    if not demand.fits(runs) or any(run.end_ms > demand.limit_ms for run in runs):
         return None
     if runs[0].start_ms > max(demand.start_by_ms, fleet.now_ms):
         return None

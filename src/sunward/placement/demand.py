@@ -112,6 +112,11 @@ class Demand:
         """(A,) containers held at once."""
         return self.fit.counts
 
+    def fits(self, runs: tuple[Run, ...]) -> bool:
+        """Whether every run is on a pool that fits, with a count that is planned with."""
+        known = set(zip(self.rows.tolist(), self.counts.tolist(), strict=True))
+        return all((run.row, run.gpus) in known for run in runs)
+
     def at(self, run: Run) -> int:
         """Position of a run's pool and count."""
         first = int(np.searchsorted(self.rows, run.row))

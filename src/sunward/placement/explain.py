@@ -100,17 +100,18 @@ def too_late(fleet: Fleet, task: Task, option: Option) -> Unplaced:
 
 def _shortage(fleet: Fleet, task: Task, board: Board) -> str:
     demand = task.demand
+    pools = len(set(demand.rows.tolist()))
     within = slice(0, max(1, -(-(demand.limit_ms - fleet.start_ms) // fleet.slot_ms)))
     if not task.windows.possible.any():
         return "no fitting pool can wake and end in time; the next slot decides"
     most = int(np.maximum(board.free[demand.rows, within], 0).max())
     if most < demand.gpus:
-        return f"at most {most} of {demand.gpus} containers are free at once on {len(demand.rows)} fitting pools"
+        return f"at most {most} of {demand.gpus} containers are free at once on {pools} fitting pools"
     watts = board.headroom_w[fleet.pools.site[demand.rows], within].max(axis=1)
     if (watts < demand.need_w).all():
         least = int(demand.need_w.min())
         return f"needs {least} W at least, ceilings leave {max(0, int(watts.max()))} W at most"
-    return f"no free stretch is long enough before the deadline on {len(demand.rows)} fitting pools"
+    return f"no free stretch is long enough before the deadline on {pools} fitting pools"
 
 
 def _reason(fleet: Fleet, task: Task, option: Option) -> str:

@@ -22,6 +22,16 @@ OF_THE_WHOLE = frozenset({"deadline", "horizon"})
 """Constraints on the end of a job, which a job with pauses may meet on several pools together."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Times:
+    """(P,) run times of what remains."""
+
+    fastest_ms: IntArray
+    """On the most containers that the job can use there."""
+    cheapest_ms: IntArray
+    """On the least."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
     """The pools that meet every hard constraint."""
@@ -80,11 +90,11 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     if 0 < spec.start_by_ms < fleet.now_ms:
         late_h = units.hours(fleet.now_ms - spec.start_by_ms)
         return _refusal(job, "start_by", f"start-by passed {late_h:.2f} h ago", permanent=False)
-    checks, hold_ms, needed = _checks(fleet, job)
+    checks, hold_ms, times = _checks(fleet, job)
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
     for reason, passed in checks.items():
         if not (left & passed).any():
-            return _refusal(job, reason, _detail(fleet, spec, reason, left, needed), permanent=True)
+            return _refusal(job, reason, _detail(fleet, spec, reason, left, times), permanent=True)
         # A pool too slow to end a pausable job by itself can still do a part of it.
         if not (is_pausable(job) and reason in OF_THE_WHOLE):
             left &= passed
@@ -182,14 +192,14 @@ def settling_ms(fleet: Fleet, job: JobView) -> int:
     return max(0, stop_ms(fleet, job) - job.elapsed_ms) if job.pool else 0
 
 
-def _checks(fleet: Fleet, job: JobView) -> tuple[dict[str, BoolArray], int, IntArray]:
-    """Each constraint as (P,), in the order of reasons; what must be held, and the run time that takes, (P,)."""
+def _checks(fleet: Fleet, job: JobView) -> tuple[dict[str, BoolArray], int, Times]:
+    """Each constraint as (P,), in the order of reasons; what must be held, and the run times that takes."""
     checks = _lasting_checks(fleet, job)
     hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
     every, most = np.arange(len(fleet.pools.ids)), _most(fleet, job.spec)
-    needed = _needed(fleet, job, hold_ms, every, most)
-    frugal = _needed(fleet, job, hold_ms, every, np.full_like(most, job.spec.gpus))
-    return checks | _timed_checks(fleet, job, needed, frugal), hold_ms, needed
+    fastest = _needed(fleet, job, hold_ms, every, most)
+    times = Times(fastest, _needed(fleet, job, hold_ms, every, np.full_like(most, job.spec.gpus)))
+    return checks | _timed_checks(fleet, job, times), hold_ms, times
 
 
 def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
@@ -207,14 +217,13 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
     }
 
 
-def _timed_checks(fleet: Fleet, job: JobView, needed: IntArray, frugal: IntArray) -> dict[str, BoolArray]:
-    """`needed` with the most containers, which end first; `frugal` with the least, which cost least."""
+def _timed_checks(fleet: Fleet, job: JobView, times: Times) -> dict[str, BoolArray]:
     spec, restart = job.spec, restart_ms(fleet, job)
-    in_time = needed + restart
+    in_time, least = times.fastest_ms + restart, times.cheapest_ms + restart
     return {
         "deadline": fleet.now_ms + in_time <= spec.deadline_ms,
         "horizon": fleet.now_ms + in_time <= fleet.end_ms,
-        "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, frugal + restart) <= spec.budget_usd_micro)
+        "budget": (price_usd_micro(fleet.ask_usd_micro, spec.gpus, least) <= spec.budget_usd_micro)
         | (spec.budget_usd_micro == 0),
     }
 
@@ -225,7 +234,7 @@ def price_usd_micro(ask_usd_micro: IntArray, gpus: int | IntArray, run_ms: IntAr
     return price
 
 
-def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, needed: IntArray) -> str:
+def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, times: Times) -> str:
     """Figures of the pools that were still left when the reason struck."""
     pools, rows = fleet.pools, np.flatnonzero(left).tolist()
     if reason == "gpus":
@@ -240,14 +249,14 @@ def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, needed: I
         return f"fitting pools are in {there}; allowed {', '.join(spec.allowed_countries)}"
     if reason == "admission":
         return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
-    fastest_h = units.hours(min(needed[rows].tolist()))
+    fastest_h = units.hours(min(times.fastest_ms[rows].tolist()))
     if reason == "deadline":
         due_h = units.hours(spec.deadline_ms - fleet.now_ms)
         return f"fastest fitting pool needs {fastest_h:.2f} h, deadline is in {due_h:.2f} h"
     if reason == "horizon":
         reach_h = units.hours(fleet.end_ms - fleet.now_ms)
         return f"fastest fitting pool needs {fastest_h:.2f} h, plans reach {reach_h:.2f} h"
-    least = min(price_usd_micro(fleet.ask_usd_micro, spec.gpus, needed)[rows].tolist())
+    least = min(price_usd_micro(fleet.ask_usd_micro, spec.gpus, times.cheapest_ms)[rows].tolist())
     return f"least price is {least / units.MICRO:.2f} USD, budget is {spec.budget_usd_micro / units.MICRO:.2f} USD"
 
 

@@ -64,7 +64,7 @@ def _held(fleet: Fleet, task: Task) -> Option | None:
     """What the job has, also where a plan would no longer choose it."""
     present = present_option(fleet, task)
     runs = runs_of(fleet, task.demand.job)
-    if present is not None or not runs or not {run.row for run in runs} <= set(task.demand.rows.tolist()):
+    if present is not None or not runs or not task.demand.fits(runs):
         return present
     return Option(runs, price(fleet, task.demand, runs).terms.total)
 
@@ -82,19 +82,19 @@ def _choice(fleet: Fleet, task: Task, label: str, option: Option, chosen: int) -
     priced = price(fleet, task.demand, option.runs)
     return Choice(
         label=label,
-        segments=segments_of(fleet, task, option),
+        segments=segments_of(fleet, option),
         terms=priced.terms,
         total_usd_micro=option.total,
         more_usd_micro=option.total - chosen,
-        price_usd_micro=tenant_price(fleet, task, option),
+        price_usd_micro=tenant_price(fleet, option),
         energy_j=priced.energy_j,
         carbon_mg=priced.carbon_mg,
     )
 
 
-def tenant_price(fleet: Fleet, task: Task, option: Option) -> int:
+def tenant_price(fleet: Fleet, option: Option) -> int:
     """What the tenant would pay for an option, micro-USD, rounded up once a run."""
-    parts = zip(option.runs, segments_of(fleet, task, option), strict=True)
+    parts = zip(option.runs, segments_of(fleet, option), strict=True)
     return sum(
         -(-part.containers * (part.end_ms - part.start_ms) * int(fleet.ask_usd_micro[run.row]) // units.HOUR_MS)
         for run, part in parts
@@ -113,7 +113,7 @@ def _lines(fleet: Fleet, counts: dict[str, int]) -> tuple[FilterLine, ...]:
 def _shut(fleet: Fleet, task: Task, board: Board) -> dict[str, int]:
     """How many of the fitting pools fall to the start-by, to sleep, to load and to ceilings, in this order."""
     demand = task.demand
-    free = board.free[demand.rows, : demand.slots] >= demand.gpus
+    free = board.free[demand.rows, : demand.slots] >= demand.counts[:, None]
     whenever = task_of(fleet, replace(demand, start_by_ms=fleet.end_ms))
     everywhere = np.ones_like(free)
     steps = {
@@ -123,8 +123,11 @@ def _shut(fleet: Fleet, task: Task, board: Board) -> dict[str, int]:
         "ceiling": _usable(fleet, task, board.open(demand)),
     }
     counts: dict[str, int] = {}
-    left = np.ones(len(demand.rows), dtype=np.bool_)
-    for name, passed in steps.items():
+    # Of an elastic job a pool is left as long as one of its counts is.
+    first = np.flatnonzero(np.diff(demand.rows, prepend=-1))
+    left = np.ones(len(first), dtype=np.bool_)
+    for name, usable in steps.items():
+        passed = np.logical_or.reduceat(usable, first)
         counts[name] = int((left & ~passed).sum())
         left &= passed
     return counts
@@ -179,6 +182,6 @@ def _point(fleet: Fleet, board: Board, job: JobView, book: CostBook, finish_ms: 
         start_ms=option.runs[0].start_ms,
         end_ms=option.runs[-1].end_ms,
         total_usd_micro=option.total,
-        price_usd_micro=tenant_price(fleet, task, option),
+        price_usd_micro=tenant_price(fleet, option),
         carbon_mg=price(fleet, task.demand, option.runs).carbon_mg,
     )
