@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
+from sunward.adapters.learnt import LearntForecaster
+from sunward.adapters.past import Past
 from sunward.engine.inputs import Feeds
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.identity import ZoneId
@@ -96,3 +98,25 @@ def test_hours_gone_are_shown_as_far_back_as_the_file_goes(fed: Service) -> None
     (stretch,) = fed.ok("GET", f"/v1/grid?zone={ZONE}&hours=2&past=48")["past"]
     assert (stretch["start_ms"], stretch["values"]) == (START_MS, [DIRTY_G * 1_000] * 2)
     assert (stretch["source"], stretch["quality"]) == ("my meter", "measured")
+
+
+def test_a_past_of_eight_weeks_is_learnt_from_and_decides(service: Service, tmp_path: Path) -> None:
+    """Four in the morning was clean for sixty days: a job that may wait a day is planned for it."""
+    rows = ["zone,ts_utc,value,quality,source"]
+    for back in range(60 * 24, 0, -1):
+        moment = datetime.fromtimestamp((START_MS - back * HOUR_MS) // SECOND_MS, UTC)
+        rows.append(f"{ZONE},{moment:%Y-%m-%dT%H:%MZ},{CLEAN_G if moment.hour == 4 else DIRTY_G},measured,my meter")
+    file = tmp_path / "gone.csv"
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    learnt = LearntForecaster(Past((FileSource(file, CARBON),)), ClimatologyForecaster())
+    learnt.learn(learnt.past, START_MS)
+    service.control.feeds = Feeds(ClimatologySource(), learnt)
+    agent = Agent(service, zone=ZONE)
+    agent.join()
+    agent.sync()
+    seen = service.ok("GET", f"/v1/grid?zone={ZONE}&hours=168")
+    assert seen["source"] == "learnt from 60 days of my meter"
+    quote = service.ok("POST", "/v1/quotes", json=JOB | {"deadline_s": 24 * 3_600})["assignment"]
+    assert datetime.fromtimestamp(quote["segments"][0]["start_ms"] // SECOND_MS, UTC).hour == 4
+    standing = service.control.state.world.signals.forecasts[ZONE, CARBON.value]
+    assert (standing.source, standing.p50[:24]) == (seen["source"], tuple(seen["carbon_mg_per_kwh"]["p50"][:24]))
