@@ -16,6 +16,7 @@ from sunward.placement.demand import Demand, demand_of
 from sunward.placement.fleet import fleet_of
 from sunward.placement.pauses import best_with_pauses, quantum_ms
 from sunward.placement.planner import plan, quote
+from sunward.placement.why import why
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, MINUTE_MS, PPM
 from sunward.world.snapshot import JobView, Snapshot
@@ -225,3 +226,15 @@ def test_what_runs_as_it_should_is_left_alone_and_a_change_is_named() -> None:
     late = replace(running, spec=replace(running.spec, length_ms=round(3.1 * HOUR_MS)))
     (assignment,) = plan(snapshot(pools, [late])).assignments
     assert (assignment.reason, max(counts_of(assignment))) == ("resizing", 2)
+
+
+def test_an_explanation_counts_pools_and_not_counts_of_gpus() -> None:
+    elastic = job("j", hours=3, due_h=2, interruptible=True, gpus_max=4, speedup_ppm=CURVES[0])
+    pools = [Pool(id="a", count=4), Pool(id="b", count=4, available=0), Pool(id="c", count=2, memory_gib=8)]
+    told = why(snapshot(pools, [replace(elastic, spec=replace(elastic.spec, gpu_memory_gib=40))]))
+    assert {line.name: line.removed for line in told.filters if line.removed} == {"memory": 1, "capacity": 1}
+    assert told.filters[-1].left == 1
+    assert told.chosen is not None
+    assert max(one.containers for one in told.chosen.segments) >= 2
+    held_h = [one.containers * (one.end_ms - one.start_ms) / HOUR_MS for one in told.chosen.segments]
+    assert told.chosen.price_usd_micro == pytest.approx(sum(held_h) * 1e6, abs=len(held_h))
