@@ -6,9 +6,10 @@ twenty sites of eighty GPUs whose agents another process simulates (`_agents`), 
 the client's, from the moment a request was due. `submit_to_placed_p95_ms` ends with the journal's moment of the record
 that places the job, `seen_submit_to_placed_p95_ms` with an answer that shows it, for every tenth job, and
 `server_submit_to_placed_p95_ms` is the service's own histogram, from commit to commit, read up to its bucket's bound.
-Grid time is real time: jobs start and run, and a site that joins in the middle of the load has all planned again. With
-`--speed 1200`, jobs of minutes also finish within the run, and every 0.75 s is a slot border at which all is planned
-again. All processes share the cores that the benchmark was given; the calibration is taken before the load.
+Grid time is real time, so within the minute jobs are placed but hardly any starts, and a site that joins in the
+middle of the load has all planned again. With `--speed 1200`, jobs of minutes also start, run and finish within the
+run, and every 0.75 s is a slot border at which all is planned again. All processes share the cores that the benchmark
+was given; the calibration is taken before the load.
 """
 
 from __future__ import annotations
