@@ -94,7 +94,7 @@ def test_a_statement_is_provisional_and_then_final_and_says_what_the_ledger_says
     assert after.totals.paid_wei == out
     assert after.totals.paid_usd_micro * 2 * 10**12 == out
     assert after.lines[0].series[0].quality == "estimated"
-    assert {one.name for one in after.lines[0].counterfactuals} == {"run-now-origin/1", "run-now-mean-site/1"}
+    assert {one.name for one in after.lines[0].counterfactuals} == {"run-now-origin/2", "run-now-mean-site/2"}
     assert statement(service, "2025-05").lines == ()
 
 
