@@ -20,8 +20,8 @@ FAULTS = Faults(
 )
 
 
-def faulty(seed: int, *, jobs: int = 20, hours: int = 36) -> Simulation:
-    """A finished run."""
+def faulty(seed: int, *, jobs: int = 20, hours: int = 60) -> Simulation:
+    """A finished run; its hours leave room for jobs that faults made end long after their deadlines."""
     simulation = Simulation(scenario(random_jobs(seed, jobs, 20), hours=hours, faults=FAULTS, seed=seed))
     simulation.run()
     return simulation
