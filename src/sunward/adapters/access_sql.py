@@ -125,9 +125,11 @@ class Access:
 
     def revoke_token(self, hash_: str) -> bool:
         """End a token, named by its hash; False when there is none."""
-        self._known.pop(hash_, None)
         with self.database.writing() as connection:
-            return connection.execute(delete(_tokens).where(_tokens.c.hash == hash_)).rowcount == 1
+            ended = connection.execute(delete(_tokens).where(_tokens.c.hash == hash_)).rowcount == 1
+        # Afterwards, so that no look in between has it believed for a second more.
+        self._known.pop(hash_, None)
+        return ended
 
     def clean_up(self, now_machine_ms: int, replies_kept_ms: int) -> int:
         """Drop what can no longer be used: expired tokens and enrolments, and replies kept for so long; how many."""
