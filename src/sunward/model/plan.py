@@ -102,6 +102,17 @@ class AwakeTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowPrice:
+    """What one more container of a pool would save others during `[start_ms, end_ms)`; 0 where it is not named."""
+
+    pool: PoolId
+    start_ms: int
+    end_ms: int
+    usd_micro_per_h: int
+    """Per container and hour; positive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole decision. Jobs not named keep what they have."""
 
@@ -116,6 +127,8 @@ class Plan:
     unplaced: tuple[Unplaced, ...]
     awake: tuple[AwakeTarget, ...]
     """All that is to be awake; of a plan that only adds, what its own assignments need."""
+    prices: tuple[ShadowPrice, ...] = ()
+    """Shadow prices of scarce pools, in order of pool and time; of a plan that only adds, those it was made against."""
 
     @property
     def adds(self) -> bool:

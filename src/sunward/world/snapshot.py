@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sunward.model.hardware import WorkClass
 from sunward.model.job import JobSpec
 from sunward.model.plan import PolicyInputs, Segment
+from sunward.world.crowd import Crowd
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -147,3 +148,7 @@ class Snapshot:
     """The jobs to plan: in a full snapshot every open one, in order of job id."""
     standing: Standing | None = None
     """What all other jobs hold; None = there are no others."""
+    crowd: Crowd | None = None
+    """More jobs to plan, many at a time; what they were given stands neither in `jobs` nor in `standing`."""
+    shadow_usd_micro_per_h: IntArray | None = None
+    """(P, H) shadow prices of the newest full plan, per container and hour; None = there is none."""
