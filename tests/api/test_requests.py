@@ -21,6 +21,8 @@ BAD_JOBS = [
     {"units": 10**20},
     {"retries": -1},
     {"data_bytes": -1},
+    {"latency_max_ms": -1},
+    {"latency_max_ms": 10_001},
     {"budget_usd": -1.0},
     {"budget_usd": 1e300},
     {"policy": "cheap"},

@@ -29,7 +29,19 @@ FLAGS = {
 PLAIN = (
     *("name", "folder", "setup", "hours", "length", "family", "promise", "wait_max", "min_run", "stop_cost"),
     *("finish_within", "start_by", "timeout", "units", "unit", "checkpoint"),
-    *("retries", "class", "policy", "countries", "max_cost", "array", "webhook", "zone", "outputs", "secrets"),
+    *(
+        "retries",
+        "class",
+        "policy",
+        "countries",
+        "latency_max",
+        "max_cost",
+        "array",
+        "webhook",
+        "zone",
+        "outputs",
+        "secrets",
+    ),
 )
 """Keys whose flag gives their value as it is."""
 MERGED = ("env", "sweep", "gpus")

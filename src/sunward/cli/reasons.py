@@ -80,6 +80,7 @@ REFUSED = {
     "memory": N_("no GPU here has enough memory"),
     "model": N_("no site has the GPU model asked for"),
     "country": N_("no site stands in an allowed country"),
+    "latency": N_("no site is near enough to your zone"),
     "admission": N_("no site admits jobs of this tenant"),
     "deadline": N_("it cannot finish by the deadline"),
     "horizon": N_("it is longer than plans reach ahead"),
@@ -166,7 +167,7 @@ TERMS = {
     "shadow": N_("scarcity"),
 }
 
-FILTERS = ("gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "capacity")
+FILTERS = ("gpus", "memory", "model", "country", "latency", "admission", "deadline", "horizon", "budget", "capacity")
 """The hard constraints, in the order they are checked."""
 
 FILTER_NAMES = {
@@ -174,6 +175,7 @@ FILTER_NAMES = {
     "memory": N_("GPU memory"),
     "model": N_("GPU model"),
     "country": N_("country"),
+    "latency": N_("latency"),
     "admission": N_("admission"),
     "deadline": N_("deadline"),
     "horizon": N_("length of the plan"),

@@ -170,6 +170,9 @@ class JobFile:
         ),
     ] = "balanced"
     countries: Annotated[tuple[Country, ...], _told(N_("Allowed countries; any if left out."), ["NO", "SE"])] = ()
+    latency_max: Annotated[
+        int, _told(N_("Most round trip from your zone in ms, modelled from distance; any if 0."), 60, ge=0, le=10_000)
+    ] = 0
     max_cost: Annotated[
         float, _told(N_("Most to pay in USD, for each job of an array; what the quote says if 0."), 20, ge=0, le=10**9)
     ] = 0.0
@@ -429,11 +432,8 @@ def _check_together(job: JobFile, place: Place) -> None:
     if job.array and job.sweep:
         raise _contradiction(place, "array", _("array and sweep exclude one another; put the numbers into the sweep"))
     if job.checkpoint and job.units == 1 and job.length_kind is LengthKind.KNOWN:
-        raise _contradiction(
-            place,
-            "checkpoint",
-            _("checkpoint needs units: how many units of work the job's progress counts; or length: unknown"),
-        )
+        line = _("checkpoint needs units: how many units of work the job's progress counts; or length: unknown")
+        raise _contradiction(place, "checkpoint", line)
     _check_elastic(job, place)
     hidden = [secret.partition("@")[0] for secret in job.secrets]
     twice = sorted({name for name in hidden if hidden.count(name) > 1 or name in job.env or name in job.sweep})

@@ -70,6 +70,8 @@ class JobFields(TypedDict, total=False):
     wait_max_s: int
     min_run_s: int
     stop_s: int
+    latency_max_ms: int
+    """Most round-trip time from `origin_zone`, as modelled from distance; else any."""
 
 
 def requested(wanted: Wanted, fields: JobFields) -> JobRequest:

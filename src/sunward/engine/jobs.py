@@ -35,6 +35,7 @@ MOST = {
     "start_by_ms": 2**53,
     "timeout_ms": 10**15,
     "gpus_max": 10**5,
+    "latency_max_ms": 10**6,
 }
 """Largest figures of a job: far above any need, and small enough that no column of 64 bits overflows."""
 COUNTS_MAX = 1_024

@@ -126,6 +126,8 @@ class JobSpec:
     """Which jobs of the tenant this one is like, as an opaque word: their lengths tell of its length; or empty."""
     counterfactual: int = 1
     """Version of the counterfactuals on its receipt, fixed before it runs."""
+    latency_max_ms: int = 0
+    """Most round-trip time from the origin zone to where it runs, as modelled from distance; 0 = any."""
 
     @property
     def elastic(self) -> bool:

@@ -73,6 +73,8 @@ class JobRequest:
     """Least stretch between two pauses."""
     stop_s: int = 0
     """Time that a stop and a start cost it; 0 = what the network takes for usual."""
+    latency_max_ms: int = 0
+    """Most round-trip time from `origin_zone` to where it runs, as modelled from distance; 0 = any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

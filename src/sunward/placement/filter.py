@@ -6,6 +6,7 @@ to the board. A job that fails here is refused for good.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Unplaced
 from sunward.placement.fleet import Fleet
 from sunward.placement.survival import promised_ms
+from sunward.signals.latency import RTT_MS_MAE, rtt_ms, within
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
 
 OF_THE_WHOLE = frozenset({"deadline", "horizon"})
@@ -213,8 +215,26 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
         "model": np.array([not spec.gpu_models or model in spec.gpu_models for model in pools.gpu_model])
         & (fleet.rate_ppm[:, WORK_CLASSES.index(spec.work_class)] > 0),
         "country": np.array([not spec.allowed_countries or where in spec.allowed_countries for where in pools.country]),
+        "latency": _near(fleet, spec),
         "admission": np.array([rule == Admission.ANYONE for rule in pools.admission]) | np.array(site_known),
     }
+
+
+def _near(fleet: Fleet, spec: JobSpec) -> BoolArray:
+    """(P,) within the latency bound; a zone whose place is not known is never taken to be near."""
+    near = np.array(within(spec.origin_zone, fleet.zones, spec.latency_max_ms), dtype=np.bool_)
+    return near[fleet.pools.zone]
+
+
+def _nearest(fleet: Fleet, spec: JobSpec, rows: list[int]) -> str:
+    """How far the nearest of some pools is."""
+    there = {fleet.zones[zone] for zone in fleet.pools.zone[rows].tolist()}
+    trips = [(trip, zone) for zone in sorted(there) if (trip := rtt_ms(spec.origin_zone, zone)) is not None]
+    wanted = f"at most {spec.latency_max_ms} ms from {spec.origin_zone} wanted"
+    if not trips:
+        return f"how far the fitting pools are is not known, {wanted}"
+    trip, zone = min(trips)
+    return f"nearest fitting pool is {math.ceil(trip)} ms away in {zone} (modelled, error {RTT_MS_MAE} ms), {wanted}"
 
 
 def _timed_checks(fleet: Fleet, job: JobView, times: Times) -> dict[str, BoolArray]:
@@ -247,6 +267,8 @@ def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, times: Ti
     if reason == "country":
         there = ", ".join(sorted({pools.country[row] for row in rows}))
         return f"fitting pools are in {there}; allowed {', '.join(spec.allowed_countries)}"
+    if reason == "latency":
+        return _nearest(fleet, spec, rows)
     if reason == "admission":
         return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
     fastest_h = units.hours(min(times.fastest_ms[rows].tolist()))

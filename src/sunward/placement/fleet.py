@@ -34,6 +34,7 @@ class Fleet:
     row: dict[str, int]
     """Pool id to row."""
     sites: tuple[str, ...]
+    zones: tuple[str, ...]
     begin_ms: IntArray
     """(H,) first usable moment of each slot; `now_ms` for slot 0."""
     usable_ms: IntArray
@@ -99,6 +100,7 @@ def fleet_of(snapshot: Snapshot) -> Fleet:
         pools=pools,
         row=row,
         sites=snapshot.sites,
+        zones=snapshot.zones,
         begin_ms=begin,
         usable_ms=slot_start + snapshot.slot_ms - begin,
         carbon=snapshot.carbon_g_per_kwh[pools.zone],

@@ -37,7 +37,7 @@ from sunward.service.lengths import (
     with_length,
 )
 from sunward.settlement.quote import escrow_for, quote_usd_micro
-from sunward.signals import zones
+from sunward.signals import latency, zones
 from sunward.units import HOUR_S, MICRO, PPM, SECOND_MS
 from sunward.world import catalogue
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
@@ -58,6 +58,7 @@ LIMITS = {
     "wait_max_s": (0, OPEN_MS_MAX // SECOND_MS),
     "min_run_s": (0, OPEN_MS_MAX // SECOND_MS),
     "stop_s": (0, OPEN_MS_MAX // SECOND_MS),
+    "latency_max_ms": (0, 10_000),
     "retries": (0, 1_000),
     "data_bytes": (0, 2**60),
 }
@@ -117,6 +118,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         stop_ms=request.stop_s * SECOND_MS,
         gpus_max=request.gpus_max,
         speedup_ppm=tuple(round(rate * PPM) for rate in request.speedup),
+        latency_max_ms=request.latency_max_ms,
         counterfactual=VERSION,
     )
     spec = with_length(control.state.world, control.seed, request, spec)
@@ -253,6 +255,7 @@ def price_of(control: ControlPlane, segments: tuple[Segment, ...]) -> int:
 def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
     """Price on the dearest pool that could run a job some day, micro-USD; 0 when there is none."""
     pools = snapshot.pools
+    near = latency.within(spec.origin_zone, snapshot.zones, spec.latency_max_ms)
     rates = pools.rate[:, WORK_CLASSES.index(spec.work_class)] if pools.ids else np.zeros(0)
     prices = [
         quote_usd_micro(
@@ -267,6 +270,7 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
         and pools.memory_gib[row] >= spec.gpu_memory_gib
         and (not spec.gpu_models or pools.gpu_model[row] in spec.gpu_models)
         and (not spec.allowed_countries or pools.country[row] in spec.allowed_countries)
+        and near[pools.zone[row]]
     ]
     return max(prices, default=0)
 

@@ -8,16 +8,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import acos, cos, inf, radians, sin
 
 from sunward import units
+from sunward.model.identity import ZoneId
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
+from sunward.signals import zones
 from sunward.sim.outcomes import RATE_TOLERANCE, Stretch, promise_faults, used_of, work
 from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
 
 REASONS = frozenset(
-    {"gpus", "memory", "model", "country", "admission", "deadline", "horizon", "budget", "start_by", "capacity"},
+    {
+        "gpus",
+        "memory",
+        "model",
+        "country",
+        "latency",
+        "admission",
+        "deadline",
+        "horizon",
+        "budget",
+        "start_by",
+        "capacity",
+    },
 )
 WATT_TOLERANCE = Fraction(1, units.MICRO)
+TRIP_MS, TRIP_MS_PER_KM, EARTH_KM = 16.6, 0.01515, 6_371.0
+"""The line of docs/planning.md."""
+TRIP_TOLERANCE_MS = 0.01
+"""Two figures of the Earth's radius, and what rounding makes of nearly equal directions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +153,26 @@ def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[st
         yield f"{pool} has {pools.gpu_model[row]}, which is not accepted"
     if spec.allowed_countries and pools.country[row] not in spec.allowed_countries:
         yield f"{pool} is in {pools.country[row]}, which is not allowed"
+    trip_ms = _trip_ms(spec.origin_zone, snapshot.zones[pools.zone[row]])
+    if spec.latency_max_ms and trip_ms > spec.latency_max_ms + TRIP_TOLERANCE_MS:
+        yield f"{pool} is {trip_ms:.0f} ms away, at most {spec.latency_max_ms} are allowed"
     if pools.admission[row] != "anyone" and snapshot.sites[pools.site[row]] not in spec.known_providers:
         yield f"{pool} does not admit this tenant"
+
+
+def _trip_ms(origin: str, zone: str) -> float:
+    """Round trip by the angle between two directions from the Earth's centre; without end to a place not known."""
+    known = {one.zone: one for one in zones.load().zones if one.zone in {origin, zone}}
+    if len(known) < len({origin, zone}):
+        return inf
+    (x1, y1, z1), (x2, y2, z2) = (_direction(known[ZoneId(one)]) for one in (origin, zone))
+    angle = acos(min(1.0, max(-1.0, x1 * x2 + y1 * y2 + z1 * z2)))
+    return TRIP_MS + angle * EARTH_KM * TRIP_MS_PER_KM
+
+
+def _direction(zone: zones.Zone) -> tuple[float, float, float]:
+    across, up = radians(zone.lon), radians(zone.lat)
+    return cos(up) * cos(across), cos(up) * sin(across), sin(up)
 
 
 def _stretches(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[Stretch]:

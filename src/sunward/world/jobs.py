@@ -30,6 +30,7 @@ NUMBERS = (
     "stop_ms",
     "gpus_max",
     "promise_ppm",
+    "latency_max_ms",
     "counterfactual",
 )
 WORDS = (

@@ -27,7 +27,20 @@ countries: [NO, SE]
 
 def test_submit_sends_what_was_asked(run, service):
     words = ("--gpus", "2", "--gpu-memory", "40", "--gpu-model", "H100-SXM", "--country", "no", "--country", "SE")
-    more = ("--budget", "9.5", "--policy", "greenest", "--class", "training", "--unit", "image", "--env", "A=b=c")
+    more = (
+        "--budget",
+        "9.5",
+        "--policy",
+        "greenest",
+        "--class",
+        "training",
+        "--unit",
+        "image",
+        "--env",
+        "A=b=c",
+        "--latency-max",
+        "60",
+    )
     result = run(*SUBMIT, *words, *more, "--", "python", "train.py", "--lang", "ko", "--json")
     assert result.exit_code == 0, result.output
     sent = service.sent("POST", "/v1/jobs")
@@ -36,6 +49,7 @@ def test_submit_sends_what_was_asked(run, service):
     assert (sent["gpus"], sent["gpu_memory_gib"], sent["gpu_models"]) == (2, 40, ["H100-SXM"])
     assert (sent["countries"], sent["budget_usd"], sent["policy"]) == (["NO", "SE"], 9.5, "greenest")
     assert (sent["work_class"], sent["functional_unit"], sent["env"]) == ("training", "image", {"A": "b=c"})
+    assert sent["latency_max_ms"] == 60
     assert (sent["name"], sent["origin_zone"]) == ("python", "DE")
     assert sent == service.sent("POST", "/v1/quotes"), "the quote was for the very same job"
     keys = [request.headers["Idempotency-Key"] for request in service.requests]

@@ -82,6 +82,8 @@ REFUSED = {
         "needs checkpoint: true",
     ),
     "start after the end": ({"start_by": "2d", "finish_within": "1d"}, "SW-662", "must not be later"),
+    "no distance": ({"latency_max": "-1"}, "SW-662", "latency_max must be a whole number >= 0"),
+    "a distance in words": ({"latency_max": "near"}, "SW-662", "latency_max"),
     "a webhook elsewhere": ({"webhook": "ftp://x"}, "SW-662", "webhook does not take 'ftp://x'"),
 }
 

@@ -26,6 +26,11 @@ def refusal(pools: tuple[Pool, ...] = POOLS, **asked: object) -> Unplaced:
         ({"gpu_memory_gib": 96}, "memory", "most memory is 80 GiB, 96 GiB wanted"),
         ({"gpu_models": ("l40s",)}, "model", "fitting pools have a100, h100; wanted l40s"),
         ({"allowed_countries": ("PL",)}, "country", "fitting pools are in ES, NO; allowed PL"),
+        (
+            {"origin_zone": "KR", "latency_max_ms": 50},
+            "latency",
+            "nearest fitting pool is 130 ms away in NO (modelled, error 29 ms), at most 50 ms from KR wanted",
+        ),
         ({"hours": 9.0, "due_h": 3.0}, "deadline", "fastest fitting pool needs 4.50 h, deadline is in 3.00 h"),
         ({"hours": 9.0, "due_h": 99.0}, "horizon", "fastest fitting pool needs 4.50 h, plans reach 4.00 h"),
         ({"hours": 2.0, "budget_usd_micro": 1_500_000}, "budget", "least price is 2.00 USD, budget is 1.50 USD"),
@@ -34,6 +39,21 @@ def refusal(pools: tuple[Pool, ...] = POOLS, **asked: object) -> Unplaced:
 def test_each_hard_constraint_refuses_for_good_with_figures(asked: dict[str, object], reason: str, detail: str) -> None:
     refused = refusal(**asked)
     assert (refused.reason, refused.detail, refused.permanent) == (reason, detail, True)
+
+
+def test_a_latency_bound_leaves_what_is_near_enough() -> None:
+    for latency_max_ms, pool in ((45, "es"), (0, "no")):
+        clean = snapshot(POOLS, carbon={"NO": [10.0], "ES": [500.0]})
+        placed = quote(clean, spec(origin_zone="FR", latency_max_ms=latency_max_ms, carbon_price_usd_per_t=5_000))
+        assert isinstance(placed, Assignment)
+        assert placed.segments[0].pool == pool
+
+
+@pytest.mark.parametrize(("origin", "zone"), [("nowhere", "ES"), ("ES", "nowhere"), ("nowhere", "nowhere")])
+def test_a_zone_without_a_place_is_never_near(origin: str, zone: str) -> None:
+    refused = refusal((Pool(id="es", zone=zone),), origin_zone=origin, latency_max_ms=10_000)
+    assert (refused.reason, refused.permanent) == ("latency", True)
+    assert refused.detail == f"how far the fitting pools are is not known, at most 10000 ms from {origin} wanted"
 
 
 def test_a_gang_needs_one_pool_not_one_site() -> None:

@@ -73,6 +73,8 @@ def test_faults_of_an_assignment_are_named(fields: dict[str, object], found: str
         ({"gpu_memory_gib": 80}, "es has 48 GiB, 80 wanted"),
         ({"gpu_models": ("a100",)}, "es has l40s"),
         ({"allowed_countries": ("NO",)}, "es is in ES"),
+        ({"origin_zone": "KR", "latency_max_ms": 150}, "es is 170 ms away, at most 150 are allowed"),
+        ({"origin_zone": "nowhere", "latency_max_ms": 150}, "es is inf ms away"),
         ({"budget_usd_micro": 1_500_000}, "the budget is 1500000"),
     ],
 )

@@ -66,6 +66,7 @@ class Order:
 @option("--min-run", metavar="TIME", help=about("min_run"))
 @option("--stop-cost", metavar="TIME", help=about("stop_cost"))
 @option("--country", "countries", multiple=True, metavar="CC", help="Allowed country; may be given again. Else any.")
+@option("--latency-max", metavar="MS", help=about("latency_max"))
 @option("--max-cost", "--budget", "max_cost", metavar="USD", help=about("max_cost"))
 @option("--policy", metavar="WORD", help=about("policy"))
 @option("--zone", metavar="ZONE", help=about("zone"))
