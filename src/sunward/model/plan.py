@@ -161,3 +161,5 @@ class PolicyInputs:
     slot_ms: int = 900_000
     slots: int = 384
     """96 h of 15 min."""
+    tenant_shares: tuple[tuple[str, int], ...] = ()
+    """(tenant, weight) of those the operator weighed; all others weigh 1. Without any, tenants take no turns."""

@@ -6,10 +6,15 @@
 3. A job without room may displace planned ones if each of them still finds a place.
 4. Rounds: each job moves, or displaces others, where the total falls; a promised plan changes only for a gain of
    `hysteresis_ppm`. Steps 3 and 4 end at a fixed amount of work.
+
+Where tenants have shares, step 1 keeps only what runs; the rest are placed as their tenants' turns come, each in the
+order of step 2, and a tenant never displaces one that holds less for its weight. Promises come first: where turns
+leave a job without the place it had, all that was planned is kept, and only what is new takes turns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +25,7 @@ from sunward.placement.demand import Demand, Option, Run, continues, price
 from sunward.placement.filter import is_fresh, price_usd_micro, settling_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.search import Task, best_option
+from sunward.placement.shares import Shares
 from sunward.placement.windows import option_at, regret, roomy, starts_per_pool
 from sunward.world.snapshot import BoolArray
 
@@ -39,6 +45,8 @@ class Draft:
     board: Board
     tasks: dict[str, Task]
     """Every job that may be placed or moved, by id."""
+    shares: Shares
+    """What each tenant holds, with what is chosen here."""
     chosen: dict[str, Option] = field(default_factory=dict)
     kept: dict[str, Option] = field(default_factory=dict)
     """Present segments that still hold."""
@@ -47,26 +55,51 @@ class Draft:
     effort: int = 0
 
 
-def assign(fleet: Fleet, board: Board, tasks: dict[str, Task]) -> Draft:
-    """Choose an option for as many jobs as find one; `board` holds what cannot be moved."""
-    draft = Draft(fleet, board, tasks)
+def assign(fleet: Fleet, board: Board, tasks: dict[str, Task], shares: Shares) -> Draft:
+    """Choose an option for as many jobs as find one; `board` and `shares` hold what cannot be moved."""
+    draft = Draft(fleet, board, tasks, shares)
     order, fallback = _order(draft)
     for job, task in sorted(tasks.items()):
         present = present_option(fleet, task)
         if present is not None and board.holds(task.demand, present):
             _take(draft, job, present)
             draft.kept[job] = present
-    for job in order:
-        if job not in draft.chosen:
-            _place(draft, job)
-    for job in order:
-        if job not in draft.chosen and draft.effort < EFFORT_MAX:
-            _rescue(draft, job, fallback[job], order)
+    if shares.set:
+        for job in [one for one in draft.chosen if not tasks[one].demand.job.pool]:
+            _give(draft, job)
+    by_turns = _fill(draft, order, fallback)
+    if draft.kept.keys() - draft.chosen.keys():
+        for job in tuple(draft.chosen):
+            _give(draft, job)
+        for job, present in draft.kept.items():
+            _take(draft, job, present)
+        by_turns = _fill(draft, order, fallback)
+    order = by_turns
     for _ in range(ROUNDS_MAX):
         moved = [_improve(draft, job, order) for job in order]
         if not any(moved):
             break
     return draft
+
+
+def _fill(draft: Draft, order: list[str], fallback: dict[str, list[Option]]) -> list[str]:
+    """Place what has no place yet, turn by turn; the order of all jobs that came of it."""
+    filled = [job for job in order if job in draft.chosen] if draft.shares.set else []
+    for job in _turns(draft, order):
+        if job not in draft.chosen:
+            _renew(draft, job)
+        filled.append(job)
+    for job in _turns(draft, filled):
+        if job not in draft.chosen and draft.effort < EFFORT_MAX:
+            _rescue(draft, job, fallback[job], filled)
+    return filled
+
+
+def _turns(draft: Draft, order: list[str]) -> Iterator[str]:
+    if not draft.shares.set:
+        return iter(order)
+    waiting = [job for job in order if job not in draft.chosen]
+    return draft.shares.turns(waiting, lambda job: draft.tasks[job].demand.job.spec.tenant)
 
 
 def _order(draft: Draft) -> tuple[list[str], dict[str, list[Option]]]:
@@ -161,15 +194,36 @@ def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
 
 
 def _take(draft: Draft, job: str, option: Option) -> None:
-    draft.board.take(draft.tasks[job].demand, option)
+    demand = draft.tasks[job].demand
+    draft.board.take(demand, option)
     draft.chosen[job] = option
+    draft.shares.add(demand.job.spec.tenant, _container_ms(option))
 
 
 def _give(draft: Draft, job: str) -> Option | None:
     option = draft.chosen.pop(job, None)
     if option is not None:
-        draft.board.give(draft.tasks[job].demand, option)
+        demand = draft.tasks[job].demand
+        draft.board.give(demand, option)
+        draft.shares.add(demand.job.spec.tenant, -_container_ms(option))
     return option
+
+
+def _container_ms(option: Option) -> int:
+    return sum(run.gpus * (run.end_ms - run.start_ms) for run in option.runs)
+
+
+def _renew(draft: Draft, job: str) -> None:
+    """Place a job, where it was as long as nobody took that in an earlier turn and nothing is better by enough."""
+    placed, kept = _place(draft, job), draft.kept.get(job)
+    if kept is None:
+        return
+    new = _give(draft, job)
+    stays = draft.board.holds(draft.tasks[job].demand, kept)
+    if stays and (not placed or new is None or new.total + _margin(draft, job, kept, new) >= kept.total):
+        _take(draft, job, kept)
+    elif new is not None:
+        _take(draft, job, new)
 
 
 def _place(draft: Draft, job: str) -> bool:
@@ -249,11 +303,13 @@ def _pays(draft: Draft, old: dict[str, Option | None]) -> bool:
 def _victims(draft: Draft, job: str, option: Option, order: list[str]) -> list[str]:
     """Planned jobs that use what an option wants, those that came last in order first."""
     site = draft.fleet.pools.site
+    tenant = {one: draft.tasks[one].demand.job.spec.tenant for one in (job, *draft.chosen)}
     in_way = [
         other
         for other in reversed(order)
         if other != job
         and other in draft.chosen
+        and draft.shares.may_displace(tenant[job], tenant[other])
         and any(
             site[one.row] == site[two.row] and one.first < two.last and two.first < one.last
             for one in draft.chosen[other].runs

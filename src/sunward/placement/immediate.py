@@ -1,7 +1,7 @@
 """New jobs placed at once, each on what everybody's present segments leave; nobody is moved for them.
 
-One search a job, in the order in which they came. What a better order or a move of others would gain, the next full
-plan takes up.
+One search a job, in the order in which they came, tenants with shares by turns. What a better order or a move of others
+would gain, the next full plan takes up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sunward.placement.board import Board
 from sunward.placement.demand import CostBook
 from sunward.placement.fleet import fleet_of
 from sunward.placement.planner import offer
+from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
 from sunward.world.snapshot import Snapshot
 
@@ -24,13 +25,15 @@ def place(snapshot: Snapshot) -> Plan:
     book: CostBook = {}
     placed: list[Assignment] = []
     unplaced: list[Unplaced] = []
-    for job in snapshot.jobs:
+    shares = Shares(snapshot.policy.tenant_shares)
+    for job in shares.turns(snapshot.jobs, lambda one: one.spec.tenant):
         found = offer(fleet, board, job, book)
         if isinstance(found, Unplaced):
             unplaced.append(found)
         else:
             placed.append(found)
             board.occupy(replace(job, segments=found.segments))
+            shares.add(job.spec.tenant, container_ms(found.segments, snapshot.now_ms))
     return Plan(
         based_on=snapshot.based_on,
         at_ms=snapshot.now_ms,

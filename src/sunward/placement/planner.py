@@ -13,6 +13,7 @@ from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
 from sunward.placement.search import Task, best_option, task_of
+from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
 from sunward.world.snapshot import JobView, Snapshot
 
@@ -38,7 +39,7 @@ def plan(snapshot: Snapshot) -> Plan:
             unplaced.append(demand)
         else:
             tasks[job.spec.job] = task_of(fleet, demand)
-    draft = assign(fleet, board, tasks)
+    draft = assign(fleet, board, tasks, _held_shares(fleet, settled))
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     return Plan(
         based_on=snapshot.based_on,
@@ -50,6 +51,14 @@ def plan(snapshot: Snapshot) -> Plan:
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
         awake=awake_targets(fleet, [*_standing(snapshot), *_held(settled), *_chosen(draft)]),
     )
+
+
+def _held_shares(fleet: Fleet, settled: Sequence[JobView]) -> Shares:
+    """What tenants hold in jobs that are not planned here."""
+    shares = Shares(fleet.policy.tenant_shares)
+    for job in settled:
+        shares.add(job.spec.tenant, container_ms(job.segments, fleet.now_ms))
+    return shares
 
 
 def quote(snapshot: Snapshot, spec: JobSpec) -> Assignment | Unplaced:

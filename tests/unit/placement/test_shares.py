@@ -1,0 +1,145 @@
+"""Tenants take turns by weight where containers are scarce, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+import pytest
+
+from sunward.model.identity import TenantId
+from sunward.model.plan import Plan, PolicyInputs
+from sunward.placement.immediate import place
+from sunward.placement.planner import plan
+from sunward.placement.shares import Shares
+from sunward.sim.plan_checker import check_plan
+from sunward.units import HOUR_MS
+from sunward.world.snapshot import JobView, Snapshot
+from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot
+
+SHARES = PolicyInputs(tenant_shares=(("a", 3), ("b", 1)))
+NEUTRAL = PolicyInputs()
+FLEET = (Pool(id="es", count=4),)
+
+
+def crowd(tenant: str, count: int, *, due_h: float = 60.0, prefix: str = "", **fields: object) -> list[JobView]:
+    return [
+        job(f"{tenant}-{prefix}{number:03d}", due_h=due_h, tenant=TenantId(tenant), **fields) for number in range(count)
+    ]
+
+
+def world(jobs: Sequence[JobView], policy: PolicyInputs = SHARES, hours: int = 60) -> Snapshot:
+    return snapshot(FLEET, jobs, slots=hours, slot_ms=HOUR_MS, policy=policy)
+
+
+def started(made: Plan) -> list[tuple[int, str]]:
+    """Hour of start and tenant of every assignment, in order of time."""
+    found = (((one.segments[0].start_ms - NOW_MS) // HOUR_MS, one.job[0]) for one in made.assignments)
+    return sorted(found)
+
+
+def test_three_to_one_over_any_window_of_a_full_fleet() -> None:
+    full = world(crowd("a", 100) + crowd("b", 100))
+    made = plan(full)
+    assert check_plan(full, made) == []
+    assert len(made.assignments) == 200
+    by_hour = [[tenant for hour, tenant in started(made) if hour == at] for at in range(50)]
+    contested = by_hour[: 100 // 3]
+    for first in range(len(contested)):
+        for last in range(first + 1, len(contested) + 1):
+            window = [tenant for hour in contested[first:last] for tenant in hour]
+            assert abs(window.count("a") - 0.75 * len(window)) <= 1
+    assert {tenant for hour in by_hour[34:] for tenant in hour} == {"b"}, "what one does not need, the other gets"
+
+
+def test_where_not_all_fit_each_gets_its_share_of_what_does() -> None:
+    made = plan(world(crowd("a", 100, due_h=10) + crowd("b", 100, due_h=10)))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [30, 10]
+    assert {one.reason for one in made.unplaced} == {"capacity"}
+
+
+def test_longer_jobs_take_fewer_turns() -> None:
+    made = plan(world(crowd("a", 30, hours=2.0, due_h=12) + crowd("b", 30, due_h=12)))
+    hours = {"a": 2 * sum(tenant == "a" for _, tenant in started(made)), "b": 0}
+    hours["b"] = sum(tenant == "b" for _, tenant in started(made))
+    assert sum(hours.values()) == 48
+    assert abs(hours["a"] - 36) <= 2
+
+
+def test_a_tenant_without_a_weight_weighs_one_and_nobody_starves() -> None:
+    made = plan(world(crowd("a", 50, due_h=10) + crowd("b", 50, due_h=10) + crowd("c", 50, due_h=10)))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "abc"] == [24, 8, 8]
+
+
+def test_what_runs_counts_and_is_left_alone() -> None:
+    running = [
+        replace(one, pool="es", fixed=True, segments=(segment("es", 0, 5),))
+        for one in crowd("b", 2, hours=5.0, prefix="run")
+    ]
+    made = plan(world(running + crowd("a", 40, due_h=10) + crowd("b", 40, due_h=10)))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [30, 0]
+
+
+def test_without_scarcity_nothing_changes() -> None:
+    few = crowd("a", 9) + crowd("b", 9, hours=3.0)
+    wide = (Pool(id="es", count=18), Pool(id="no", count=18, ask=0.9))
+    plans = [plan(snapshot(wide, few, slots=60, slot_ms=HOUR_MS, policy=policy)) for policy in (NEUTRAL, SHARES)]
+    assert plans[0] == plans[1]
+
+
+def test_a_late_tenant_gets_its_turns_and_no_promise_is_broken() -> None:
+    early = plan(world(crowd("a", 100, due_h=40)))
+    given = {one.job: one.segments for one in early.assignments}
+    waiting = [replace(one, segments=given[one.spec.job], revision=2) for one in crowd("a", 100, due_h=40)]
+    both = world([*waiting, *crowd("b", 20, due_h=40)])
+    made = plan(both)
+    assert check_plan(both, made) == []
+    assert not {one.job for one in made.unplaced} & set(given)
+    assert {one.job for one in made.assignments} >= {f"b-{number:03d}" for number in range(20)}
+    first = [one for one in made.assignments if one.job[0] == "b" and one.segments[0].start_ms < NOW_MS + 8 * HOUR_MS]
+    assert len(first) == 8
+
+
+def test_a_promise_comes_before_a_turn() -> None:
+    early = plan(world(crowd("a", 40, due_h=10)))
+    given = {one.job: one.segments for one in early.assignments}
+    assert len(given) == 40
+    waiting = [replace(one, segments=given[one.spec.job], revision=2) for one in crowd("a", 40, due_h=10)]
+    made = plan(world([*waiting, *crowd("b", 5, due_h=10)]))
+    assert (made.assignments, {one.job[0] for one in made.unplaced}) == ((), {"b"})
+
+
+def test_the_order_of_arrival_of_jobs_and_weights_is_no_matter() -> None:
+    jobs = crowd("a", 20, due_h=8) + crowd("b", 20, due_h=8) + crowd("c", 20, due_h=8)
+    turned = replace(SHARES, tenant_shares=SHARES.tenant_shares[::-1])
+    made = plan(world(jobs))
+    other = replace(world(jobs[::-1], turned), jobs=tuple(jobs[::-1]))
+    assert (made.assignments, made.unplaced) == (plan(other).assignments, plan(other).unplaced)
+
+
+def test_new_jobs_take_turns_too() -> None:
+    full = world(crowd("a", 30, due_h=5) + crowd("b", 30, due_h=5))
+    made = place(full)
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [15, 5]
+
+
+def test_nobody_is_pushed_aside_by_who_holds_more() -> None:
+    shares = Shares((("a", 2), ("b", 1)))
+    assert [shares.may_displace(*pair) for pair in ("ab", "ba", "aa")] == [False, False, True]
+    shares.add("a", 30)
+    shares.add("b", 10)
+    assert [shares.may_displace(*pair) for pair in ("ab", "ba")] == [False, True]
+    assert Shares(()).may_displace("a", "b")
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (3, 1), (7, 3), (1_000_000, 1)])
+def test_every_prefix_of_equal_turns_is_within_one_job_of_the_weights(weights: tuple[int, int]) -> None:
+    shares = Shares((("a", weights[0]), ("b", weights[1])))
+    taken = []
+    for tenant in shares.turns(["a"] * 60 + ["b"] * 60, str):
+        shares.add(tenant, HOUR_MS)
+        taken.append(tenant)
+    until = max(index for index, tenant in enumerate(taken) if tenant == "a")
+    for count, held in enumerate(accumulate(tenant == "a" for tenant in taken[: until + 1]), start=1):
+        assert abs(held - count * weights[0] / sum(weights)) <= 1
