@@ -48,11 +48,12 @@ def below(pid: int) -> list[Process]:
 
 
 def _children(pid: int) -> list[int]:
-    """Of all threads of a process."""
+    """Of all threads of a process; threads and processes may end while they are looked at."""
     found: list[int] = []
-    for thread in PROC.glob(f"{pid}/task/*/children"):
-        with suppress(OSError):
-            found += map(int, thread.read_text().split())
+    with suppress(OSError):
+        for thread in list((PROC / str(pid) / "task").iterdir()):
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 
