@@ -28,6 +28,7 @@ from sunward.model.events import (
     KeyRotated,
     PowerReported,
     SiteAsleep,
+    SiteCurtailed,
     SiteDrained,
     SiteEnrolled,
     SiteLeft,
@@ -37,7 +38,7 @@ from sunward.model.events import (
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
 from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
-from sunward.model.site import Phase, PoolPower, Sleep
+from sunward.model.site import Ceiling, Phase, PoolPower, Sleep
 from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
@@ -52,6 +53,7 @@ HEADS = {
     "journal-v1.jsonl": "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52",
     "journal-v1-sites.jsonl": "94137208a57136a986574edbd28fc7382439f7fd4dddb2504988bbd326f97e83",
     "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
+    "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
     "journal-v1-keys.jsonl": {"faucet:test": -(10**21), "tenant:t-alpha": 10**21},
@@ -78,10 +80,18 @@ BALANCES = {
         "provider:p-home": 3_801_600_000_000_000_000,
         "tenant:t-alpha": 995_200_000_000_000_000_000,
     },
+    "journal-v1-ceilings.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 2_455_200_000_000_000_000,
+        "offset": 124_000_000_000_000_000,
+        "provider:p-es-solar": 2_217_600_000_000_000_000,
+        "provider:p-no-hydro": 7_603_200_000_000_000_000,
+        "tenant:t-alpha": 987_600_000_000_000_000_000,
+    },
 }
 """15.2 ATH: 2 h at 2.40 and 2 h at 1.40 USD, 2 ATH a USD, 1 % offset, 80 % of the rest to the providers.
 Then 10.4 ATH: 2 h at the 1.40 USD that stood when they were offered, 1 h at 2.40 USD. Then 4.8 ATH:
-1 h at 2.40 USD."""
+1 h at 2.40 USD. Then 12.4 ATH: 2 h at 2.40 and 1 h at 1.40 USD."""
 
 
 def told() -> MemoryJournal:
@@ -177,6 +187,39 @@ def told_of_sleep() -> MemoryJournal:
     return network.journal
 
 
+def told_of_ceilings() -> MemoryJournal:
+    """Two grid events: one that running work yields to, told again as longer, and one that is lifted before it came."""
+    network = Network()
+    north = SiteId("no-hydro")
+    event = Ceiling(
+        ceiling="g-1",
+        start_ms=START_MS + HOUR_MS // 2,
+        end_ms=START_MS + HOUR_MS,
+        ceiling_w=1_000,
+        source="operator",
+    )
+    other = replace(event, ceiling="g-2", start_ms=START_MS + 4 * HOUR_MS, end_ms=START_MS + 5 * HOUR_MS, source="grid")
+    network.submit(job("j-1", interruptible=True), job("j-2"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)), assignment("j-2", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.report("j-2.1", Phase.RUNNING)
+    network.tell(SiteCurtailed(site=north, ceiling=event), SiteCurtailed(site=north, ceiling=other))
+    network.tell(SiteCurtailed(site=north, ceiling=replace(event, end_ms=START_MS + 2 * HOUR_MS)))
+    network.wait(0.5)
+    network.report("j-1.1", Phase.SUSPENDED, units=500, checkpoint=500)
+    network.plan(assignment("j-1", segment(SOLAR, 0.5, 2)))
+    network.report("j-1.2", Phase.RUNNING, units=500)
+    network.tell(SiteCurtailed(site=north, ceiling=other, cancelled=True))
+    network.wait(1)
+    network.report("j-1.2", Phase.FINISHED, units=1_000)
+    network.report("j-2.1", Phase.FINISHED, units=1_000)
+    network.wait(1)
+    network.seal("no-hydro", {"j-1.1": 1_000_000, "j-2.1": 2_000_000})
+    network.seal("es-solar", {"j-1.2": 3_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
 def told_of_keys() -> MemoryJournal:
     """A control plane whose signing key changes once, between two epochs."""
     old, new = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2))
@@ -193,6 +236,7 @@ HISTORIES = {
     "journal-v1.jsonl": told,
     "journal-v1-sites.jsonl": told_of_sites,
     "journal-v1-asleep.jsonl": told_of_sleep,
+    "journal-v1-ceilings.jsonl": told_of_ceilings,
 }
 
 

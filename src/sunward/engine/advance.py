@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import asleep, epochs, jobs, leases, membership, plans, sites
+from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, sites
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
@@ -29,6 +29,7 @@ from sunward.model.events import (
     ReadingsSealed,
     SignalObserved,
     SiteAsleep,
+    SiteCurtailed,
     SiteDrained,
     SiteEnrolled,
     SiteLeft,
@@ -75,6 +76,8 @@ def _timer(turn: Turn, payload: TimerFired) -> None:
             plans.look_at_power(turn, ref)
         elif kind == "site":
             sites.look_at_hours(turn, SiteId(ref))
+        elif kind == "ceiling":
+            ceilings.look(turn, SiteId(ref))
         elif kind == "slot":
             turn.request_plan("slot")
             if len(turn.world.jobs) > len(turn.state.closing):
@@ -118,6 +121,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SiteEnrolled: sites.site_enrolled,
     SiteDrained: membership.site_drained,
     SiteLeft: membership.site_left,
+    SiteCurtailed: ceilings.site_curtailed,
     AgentSeen: leases.agent_seen,
     AgentLost: leases.agent_lost,
     SiteAsleep: asleep.site_asleep,
@@ -142,6 +146,7 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     SiteEnrolled: sites.check_enrolled,
     SiteDrained: membership.check_drained,
     SiteLeft: membership.check_left,
+    SiteCurtailed: ceilings.check_curtailed,
     AgentSeen: _check_member,
     AgentLost: _check_site,
     SiteAsleep: asleep.check_asleep,

@@ -17,7 +17,8 @@ from sunward.model.plan import Segment
 from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
 from sunward.signals import climatology
-from sunward.units import DAY_MS, PPM, ceil_to
+from sunward.units import DAY_MS, PPM, ceil_to, floor_to
+from sunward.world.ceilings import overlapping
 
 SUBMITTED = "submitted"
 """The reason of a request for a plan that concerns new jobs alone."""
@@ -240,10 +241,16 @@ def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, 
         # It runs longer than was planned for, and on: the plan must know.
         turn.request_plan("overrun")
     if elsewhere or later:
-        leases.begin_suspend(turn, lease, _why_paused(present, here[0]))
+        leases.begin_suspend(turn, lease, _why_paused(turn, present, here[0]))
 
 
-def _why_paused(present: Segment | None, here: str) -> str:
+def _why_paused(turn: Turn, present: Segment | None, here: str) -> str:
+    slot_ms = turn.world.network.policy.slot_ms
+    slot_start_ms = floor_to(turn.at_ms, slot_ms)
+    limits = overlapping(turn.world.sites[here.partition("/")[0]], turn.at_ms, slot_start_ms + slot_ms)
+    if any(one.start_ms >= slot_start_ms for one in limits):
+        # A limit begins in this slot, so the plan has kept it clear.
+        return leases.CURTAILED
     if present is None:
         return "waiting"
     return "resizing" if present.pool == here else "moving"

@@ -12,10 +12,15 @@ from sunward.model.job import JobState, LeaseState
 from sunward.model.plan import Segment
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
+from sunward.world import draw
 from sunward.world.capacity import takes_work, withheld
+from sunward.world.ceilings import ceiling_w, is_capped
+from sunward.world.state import Site
 
 PLANNED = frozenset({"moving", "resizing", "waiting"})
 """Why a plan suspends a lease; the same plan says where and when its job goes on."""
+CURTAILED = "curtailed"
+"""Why a lease is suspended that draws more than its site may; a plan says where its job goes on, at once or later."""
 TIMEOUT = "timeout"
 """Why a lease and its job ended that used up its run time; another try would use more."""
 PROGRESS_STEPS = 100
@@ -42,11 +47,12 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
             # A machine asleep is planned on as far as it can be awake: its job waits for it.
             turn.request_plan("site away")
         return
-    if pool.count - withheld(site, pool) - world.busy(segment.pool) < segment.containers:
-        _wait_for(turn, segment.pool, job)
-        return
     table = world.jobs
     row = table.row_of[job]
+    room = pool.count - withheld(site, pool) - world.busy(segment.pool)
+    if room < segment.containers or not _may_draw(turn, site, row, segment):
+        _wait_for(turn, segment.pool, job)
+        return
     table.ints["attempts"][row] += 1
     attempt = int(table.ints["attempts"][row])
     lease = lease_id(job, attempt)
@@ -57,6 +63,16 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     table.ints["live_units"][row] = table.ints["units_done"][row]
     turn.move_job(job, JobState.STAGING, "offered", site=site.spec.site)
     turn.orders_changed(site.spec.site)
+
+
+def _may_draw(turn: Turn, site: Site, job_row: int, segment: Segment) -> bool:
+    """Whether one more lease stays under the ceiling of a site, now and as long as a stop would take."""
+    soon_ms = turn.at_ms + turn.world.network.policy.switch_ms
+    room_w = draw.room_w(site.spec, ceiling_w(site, turn.at_ms, soon_ms)) if is_capped(site) else draw.NO_LIMIT_W
+    if room_w == draw.NO_LIMIT_W:
+        return True
+    more_w = draw.job_w(turn.world, job_row, segment.pool, segment.containers)
+    return draw.drawn_w(turn.world, site.spec.site) + more_w <= room_w
 
 
 def _wait_for(turn: Turn, pool: str, job: JobId) -> None:
@@ -81,6 +97,16 @@ def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
     world.leases.ints["state"][row] = LeaseState.SUSPENDING
     world.leases.objects["reason"][row] = reason
     turn.orders_changed(world.leases.objects["site"][row])
+
+
+def give_way(turn: Turn, lease: str) -> None:
+    """Suspend a lease for a ceiling; its job keeps what the plan gives it later. One that cannot pause begins anew."""
+    world = turn.world
+    job = world.leases.objects["job"][world.leases.row_of[lease]]
+    row = world.jobs.row_of[job]
+    later = [one for one in world.jobs.objects["segments"][row] if one.start_ms > turn.at_ms]
+    world.give(job, tuple(later) if world.jobs.ints["interruptible"][row] else ())
+    begin_suspend(turn, lease, CURTAILED)
 
 
 def move_on(turn: Turn, site: SiteId, reason: str) -> None:
@@ -243,6 +269,10 @@ def close(
     if settle:
         _settle_job(turn, JobId(job), reason, detail, exit_code)
     turn.look_later(turn.state.blocked.pop(pool, []))
+    site = world.leases.objects["site"][row]
+    if is_capped(world.sites[site]):
+        # Under a ceiling what ends on one pool makes room on all of them.
+        unblock(turn, site)
 
 
 def _line(turn: Turn, row: int, reason: str) -> AttemptLine:
@@ -272,7 +302,7 @@ def _settle_job(turn: Turn, job: JobId, reason: str, detail: str, exit_code: int
     if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
         turn.move_job(job, JobState.FAILED, "failed", detail=detail, exit_code=exit_code)
         return
-    planned = reason in PLANNED
+    planned = reason in PLANNED or (reason == CURTAILED and bool(jobs.objects["segments"][row]))
     then = JobState.SUSPENDED if planned else after_loss(bool(jobs.objects["checkpoint"][row]))
     turn.move_job(job, then, reason, detail=detail, exit_code=exit_code)
     if planned:

@@ -92,7 +92,7 @@ def site_left(turn: Turn, payload: SiteLeft) -> None:
     site.up = site.draining = False
     turn.orders_changed(payload.site)
     site.asleep_until_ms = site.called_ms = 0
-    site.power, site.withheld_ms = {}, {}
+    site.power, site.withheld_ms, site.ceilings = {}, {}, {}
     for pool in site.spec.pools:
         world.awake.pop(pool.pool, None)
         # Who waited for a container here waits for a plan now.

@@ -18,6 +18,7 @@ from sunward.placement.sleep import steps
 from sunward.units import floor_to
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity
+from sunward.world.draw import Headroom
 from sunward.world.occupancy import Slots, add, occupied, slot_range
 
 
@@ -54,21 +55,27 @@ def _conflicts(turn: Turn, plan: Plan) -> dict[str, str]:
         crowded = _crowded(turn, plan, conflicts)
         if not crowded:
             return conflicts
-        conflicts |= dict.fromkeys(crowded, "capacity")
+        conflicts |= crowded
 
 
-def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> list[str]:
-    """Assignments, in the order of the plan, that find a pool full beside all that stands."""
+def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> dict[str, str]:
+    """Assignments, in the order of the plan, that find a pool full or a ceiling reached beside all that stands."""
     start_ms = floor_to(plan.at_ms, plan.slot_ms)
     standing = [assignment for assignment in plan.assignments if assignment.job not in conflicts]
     pools = {segment.pool for assignment in standing for segment in assignment.segments}
     taken = occupied(turn.world, plan.at_ms, plan.slots, {assignment.job for assignment in standing}, pools)
-    crowded: list[str] = []
+    rows = {assignment.job: turn.world.jobs.row_of[assignment.job] for assignment in standing}
+    headroom = Headroom(turn.world, plan.at_ms, plan.slots, rows.values())
+    crowded: dict[str, str] = {}
     for assignment in standing:
-        if _has_room(turn, plan, start_ms, taken, assignment):
-            add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
+        row = rows[assignment.job]
+        if not _has_room(turn, plan, start_ms, taken, assignment):
+            crowded[assignment.job] = "capacity"
+        elif not headroom.holds(row, assignment.segments):
+            crowded[assignment.job] = "ceiling"
         else:
-            crowded.append(assignment.job)
+            add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
+            headroom.take(row, assignment.segments)
     return crowded
 
 

@@ -15,7 +15,7 @@ from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
 from sunward.model.plan import Assignment, AwakeTarget, Segment, Unplaced
 from sunward.model.receipt import AttemptLine
-from sunward.model.site import PoolPower, SiteSpec
+from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.ledger import Ledger
 from sunward.world.lengths import LengthBook
@@ -124,19 +124,24 @@ def _world_record(world: World) -> dict[str, Any]:
 
 
 def _site_record(site: Site) -> dict[str, Any]:
-    plain = {field.name: getattr(site, field.name) for field in fields(Site)}
-    return plain | {
+    plain = {field.name: getattr(site, field.name) for field in fields(Site) if field.name != "ceilings"}
+    record = plain | {
         "spec": encode(site.spec),
         "power": {pool: encode(power) for pool, power in sorted(site.power.items())},
     }
+    # Written only where there are any, so that all other snapshots are what they were before.
+    known = [encode(site.ceilings[name]) for name in sorted(site.ceilings)]
+    return record | ({"ceilings": known} if known else {})
 
 
 def _load_site(record: dict[str, Any]) -> Site:
+    known = [decode(raw, Ceiling) for raw in record.get("ceilings", ())]
     return Site(
         **record
         | {
             "spec": decode(record["spec"], SiteSpec),
             "power": {pool: decode(raw, PoolPower) for pool, raw in record["power"].items()},
+            "ceilings": {one.ceiling: one for one in known},
         }
     )
 

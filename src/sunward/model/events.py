@@ -17,7 +17,7 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Forecast, Observation
-from sunward.model.site import LeaseReport, PoolPower, SiteSpec
+from sunward.model.site import Ceiling, LeaseReport, PoolPower, SiteSpec
 
 PROVIDER_SHARE_BPS = 8_000
 OFFSET_START_BPS = 100
@@ -71,6 +71,15 @@ class SiteLeft:
     """A site left: it is planned on no more, and what it declared stays for the accounts."""
 
     site: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteCurtailed:
+    """What a site may draw is limited for a while, as named; or a limit that was told is lifted again."""
+
+    site: SiteId
+    ceiling: Ceiling
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +219,7 @@ Payload: TypeAlias = (
     | SiteEnrolled
     | SiteDrained
     | SiteLeft
+    | SiteCurtailed
     | AgentSeen
     | AgentLost
     | SiteAsleep
@@ -234,6 +244,7 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "site_enrolled": (SiteEnrolled, 1),
     "site_drained": (SiteDrained, 1),
     "site_left": (SiteLeft, 1),
+    "site_curtailed": (SiteCurtailed, 1),
     "agent_seen": (AgentSeen, 1),
     "agent_lost": (AgentLost, 1),
     "site_asleep": (SiteAsleep, 1),

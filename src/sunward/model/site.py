@@ -97,6 +97,19 @@ class SiteSpec:
         return next((one.public_key for one in self.retired_keys if counter <= one.last_counter), self.public_key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """Facility watts that a site may draw at most during `[start_ms, end_ms)`, grid time: a grid event or own use."""
+
+    ceiling: str
+    """Its name at the site; told again under the same name, it replaces what was told before."""
+    start_ms: int
+    end_ms: int
+    ceiling_w: int
+    source: str
+    """Who lowered it: `operator`, `provider`, or a feed."""
+
+
 def key_bytes(site: str, old_public: str, new_public: str, from_counter: int) -> bytes:
     """What a site's retiring key signs of the one that signs its readings from a batch on."""
     return f"sunward-site-key/1\n{site}\n{old_public}\n{new_public}\n{from_counter}\n".encode("ascii")

@@ -14,7 +14,7 @@ from sunward.model.identity import LeaseId, PoolId, SiteId
 from sunward.model.job import LeaseState
 from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
-from sunward.model.site import PoolPower, PoolSpec, SiteSpec
+from sunward.model.site import Ceiling, PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.units import DAY_MS, PPM, floor_to
 from sunward.world.bookings import OpenRows, Steps
@@ -77,6 +77,8 @@ class Site:
     """Its machine sleeps and is ready again by itself then; 0 = it is awake."""
     called_ms: int = 0
     """Since when a neighbour should wake it; 0 = nobody should."""
+    ceilings: dict[str, Ceiling] = field(default_factory=dict)
+    """Limits on its power that are in force or to come, by name."""
 
 
 @dataclass(slots=True)
@@ -107,6 +109,8 @@ class World:
     """Open leases of each pool as rows."""
     booked: dict[str, Steps] = field(default_factory=dict)
     """Containers of each pool that jobs were given; not those of jobs that run and cannot be paused."""
+    bookers: dict[str, set[int]] = field(default_factory=dict)
+    """By pool, rows of the jobs that have containers booked there."""
     visiting: dict[str, set[int]] = field(default_factory=dict)
     """By pool, rows of jobs that were given containers there and run on another pool; this pool has them booked."""
     fresh: set[str] = field(default_factory=set)
@@ -217,13 +221,15 @@ class World:
         here = self.leases.objects["pool"][self.leases.row_of[lease]] if lease else ""
         for segment in segments:
             self.booked.setdefault(segment.pool, Steps()).book(segment, slot_ms, sign * segment.containers)
+            bookers = self.bookers.setdefault(segment.pool, set())
+            (bookers.add if sign > 0 else bookers.discard)(row)
             if lease and segment.pool != here:
                 visitors = self.visiting.setdefault(segment.pool, set())
                 (visitors.add if sign > 0 else visitors.discard)(row)
 
     def index(self) -> None:
         """Make anew what follows from the tables, once they are loaded."""
-        self.held, self.open_rows, self.booked, self.visiting = {}, {}, {}, {}
+        self.held, self.open_rows, self.booked, self.bookers, self.visiting = {}, {}, {}, {}, {}
         for pool, leases in self.on_pool.items():
             rows = self.leases.rows(leases)
             self.held[pool] = sum(int(self.leases.ints["gpus"][row]) for row in rows)

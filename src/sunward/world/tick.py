@@ -83,11 +83,11 @@ def _round(rows: Sequence[int], count: int, turn: int) -> list[int]:
 
 
 def _away(world: World) -> set[str]:
-    """Pools that offer less now than they have: what was planned there may have to go elsewhere."""
+    """Pools that offer less than they have, now or for a while: what was planned there may have to go elsewhere."""
     return {
         pool.pool
         for spec, pool in world.pools()
-        if not takes_work(site := world.sites[spec.site], world.at_ms) or withheld(site, pool)
+        if not takes_work(site := world.sites[spec.site], world.at_ms) or withheld(site, pool) or site.ceilings
     }
 
 

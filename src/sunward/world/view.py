@@ -20,6 +20,7 @@ from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, outlook, power
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity, withheld
+from sunward.world.ceilings import ceilings_w
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.progress import progress
@@ -64,7 +65,6 @@ def frame(world: World, now_ms: int, jobs: Sequence[JobView], standing: Standing
     zones = tuple(sorted({site.zone for site, _ in pools}))
     sites = tuple(sorted(site for site, known in world.sites.items() if not known.left_ms))
     carbon, spread, price, known = _signals(world, zones, start_ms, policy.slot_ms, policy.slots)
-    ceilings = [world.sites[site].spec.power_ceiling_w or math.inf for site in sites]
     return Snapshot(
         based_on=world.sequence,
         now_ms=now_ms,
@@ -77,7 +77,7 @@ def frame(world: World, now_ms: int, jobs: Sequence[JobView], standing: Standing
         carbon_spread_g_per_kwh=spread,
         price_usd_per_kwh=price,
         sites=sites,
-        site_ceiling_w=np.repeat(np.array(ceilings, np.float64)[:, None], policy.slots, axis=1),
+        site_ceiling_w=ceilings_w([world.sites[site] for site in sites], start_ms, policy.slot_ms, policy.slots),
         pools=_pool_columns(world, now_ms, pools, sites, zones, known),
         jobs=tuple(jobs),
         standing=standing,
