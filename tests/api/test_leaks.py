@@ -14,7 +14,14 @@ from fastapi.routing import APIRoute
 from sunward.units import HOUR_MS
 from tests.api.harness import JOB, Agent, Service, finish
 
-NOBODY = {"job": "j-aaaaaaaaaa", "lease": "j-aaaaaaaaaa.1", "digest": "0" * 64, "hash_": "0" * 64, "site": "nowhere"}
+NOBODY = {
+    "job": "j-aaaaaaaaaa",
+    "lease": "j-aaaaaaaaaa.1",
+    "digest": "0" * 64,
+    "hash_": "0" * 64,
+    "site": "nowhere",
+    "ceiling": "g-none",
+}
 """Identifiers that no tenant ever had."""
 OPEN = {"/healthz"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
@@ -31,6 +38,7 @@ class Party:
     job: str
     lease: str
     digest: str
+    ceiling: str
 
     def fill(self, path: str) -> str:
         """A route's path with this tenant's identifiers."""
@@ -41,6 +49,7 @@ class Party:
             "hash_": NOBODY["hash_"],
             "site": self.agent.site,
             "tenant": self.tenant,
+            "ceiling": self.ceiling,
         }
         return re.sub(r"\{(\w+)\}", lambda part: own[part[1]], path)
 
@@ -70,7 +79,9 @@ def parties(service: Service) -> list[Party]:
         assert service.ask("POST", path, token=agent.token, content=f"log {mark}".encode()).is_success
         finish(service, agent, lease, f"output {mark}".encode())
         assert service.ok("GET", f"/v1/jobs/{job}", token=token)["state"] == "finished"
-        found.append(Party(mark, tenant, token, agent, job, lease, digest))
+        limit = {"kw": 7.5, "until_ms": service.control.clock.grid_ms() + HOUR_MS}
+        ceiling = service.ok("POST", f"/v1/sites/{agent.site}/ceilings", token=token, json=limit)["ceiling"]
+        found.append(Party(mark, tenant, token, agent, job, lease, digest, ceiling))
     return found
 
 
@@ -131,6 +142,8 @@ def owned(service: Service, party: Party) -> dict[str, object]:
     found: dict[str, object] = {path: service.ok("GET", path, token=party.token) for path in reads}
     for path in (f"/v1/jobs/{party.job}/logs", f"/v1/jobs/{party.job}/output", f"/v1/objects/{party.digest}"):
         found[path] = service.ask("GET", path, token=party.token).content
+    path = f"/v1/sites/{party.agent.site}/ceilings"
+    found[path] = service.ok("GET", path, token=party.token)
     return found
 
 

@@ -57,13 +57,13 @@ def agent_folder(shell: Shell, folder: Path | None) -> Path:
 
 
 @contextmanager
-def keeper(shell: Shell, here: Joined | None, site: str) -> Iterator[ApiClient]:
+def keeper(shell: Shell, here: Joined | None, site: str, role: str = "provider") -> Iterator[ApiClient]:
     """A client that may act on a site.
 
-    A token given counts first, then that of the site's own agent, then the provider's of the home folder.
+    A token given counts first, then that of the site's own agent, then that of a role of the home folder.
     """
     if here is None or here.site != site or shell.token:
-        with shell.client("provider") as client:
+        with shell.client(role) as client:
             yield client
         return
     with ApiClient(shell.url or here.server, here.token, transport=shell.transport) as client:

@@ -43,6 +43,11 @@ QUALITIES = {
     "modelled": N_("modelled"),
 }
 
+CEILING_SOURCES = {
+    "operator": N_("operator"),
+    "provider": N_("provider"),
+    "openadr": N_("OpenADR"),
+}
 SLEEPS = {
     "none": N_("always on"),
     "gpu_idle": N_("only its GPUs idle"),
@@ -98,6 +103,7 @@ JOB_REASONS = {
     "suspended": N_("it saved a checkpoint and stopped"),
     "withdrawn": N_("the offer was withdrawn before it started"),
     "draining": N_("the site drains; it goes on elsewhere"),
+    "curtailed": N_("the site must draw less power; it goes on elsewhere or later"),
     "closed": N_("the site closed for the hour; it goes on elsewhere or later"),
     "lost": N_("the site was lost; the attempt is fenced and another follows"),
     "finished": N_("all its work is done"),

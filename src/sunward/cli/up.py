@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +20,7 @@ from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
+from sunward.cli.when import moment
 from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.datum import SeriesKind
@@ -31,11 +31,8 @@ from sunward.service.config import ServiceConfig
 from sunward.service.fetching import fetching
 from sunward.service.learning import learning
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
-from sunward.units import SECOND_MS
 
 RATE = click.FloatRange(min=0)
-YEARS = range(1971, 2200)
-"""In which a network may start; others are typing errors."""
 SWITCH_MS = 750
 """Machine time to stop a job, store its checkpoint and start it elsewhere on one machine."""
 MARGIN_MS = 2_000
@@ -93,7 +90,7 @@ def up(
     """Run the control plane here until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    grid_start_ms = _moment(start) if start else None
+    grid_start_ms = moment(start) if start else None
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
@@ -176,15 +173,3 @@ def take_home(home: Path) -> TextIO:
         line = _("a control plane runs in {home} already; stop it, or name another with --home")
         raise InputError(line.format(home=home), code="SW-625")
     return lock
-
-
-def _moment(text: str) -> int:
-    """UTC time in ms."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.year not in YEARS:
-        raise InputError(_("{text} is no time; write one like 2026-06-11T06:00").format(text=text), code="SW-621")
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * SECOND_MS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sunward.model.site import SiteSpec
+from sunward.model.site import Ceiling, SiteSpec
 from sunward.model.wire import JournalHead
 
 
@@ -80,6 +80,10 @@ class SiteStatus:
     """Facility energy of jobs sealed since the UTC day began, grid time."""
     idle_today_j: int
     account: SiteAccount | None
+    power_ceiling_w: int = 0
+    """Grid connection as declared; 0 = not stated."""
+    ceilings: tuple[Ceiling, ...] = ()
+    """What limits it further, now or later; for its owner and the operator only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,18 @@ class DrainRequest:
     """Whether the site is to be emptied."""
 
     draining: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingRequest:
+    """What a site is to draw at most for a while."""
+
+    kw: float
+    """At the site's meter."""
+    until_ms: int
+    """Grid time."""
+    start_ms: int = 0
+    """Grid time; 0 = now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def _site(control: ControlPlane, name: str) -> Site:
     return site
 
 
-def _own(control: ControlPlane, caller: Caller, name: str) -> Site:
+def own_site(control: ControlPlane, caller: Caller, name: str) -> Site:
     """A site of the caller; another provider's is not there.
 
     Raises: NotFoundError.
@@ -75,7 +75,7 @@ async def post_drain(
     """Take no new work, move what can be paused, let the rest end; or take work again."""
 
     async def act(_key: str) -> Response:
-        found = _own(control, caller, site)
+        found = own_site(control, caller, site)
         if found.draining != wanted.draining or found.left_ms:
             control.commit_one(SiteDrained(site=found.spec.site, draining=wanted.draining))
             note(control, caller, "drain" if wanted.draining else "undrain", site)
@@ -89,7 +89,7 @@ async def post_leave(control: Plane, caller: Keeper, request: Request, site: Nam
     """Leave the network: 409 while a lease runs or a reading is missing. The site's agent is heard no more."""
 
     async def act(_key: str) -> Response:
-        found = _own(control, caller, site)
+        found = own_site(control, caller, site)
         control.seal_now()
         control.commit_one(SiteLeft(site=found.spec.site))
         _end_tokens(control, found)
@@ -119,7 +119,7 @@ async def post_ask(
     """Change ask or payout; leases offered before keep the ask they were offered at."""
 
     async def act(_key: str) -> Response:
-        found = _own(control, caller, site)
+        found = own_site(control, caller, site)
         terms = {"ask_usd_micro_per_gpu_h": wanted.ask_usd_micro_per_gpu_h, "payout": wanted.payout}
         named = {name: value for name, value in terms.items() if value is not None}
         if not named:

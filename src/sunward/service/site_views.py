@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from sunward.engine.ceilings import TIME_MAX_MS
 from sunward.engine.epochs import terms
 from sunward.engine.membership import unsealed
 from sunward.model.job import LeaseState
+from sunward.model.site import Ceiling
 from sunward.model.site_views import PoolStatus, SiteAccount, SiteLease, SiteStatus
 from sunward.service.control import ControlPlane
 from sunward.settlement.ledger import provider_account
 from sunward.units import BPS, DAY_MS, floor_to, price_usd_micro
 from sunward.world.capacity import closed_at, withheld
+from sunward.world.ceilings import overlapping
 from sunward.world.state import Site, World
 
 
@@ -38,7 +41,14 @@ def site_status(control: ControlPlane, site: Site, *, own: bool) -> SiteStatus:
         leased_today_j=site.day_leased_j if today else 0,
         idle_today_j=site.day_idle_j if today else 0,
         account=_account(control, site) if own else None,
+        power_ceiling_w=spec.power_ceiling_w,
+        ceilings=ceilings_of(site, now_ms) if own else (),
     )
+
+
+def ceilings_of(site: Site, now_ms: int) -> tuple[Ceiling, ...]:
+    """Limits on a site's power that are not over, the first to begin first."""
+    return tuple(overlapping(site, now_ms, TIME_MAX_MS))
 
 
 def _pools(site: Site) -> tuple[PoolStatus, ...]:

@@ -7,13 +7,16 @@ import os
 import signal
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from sunward.adapters.exclusive import holder
 from sunward.agent import config, identity, unit
 from sunward.agent.folder import take_folder
 from sunward.cli import keeper
+from sunward.model.site import Ceiling
 from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
+from sunward.model.wire import ClockMapping
 from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, answer, problem
 
 LEASE = SiteLease(
@@ -197,3 +200,76 @@ def test_the_unit_goes_when_it_starts_this_folder(folder, tmp_path, monkeypatch,
 def test_damaged_settings_are_named(run, asked, folder):
     (folder / "agent.toml").write_text("server = ")
     assert "SW-510" in run("site", "status").stderr
+
+
+LIMIT = Ceiling(ceiling="g-1", start_ms=DAY + HOUR_MS, end_ms=DAY + 3 * HOUR_MS, ceiling_w=40_500, source="operator")
+LIMITS = "/v1/sites/home/ceilings"
+
+
+@pytest.fixture
+def limited(asked):
+    asked.answers |= {
+        f"GET {LIMITS}": answer([LIMIT]),
+        f"POST {LIMITS}": answer(LIMIT),
+        f"DELETE {LIMITS}/g-1": httpx.Response(204),
+        "GET /v1/clock": answer(ClockMapping(machine_ms=0, grid_ms=DAY, speed=0)),
+    }
+    return asked
+
+
+def test_curtail_sends_times_as_written_and_lists_what_holds(run, limited):
+    words = (
+        "site",
+        "curtail",
+        "home",
+        "--kw",
+        "40.5",
+        "--from",
+        "2023-06-12T01:00",
+        "--until",
+        "2023-06-12T03:00+00:00",
+    )
+    told = run(*words).stdout
+    assert limited.sent("POST", LIMITS) == {"kw": 40.5, "until_ms": DAY + 3 * HOUR_MS, "start_ms": DAY + HOUR_MS}
+    for text in ("g-1", "2023-06-12 01:00Z", "2023-06-12 03:00Z", "40.5", "operator"):
+        assert text in told, text
+    assert json.loads(run(*words, "--json").stdout)["ceiling"] == "g-1"
+
+
+def test_curtail_counts_a_length_of_time_from_grid_time(run, limited, folder):
+    run("site", "curtail", "--kw", "0", "--until", "90m", "--from", "1h")
+    assert limited.sent("POST", LIMITS) == {"kw": 0.0, "until_ms": DAY + 90 * 60_000, "start_ms": DAY + HOUR_MS}
+    run("site", "curtail", "--kw", "0", "--until", "1d")
+    assert limited.sent("POST", LIMITS)["start_ms"] == 0
+
+
+def test_curtail_lifts_and_lists(run, limited, folder):
+    assert "g-1" in run("site", "curtail", "home").stdout
+    limited.answers[f"GET {LIMITS}"] = answer([])
+    assert "nothing limits what home draws" in run("site", "curtail", "--cancel", "g-1").stdout
+    assert any(request.method == "DELETE" for request in limited.requests)
+    assert json.loads(run("site", "curtail", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--kw", "1"), "SW-703"),
+        (("--until", "1h"), "SW-703"),
+        (("--from", "1h"), "SW-703"),
+        (("--cancel", "g-1", "--kw", "1", "--until", "1h"), "SW-703"),
+        (("--kw", "1", "--until", "soon"), "SW-621"),
+        (("--kw", "1", "--until", "1"), "SW-621"),
+    ],
+)
+def test_curtail_says_what_it_needs(run, limited, words, code):
+    result = run("site", "curtail", "home", *words)
+    assert (result.exit_code, code in result.stderr) == (2, True)
+    assert not [request for request in limited.requests if request.method != "GET"]
+
+
+def test_status_shows_the_limits_of_its_own_site(run, asked, folder):
+    asked.answers["GET /v1/sites/home"] = answer(replace(STATUS, power_ceiling_w=90_000, ceilings=(LIMIT,)))
+    told = run("site", "status").stdout
+    assert "90 kW" in told
+    assert "40.5" in told

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from sunward.cli import show
+from sunward.cli.commands import site_curtail
+from sunward.cli.commands.site_curtail import curtail
 from sunward.cli.keeper import agent_folder, joined, keeper, named
 from sunward.cli.reasons import QUALITIES, SLEEPS, STATES, word
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _
 from sunward.model.request import SiteView
 from sunward.model.site_views import AskRequest, SiteLease, SiteStatus
-from sunward.units import MICRO, SECOND_MS
+from sunward.units import MICRO, SECOND_MS, W_PER_KW
 
 POWER_STYLES = {"busy": "cyan", "idle": "green", "waking": "yellow", "asleep": "dim", "off": "dim"}
 
@@ -57,6 +59,8 @@ def site_token(shell: Shell, note: str, name: str) -> None:
     else:
         click.echo(made.token)
 
+
+site.add_command(curtail)
 
 FOLDER = option(
     "--folder", type=click.Path(path_type=Path), help="The agent's own folder; else `agent` in the home folder."
@@ -128,12 +132,15 @@ def _told(found: SiteStatus) -> None:
             (_("ask"), show.usd(found.ask_usd_micro_per_gpu_h)),
             (_("closed hours, UTC"), ", ".join(map(str, found.closed_hours_utc)) or show.NOTHING),
             (_("sleep"), word(SLEEPS, found.sleep)),
+            (_("power ceiling"), _ceiling(found)),
             (_("energy today"), _today(found)),
             *_money(found),
         ]
     )
     columns = (_("POOL"), _("CONTAINERS"), _("AWAKE"), _("BUSY"), _("KEPT BY YOU"))
     show.table(columns, ((p.pool, str(p.count), str(p.awake), str(p.busy), str(p.withheld)) for p in found.pools))
+    if found.ceilings:
+        site_curtail.told(found.ceilings)
     if found.account and found.account.leases:
         rows = ((one.lease, word(STATES, one.state), str(one.gpus), _done(one)) for one in found.account.leases)
         show.table((_("LEASE"), _("STATE"), "GPU", _("DONE")), rows)
@@ -150,6 +157,11 @@ def _standing(found: SiteStatus) -> show.Cell:
         if is_so:
             return show.Cell(text, style)
     return show.Cell(_("takes work"), "green")
+
+
+def _ceiling(found: SiteStatus) -> str:
+    """What it may draw as declared; grid events stand in a table of their own."""
+    return f"{found.power_ceiling_w / W_PER_KW:g} kW" if found.power_ceiling_w else show.NOTHING
 
 
 def _ago(silent_ms: int) -> str:

@@ -47,7 +47,8 @@ from sunward.model.records import (
     Whoami,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
-from sunward.model.site_views import AskRequest, DrainRequest, Left, SiteStatus
+from sunward.model.site import Ceiling
+from sunward.model.site_views import AskRequest, CeilingRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
 from sunward.model.whatif import WhatIf, WhatIfRequest
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
@@ -183,6 +184,19 @@ class AsyncApiClient:
     async def drain(self, site: str, *, draining: bool = True) -> SiteStatus:
         """Offer a site no more work and move what can be moved; or offer it work again."""
         return read(await self._http.post(site_path(site, "drain"), DrainRequest(draining=draining)), SiteStatus)
+
+    async def ceilings(self, site: str) -> tuple[Ceiling, ...]:
+        """What limits the power of a site, now or later."""
+        return read(await self._http.get(site_path(site, "ceilings")), tuple[Ceiling, ...])
+
+    async def curtail(self, site: str, kw: float, until_ms: int, start_ms: int = 0) -> Ceiling:
+        """Limit what a site draws until a moment, from now on or from another; running work yields with notice."""
+        wanted = CeilingRequest(kw=kw, until_ms=until_ms, start_ms=start_ms)
+        return read(await self._http.post(site_path(site, "ceilings"), wanted), Ceiling)
+
+    async def lift_ceiling(self, site: str, ceiling: str) -> None:
+        """Lift a limit before its end."""
+        await self._http.delete(site_path(site, "ceilings/" + quote(ceiling, safe="")))
 
     async def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
         """Change a site's ask or payout."""
