@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sunward.engine import asleep
 from sunward.engine.jobs import end_unserved
@@ -15,7 +15,7 @@ from sunward.model.identity import PoolId
 from sunward.model.job import JobState
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.sleep import steps
-from sunward.units import floor_to
+from sunward.units import SECOND_MS, floor_to
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity
 from sunward.world.draw import Headroom
@@ -39,10 +39,31 @@ def commit(turn: Turn, payload: PlanProposed) -> None:
         else:
             _accept(turn, assignment)
     if plan.adds:
+        _learn(turn, [assignment for assignment in plan.assignments if assignment.job not in conflicts])
         _add_awake(turn, plan)
     else:
         _set_awake(turn, plan)
     turn.look_later([assignment.job for assignment in plan.assignments if assignment.job not in conflicts])
+
+
+def _learn(turn: Turn, placed: Sequence[Assignment]) -> None:
+    """Count new work that starts as soon as its containers are awake: what was put off needs none kept awake."""
+    world, at_once = turn.world, []
+    for assignment in placed:
+        first = assignment.segments[0]
+        site = world.sites[first.pool.partition("/")[0]]
+        if first.start_ms <= turn.at_ms + site.spec.wake_s * SECOND_MS:
+            at_once.append((assignment, first))
+    if not at_once:
+        return
+    prices = world.jobs.ints["carbon_price_usd_per_t"][world.jobs.rows(assignment.job for assignment, _ in at_once)]
+    world.arrivals.learn(
+        turn.at_ms,
+        sorted({first.pool for _, first in at_once}),
+        sum(first.containers for _, first in at_once),
+        sum(one.containers * (one.end_ms - one.start_ms) for given, _ in at_once for one in given.segments),
+        int(prices.mean()),
+    )
 
 
 def _conflicts(turn: Turn, plan: Plan) -> dict[str, str]:

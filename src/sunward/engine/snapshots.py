@@ -18,6 +18,7 @@ from sunward.model.receipt import AttemptLine
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.ledger import Ledger
+from sunward.world.arrivals import ArrivalBook
 from sunward.world.lengths import LengthBook
 from sunward.world.state import Site, World
 
@@ -120,7 +121,13 @@ def _world_record(world: World) -> dict[str, Any]:
         "added_awake": [(sequence, encode(targets)) for sequence, targets in world.added_awake],
         "late_j": world.late_j,
         "plan_changes": world.plan_changes,
-    } | ({"lengths": world.lengths.dump()} if world.lengths.classes else {})
+    } | _learnt(world)
+
+
+def _learnt(world: World) -> dict[str, Any]:
+    """What was learnt, where anything was, so that all other snapshots are what they were before."""
+    lengths = {"lengths": world.lengths.dump()} if world.lengths.classes else {}
+    return lengths | ({"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {})
 
 
 def _site_record(site: Site) -> dict[str, Any]:
@@ -172,7 +179,7 @@ def _load_world(record: dict[str, Any]) -> World:
     world.energy.load(record["energy"])
     world.signals.load(record["signals"])
     world.closed.load(record["closed"])
-    # Written only where a job has ended, so that all other snapshots are what they were before.
     world.lengths = LengthBook.load(record.get("lengths", ()))
+    world.arrivals = ArrivalBook.load(record.get("arrivals", ()))
     world.index()
     return world

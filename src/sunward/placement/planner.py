@@ -15,6 +15,7 @@ from sunward.placement.fleet import Fleet, fleet_of
 from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
+from sunward.placement.spare import with_spares
 from sunward.world.snapshot import JobView, Snapshot
 
 PLANNER = "regret-2"
@@ -49,7 +50,12 @@ def plan(snapshot: Snapshot) -> Plan:
         planner=PLANNER,
         assignments=_changes(draft),
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=awake_targets(fleet, [*_standing(snapshot), *_held(settled), *_chosen(draft)]),
+        awake=with_spares(
+            fleet,
+            snapshot.expected,
+            board.free,
+            awake_targets(fleet, [*_standing(snapshot), *_held(settled), *_chosen(draft)]),
+        ),
     )
 
 

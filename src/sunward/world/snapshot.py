@@ -122,6 +122,21 @@ class Standing:
     """The same stretches one by one, where the plan says what all pools are to have awake."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Expected:
+    """New work that will want containers at once, as past arrivals tell."""
+
+    starts_per_h: FloatArray
+    """(H,)."""
+    containers: float
+    """Mean of a start."""
+    work_h: float
+    """Container-hours of a start, mean."""
+    carbon_price_usd_per_t: float
+    pools: tuple[str, ...]
+    """Pools that took such work of late."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """World, signals and open jobs at one moment; equal snapshots give equal plans."""
@@ -152,3 +167,5 @@ class Snapshot:
     """More jobs to plan, many at a time; what they were given stands neither in `jobs` nor in `standing`."""
     shadow_usd_micro_per_h: IntArray | None = None
     """(P, H) shadow prices of the newest full plan, per container and hour; None = there is none."""
+    expected: Expected | None = None
+    """None = nothing is known of what may come."""

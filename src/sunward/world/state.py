@@ -17,6 +17,7 @@ from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.site import Ceiling, PoolPower, PoolSpec, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.units import DAY_MS, PPM, floor_to
+from sunward.world.arrivals import ArrivalBook
 from sunward.world.bookings import OpenRows, Steps
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
@@ -100,6 +101,7 @@ class World:
     signals: SignalBook = field(default_factory=SignalBook)
     closed: ClosedLines = field(default_factory=ClosedLines)
     lengths: LengthBook = field(default_factory=LengthBook)
+    arrivals: ArrivalBook = field(default_factory=ArrivalBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

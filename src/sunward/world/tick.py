@@ -6,11 +6,12 @@ A full plan considers a bounded number of jobs, so that its time is bounded too;
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sunward.model.plan import Segment
-from sunward.units import MINUTE_MS
+from sunward.units import MINUTE_MS, floor_to
 from sunward.world.capacity import takes_work, withheld
 from sunward.world.occupancy import occupied
 from sunward.world.snapshot import Snapshot, Standing
@@ -43,6 +44,13 @@ def take_some(world: World, now_ms: int, jobs: Sequence[str]) -> Snapshot:
 
 
 def take_tick(world: World, now_ms: int) -> Snapshot:
+    """What a full plan is made from: open jobs, and what new work is to be expected."""
+    policy = world.network.policy
+    begins_ms = floor_to(now_ms, policy.slot_ms) + np.arange(policy.slots) * policy.slot_ms
+    return replace(_open(world, now_ms), expected=world.arrivals.expected(now_ms, begins_ms))
+
+
+def _open(world: World, now_ms: int) -> Snapshot:
     """The open jobs that are not new, as many as one full plan considers, beside what the rest hold."""
     rows = [row for row in open_jobs(world) if world.jobs.ids[row] not in world.fresh]
     if len(rows) <= TICK_JOBS_MAX:

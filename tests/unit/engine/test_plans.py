@@ -14,6 +14,7 @@ from sunward.model.job import JobState
 from sunward.model.plan import IMMEDIATE, AwakeTarget
 from sunward.model.site import Phase
 from sunward.units import HOUR_MS
+from sunward.world.tick import take_tick
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, of_kind, segment, unplaced
 from tests.support.scenarios import START_MS, job
 
@@ -188,3 +189,15 @@ def test_a_new_job_without_room_asks_for_a_full_plan(network):
     assert of_kind(network.plan(leave=(unplaced("j-2"),)), RequestPlan) == []
     refused = network.plan(leave=(unplaced("j-3", permanent=True),), planner=IMMEDIATE)
     assert of_kind(refused, RequestPlan) == []
+
+
+def test_new_work_that_starts_at_once_is_learnt_and_comes_back_with_the_state(network):
+    network.plan(
+        assignment("j-1", segment(HYDRO, 0.02, 3.02, 2)), assignment("j-2", segment(SOLAR, 1, 3, 2)), planner=IMMEDIATE
+    )
+    network.plan(assignment("j-3", segment(HYDRO, 0, 1, 2)))
+    world = network.state.world
+    expected = take_tick(world, network.at_ms).expected
+    assert expected is not None
+    assert (expected.containers, expected.work_h, expected.pools) == (2, 6, (HYDRO,))
+    assert load(dump(network.state)).world.arrivals == world.arrivals
