@@ -31,7 +31,7 @@ from sunward.model.events import (
 )
 from sunward.model.identity import JobId, PoolId, SiteId, ZoneId
 from sunward.model.job import JobSpec, JobState
-from sunward.model.plan import Assignment, AwakeTarget, Plan, PolicyInputs, ScoreTerms, Segment, Unplaced
+from sunward.model.plan import Assignment, AwakeTarget, Plan, PolicyInputs, ScoreTerms, Segment, ShadowPrice, Unplaced
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Observation
 from sunward.model.site import LeaseReport, SiteOrders, SiteSpec
@@ -162,6 +162,7 @@ class Network:
         awake: tuple[AwakeTarget, ...] = (),
         planner: str = "hand",
         based_on: int = -1,
+        prices: tuple[ShadowPrice, ...] = (),
     ) -> list[Command]:
         """Commit a hand-made plan; revisions given as 0 are read from the state."""
         read = tuple(
@@ -177,6 +178,7 @@ class Network:
             assignments=read,
             unplaced=left,
             awake=awake,
+            prices=prices,
         )
         return self.tell(PlanProposed(plan=plan))
 

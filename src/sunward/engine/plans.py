@@ -18,6 +18,7 @@ from sunward.placement.sleep import steps
 from sunward.units import SECOND_MS, floor_to
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity
+from sunward.world.ceilings import is_capped
 from sunward.world.draw import Headroom
 from sunward.world.occupancy import Slots, add, occupied, slot_range
 
@@ -42,6 +43,7 @@ def commit(turn: Turn, payload: PlanProposed) -> None:
         _learn(turn, [assignment for assignment in plan.assignments if assignment.job not in conflicts])
         _add_awake(turn, plan)
     else:
+        turn.world.shadows.take(plan.prices)
         _set_awake(turn, plan)
     turn.look_later([assignment.job for assignment in plan.assignments if assignment.job not in conflicts])
 
@@ -71,61 +73,97 @@ def _conflicts(turn: Turn, plan: Plan) -> dict[str, str]:
 
     A refused job keeps what it had, which may leave no room for one that was to take its place: hence the rounds.
     """
-    conflicts: dict[str, str] = {one.job: reason for one in plan.assignments if (reason := _stale(turn, one))}
+    conflicts = _stale(turn, plan.assignments)
+    rooms = _Rooms(turn, plan)
     while True:
-        crowded = _crowded(turn, plan, conflicts)
+        crowded = _crowded(turn, plan, rooms, conflicts)
         if not crowded:
             return conflicts
         conflicts |= crowded
 
 
-def _crowded(turn: Turn, plan: Plan, conflicts: Collection[str]) -> dict[str, str]:
-    """Assignments, in the order of the plan, that find a pool full or a ceiling reached beside all that stands."""
+class _Rooms:
+    """What each pool offers over the slots of a plan; None for a pool that is not there."""
+
+    def __init__(self, turn: Turn, plan: Plan) -> None:
+        self._turn, self._plan = turn, plan
+        self._known: dict[str, Slots | None] = {}
+
+    def __getitem__(self, name: str) -> Slots | None:
+        if name not in self._known:
+            self._known[name] = self._look(name)
+        return self._known[name]
+
+    def _look(self, name: str) -> Slots | None:
+        world, plan = self._turn.world, self._plan
+        pool, site = world.pool(name), world.sites.get(name.partition("/")[0])
+        if pool is None or site is None:
+            return None
+        return capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots, ready_ms(world, site, plan.at_ms))
+
+
+def _crowded(turn: Turn, plan: Plan, rooms: _Rooms, conflicts: Collection[str]) -> dict[str, str]:
+    """Assignments, in the order of the plan, that find a pool full or a ceiling reached beside all that stands.
+
+    All that touch a pool with room for all of them have room there; only the others are added one by one.
+    """
     start_ms = floor_to(plan.at_ms, plan.slot_ms)
     standing = [assignment for assignment in plan.assignments if assignment.job not in conflicts]
     pools = {segment.pool for assignment in standing for segment in assignment.segments}
     taken = occupied(turn.world, plan.at_ms, plan.slots, {assignment.job for assignment in standing}, pools)
+    every = {pool: column.copy() for pool, column in taken.items()}
+    segments = (segment for assignment in standing for segment in assignment.segments)
+    add(every, segments, start_ms, plan.slot_ms, plan.slots)
+    short = {pool for pool in pools if (room := rooms[pool]) is None or (every[pool] > room).any()}
+    doubtful = short | {pool for pool in pools if _is_capped(turn, pool)}
     rows = {assignment.job: turn.world.jobs.row_of[assignment.job] for assignment in standing}
     headroom = Headroom(turn.world, plan.at_ms, plan.slots, rows.values())
     crowded: dict[str, str] = {}
-    for assignment in standing:
-        row = rows[assignment.job]
-        if not _has_room(turn, plan, start_ms, taken, assignment):
+    for assignment in standing if doubtful else ():
+        touched = [segment for segment in assignment.segments if segment.pool in doubtful]
+        if not all(_has_room(plan, start_ms, taken, rooms, segment) for segment in touched):
             crowded[assignment.job] = "capacity"
-        elif not headroom.holds(row, assignment.segments):
+        elif not headroom.holds(rows[assignment.job], touched):
             crowded[assignment.job] = "ceiling"
         else:
-            add(taken, assignment.segments, start_ms, plan.slot_ms, plan.slots)
-            headroom.take(row, assignment.segments)
+            add(taken, touched, start_ms, plan.slot_ms, plan.slots)
+            headroom.take(rows[assignment.job], touched)
     return crowded
 
 
-def _has_room(turn: Turn, plan: Plan, start_ms: int, taken: dict[str, Slots], assignment: Assignment) -> bool:
-    for segment in assignment.segments:
-        pool, site = turn.world.pool(segment.pool), turn.world.sites.get(segment.pool.partition("/")[0])
-        if pool is None or site is None:
-            return False
-        first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
-        ready = ready_ms(turn.world, site, plan.at_ms)
-        room = capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots, ready)[first:last]
-        column = taken.get(segment.pool)
-        if ((0 if column is None else column[first:last]) + segment.containers > room).any():
-            return False
-    return True
+def _is_capped(turn: Turn, pool: str) -> bool:
+    site = turn.world.sites.get(pool.partition("/")[0])
+    return site is not None and is_capped(site)
 
 
-def _stale(turn: Turn, assignment: Assignment) -> str:
-    jobs = turn.world.jobs
-    row = jobs.row_of.get(assignment.job)
-    if row is None or jobs.state(row).final or jobs.ints["cancelled"][row]:
-        return "ended"
-    if jobs.ints["revision"][row] != assignment.revision:
-        return "revision"
-    for segment in assignment.segments:
-        pool = turn.world.pool(segment.pool)
-        if pool is None or not turn.world.sites[segment.pool.partition("/")[0]].up:
-            return "site away"
-    return ""
+def _has_room(plan: Plan, start_ms: int, taken: dict[str, Slots], rooms: _Rooms, segment: Segment) -> bool:
+    room = rooms[segment.pool]
+    first, last = slot_range(segment, start_ms, plan.slot_ms, plan.slots)
+    return room is not None and not (taken[segment.pool][first:last] + segment.containers > room[first:last]).any()
+
+
+def _stale(turn: Turn, assignments: Sequence[Assignment]) -> dict[str, str]:
+    """Reasons by job for all assignments that were made for what is no longer so."""
+    world, jobs = turn.world, turn.world.jobs
+    away = {
+        pool
+        for pool in {segment.pool for assignment in assignments for segment in assignment.segments}
+        if world.pool(pool) is None or not world.sites[pool.partition("/")[0]].up
+    }
+    rows = [jobs.row_of.get(assignment.job) for assignment in assignments]
+    known = [row for row in rows if row is not None]
+    columns = (jobs.ints[name][known].tolist() for name in ("state", "cancelled", "revision"))
+    figures = dict(zip(known, zip(*columns, strict=True), strict=True))
+    found: dict[str, str] = {}
+    for assignment, row in zip(assignments, rows, strict=True):
+        state, cancelled, revision = (JobState.FINISHED, 0, 0) if row is None else figures[row]
+        if state >= JobState.FINISHED or cancelled:
+            found[assignment.job] = "ended"
+        elif revision != assignment.revision:
+            found[assignment.job] = "revision"
+        elif away and any(segment.pool in away for segment in assignment.segments):
+            found[assignment.job] = "site away"
+    return found
 
 
 def _accept(turn: Turn, assignment: Assignment) -> None:

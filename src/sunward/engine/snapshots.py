@@ -13,7 +13,7 @@ from sunward.engine.state import State
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
-from sunward.model.plan import Assignment, AwakeTarget, Segment, Unplaced
+from sunward.model.plan import Assignment, AwakeTarget, Segment, ShadowPrice, Unplaced
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
@@ -125,9 +125,10 @@ def _world_record(world: World) -> dict[str, Any]:
 
 
 def _learnt(world: World) -> dict[str, Any]:
-    """What was learnt, where anything was, so that all other snapshots are what they were before."""
+    """What was learnt and priced, where anything was, so that all other snapshots are what they were before."""
     lengths = {"lengths": world.lengths.dump()} if world.lengths.classes else {}
-    return lengths | ({"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {})
+    arrivals = {"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {}
+    return lengths | arrivals | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
 
 
 def _site_record(site: Site) -> dict[str, Any]:
@@ -181,5 +182,7 @@ def _load_world(record: dict[str, Any]) -> World:
     world.closed.load(record["closed"])
     world.lengths = LengthBook.load(record.get("lengths", ()))
     world.arrivals = ArrivalBook.load(record.get("arrivals", ()))
+    if "shadows" in record:
+        world.shadows.take(decode(record["shadows"], tuple[ShadowPrice, ...]))
     world.index()
     return world

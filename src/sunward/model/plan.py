@@ -128,7 +128,8 @@ class Plan:
     awake: tuple[AwakeTarget, ...]
     """All that is to be awake; of a plan that only adds, what its own assignments need."""
     prices: tuple[ShadowPrice, ...] = ()
-    """Shadow prices of scarce pools, in order of pool and time; of a plan that only adds, those it was made against."""
+    """Shadow prices of scarce pools, in order of pool and time. A plan that only adds names none: it was made against
+    those of the newest full plan."""
 
     @property
     def adds(self) -> bool:

@@ -15,7 +15,19 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import ScoreTerms, Unplaced
 from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, rate_ppm, settling_ms, stop_ms, unbanked_ms
 from sunward.placement.fleet import Fleet
-from sunward.placement.score import ASK, CARBON, ENERGY, RISK, WATER, SlotCosts, joined, share, slot_costs, to_integer
+from sunward.placement.score import (
+    ASK,
+    CARBON,
+    ENERGY,
+    RISK,
+    SHADOW,
+    WATER,
+    SlotCosts,
+    joined,
+    share,
+    slot_costs,
+    to_integer,
+)
 from sunward.placement.score import transfer_costs as _transfer_costs
 from sunward.placement.survival import Survival, survival_of
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
@@ -214,7 +226,7 @@ def continues(fleet: Fleet, demand: Demand, run: Run) -> bool:
 
 def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
     """Score runs term by term from the slot costs; of a job of unknown length, what is to be expected of them."""
-    sums = np.zeros(5, dtype=np.int64)
+    sums = np.zeros(len(demand.costs.terms), dtype=np.int64)
     energy_j = carbon_mg = wake = transfer = 0
     site, done_ms = demand.current_site, 0.0
     for run in runs:
@@ -239,7 +251,7 @@ def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
         transfer=transfer,
         wake=wake,
         risk=int(sums[RISK]),
-        shadow=0,
+        shadow=int(sums[SHADOW]) if len(sums) > SHADOW else 0,
     )
     return Priced(terms, energy_j, carbon_mg)
 

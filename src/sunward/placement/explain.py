@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,11 @@ def segments_of(fleet: Fleet, option: Option) -> tuple[Segment, ...]:
     )
 
 
-def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assignment:
-    """A chosen option with its reasons; `board` holds every other job but not this one."""
+def assignment(fleet: Fleet, task: Task, option: Option, board: Board, *, real: bool = False) -> Assignment:
+    """A chosen option with its reasons; `board` holds every other job but not this one.
+
+    `real`: scores without shadow prices, which decide but are no money.
+    """
     demand = task.demand
     priced = price(fleet, demand, option.runs)
     rivals = _rivals(task, option, board)
@@ -52,12 +55,12 @@ def assignment(fleet: Fleet, task: Task, option: Option, board: Board) -> Assign
         revision=demand.job.revision,
         segments=segments_of(fleet, option),
         free_read=board.least_free(option),
-        terms=priced.terms,
+        terms=replace(priced.terms, shadow=0) if real else priced.terms,
         energy_j=priced.energy_j,
         carbon_mg=priced.carbon_mg,
         reason=_reason(fleet, task, option),
         saves_ppm=_saves_ppm(fleet, task, rivals, priced.carbon_mg),
-        alternatives=_alternatives(fleet, task, option, rivals),
+        alternatives=_alternatives(fleet, task, option, rivals, real=real),
         ends_ppm=_ends_ppm(fleet, task, option),
     )
 
@@ -173,13 +176,14 @@ def _shown(fleet: Fleet, option: Option, rivals: _Rivals) -> list[tuple[str, Opt
     return sorted(shown, key=lambda pair: (pair[1].total, pair[0]))
 
 
-def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals) -> tuple[Alternative, ...]:
+def _alternatives(fleet: Fleet, task: Task, option: Option, rivals: _Rivals, *, real: bool) -> tuple[Alternative, ...]:
+    shown = [(label, one, price(fleet, task.demand, one.runs)) for label, one in _shown(fleet, option, rivals)]
     return tuple(
         Alternative(
             label=label,
             start_ms=one.runs[0].start_ms,
-            total_usd_micro=one.total,
-            carbon_mg=price(fleet, task.demand, one.runs).carbon_mg,
+            total_usd_micro=one.total - (priced.terms.shadow if real else 0),
+            carbon_mg=priced.carbon_mg,
         )
-        for label, one in _shown(fleet, option, rivals)
+        for label, one, priced in shown
     )

@@ -55,6 +55,8 @@ class Fleet:
     """(P,) containers awake now that no job uses."""
     taken: IntArray
     """(P, H) containers of jobs that are not planned here."""
+    shadow_usd_micro_per_h: IntArray | None
+    """(P, H) per container, where new work is to leave what is scarce to those who have no other; None = it is not."""
     greenness_ppm: IntArray
     """(P,) verified greenness of the pool's site, 0 when unknown."""
     nearer: dict[int, Fleet] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Fleet:
         slots = 1 << (needed - 1).bit_length()
         if slots >= self.slots:
             return self
+        shadow = self.shadow_usd_micro_per_h
         if slots not in self.nearer:
             self.nearer[slots] = replace(
                 self,
@@ -78,13 +81,14 @@ class Fleet:
                 carbon=self.carbon[:, :slots],
                 spread=self.spread[:, :slots],
                 price=self.price[:, :slots],
+                shadow_usd_micro_per_h=None if shadow is None else shadow[:, :slots],
                 nearer={},
             )
         return self.nearer[slots]
 
 
-def fleet_of(snapshot: Snapshot) -> Fleet:
-    """Lay a snapshot out for planning."""
+def fleet_of(snapshot: Snapshot, *, shadows: bool = False) -> Fleet:
+    """Lay a snapshot out for planning, against the shadow prices of the last full plan where they are to count."""
     pools = _in_order(snapshot.pools)
     slot_start = snapshot.start_ms + np.arange(snapshot.slots, dtype=np.int64) * snapshot.slot_ms
     begin = np.maximum(slot_start, snapshot.now_ms)
@@ -111,6 +115,7 @@ def fleet_of(snapshot: Snapshot) -> Fleet:
         headroom_w=_headroom(snapshot, pools),
         idle_awake=_idle_awake(snapshot, pools, row),
         taken=_taken(snapshot, pools),
+        shadow_usd_micro_per_h=_shadow(snapshot) if shadows else None,
         greenness_ppm=np.array([green.get(snapshot.sites[site], 0) for site in pools.site.tolist()], dtype=np.int64),
     )
 
@@ -123,6 +128,11 @@ def _taken(snapshot: Snapshot, pools: PoolColumns) -> IntArray:
     if snapshot.standing is None:
         return np.zeros((len(pools.ids), snapshot.slots), np.int64)
     return snapshot.standing.taken[_order(snapshot.pools)]
+
+
+def _shadow(snapshot: Snapshot) -> IntArray | None:
+    shadow = snapshot.shadow_usd_micro_per_h
+    return None if shadow is None else shadow[_order(snapshot.pools)]
 
 
 def _in_order(pools: PoolColumns) -> PoolColumns:

@@ -20,7 +20,7 @@ from sunward.world.snapshot import Snapshot
 
 def place(snapshot: Snapshot) -> Plan:
     """Place the jobs of a snapshot beside what stands; its awake targets are what these jobs need more."""
-    fleet = fleet_of(snapshot)
+    fleet = fleet_of(snapshot, shadows=True)
     board = Board(fleet)
     book: CostBook = {}
     placed: list[Assignment] = []

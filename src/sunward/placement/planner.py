@@ -74,14 +74,14 @@ def quote(snapshot: Snapshot, spec: JobSpec) -> Assignment | Unplaced:
 
 def quotes(snapshot: Snapshot, jobs: Sequence[JobView]) -> tuple[Assignment | Unplaced, ...]:
     """What each of some jobs would get if it alone were added; the board is laid out once for all of them."""
-    fleet = fleet_of(snapshot)
+    fleet = fleet_of(snapshot, shadows=True)
     board = Board(fleet)
     named = {job.spec.job for job in jobs}
     for other in sorted(snapshot.jobs, key=lambda one: one.spec.job):
         if other.spec.job not in named:
             board.occupy(other)
     book: CostBook = {}
-    return tuple(offer(fleet, board, job, book) for job in jobs)
+    return tuple(offer(fleet, board, job, book, real=True) for job in jobs)
 
 
 def asked(spec: JobSpec) -> JobView:
@@ -89,15 +89,15 @@ def asked(spec: JobSpec) -> JobView:
     return JobView(spec=spec, revision=0, units_done=0, elapsed_ms=0, pool="", fixed=False, segments=())
 
 
-def offer(fleet: Fleet, board: Board, job: JobView, book: CostBook) -> Assignment | Unplaced:
-    """The best a board has for one job, or why it has nothing."""
+def offer(fleet: Fleet, board: Board, job: JobView, book: CostBook, *, real: bool = False) -> Assignment | Unplaced:
+    """The best a board has for one job, or why it has nothing; `real`: told without what nobody pays."""
     found = _search(fleet, board, job, book)
-    return found if isinstance(found, Unplaced) else assignment(fleet, *found, board)
+    return found if isinstance(found, Unplaced) else assignment(fleet, *found, board, real=real)
 
 
 def places(snapshot: Snapshot, jobs: Sequence[JobView]) -> tuple[tuple[Segment, ...] | Unplaced, ...]:
     """As `quotes` on a snapshot without jobs, and without the reasons: all that a price needs."""
-    fleet = fleet_of(snapshot)
+    fleet = fleet_of(snapshot, shadows=True)
     board = Board(fleet)
     book: CostBook = {}
     found = (_search(fleet, board, job, book) for job in jobs)

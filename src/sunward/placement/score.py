@@ -23,7 +23,7 @@ BYTES_PER_GB = 10**9
 """SI gigabyte, as network tariffs count."""
 WH_PER_KWH = units.W_PER_KW
 
-ENERGY, CARBON, WATER, ASK, RISK = range(5)
+ENERGY, CARBON, WATER, ASK, RISK, SHADOW = range(6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class SlotCosts:
     """Costs of one kind of gang on every pool."""
 
     terms: IntArray
-    """(5, P, H) micro-USD: energy, carbon, water, ask, risk."""
+    """(5, P, H) micro-USD: energy, carbon, water, ask, risk; (6, P, H) with the shadow price, where it counts."""
     run: IntArray
     """(P, H) sum of the terms."""
     before_run: IntArray
@@ -67,6 +67,8 @@ def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_
             to_integer(facility_kwh * spread_usd * RISK_FRAC * units.MICRO + delay_usd_micro),
         ]
     )
+    if fleet.shadow_usd_micro_per_h is not None:
+        terms = np.concatenate([terms, to_integer(fleet.shadow_usd_micro_per_h * gpus * hours)[None]])
     run = terms.sum(axis=0)
     before_run = np.zeros((run.shape[0], fleet.slots + 1), dtype=np.int64)
     np.cumsum(run, axis=1, out=before_run[:, 1:])

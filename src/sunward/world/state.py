@@ -23,6 +23,7 @@ from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.lengths import LengthBook
 from sunward.world.power import rates
+from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
 from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.table import Table
@@ -102,6 +103,7 @@ class World:
     closed: ClosedLines = field(default_factory=ClosedLines)
     lengths: LengthBook = field(default_factory=LengthBook)
     arrivals: ArrivalBook = field(default_factory=ArrivalBook)
+    shadows: ShadowBook = field(default_factory=ShadowBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

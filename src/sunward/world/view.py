@@ -21,6 +21,7 @@ from sunward.world import catalogue, outlook, power
 from sunward.world.asleep import ready_ms
 from sunward.world.capacity import capacity, withheld
 from sunward.world.ceilings import ceilings_w
+from sunward.world.crowd import Crowd
 from sunward.world.jobs import JobTable
 from sunward.world.power import rates
 from sunward.world.progress import progress
@@ -57,7 +58,13 @@ def take_snapshot(world: World, now_ms: int) -> Snapshot:
     return frame(world, now_ms, views(world, now_ms, open_jobs(world)))
 
 
-def frame(world: World, now_ms: int, jobs: Sequence[JobView], standing: Standing | None = None) -> Snapshot:
+def frame(
+    world: World,
+    now_ms: int,
+    jobs: Sequence[JobView],
+    standing: Standing | None = None,
+    crowd: Crowd | None = None,
+) -> Snapshot:
     """A snapshot with some jobs to plan and what all others hold."""
     policy = world.network.policy
     start_ms = floor_to(now_ms, policy.slot_ms)
@@ -81,6 +88,10 @@ def frame(world: World, now_ms: int, jobs: Sequence[JobView], standing: Standing
         pools=_pool_columns(world, now_ms, pools, sites, zones, known),
         jobs=tuple(jobs),
         standing=standing,
+        crowd=crowd,
+        shadow_usd_micro_per_h=world.shadows.over(
+            [pool.pool for _, pool in pools], start_ms, policy.slot_ms, policy.slots
+        ),
     )
 
 

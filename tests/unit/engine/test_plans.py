@@ -11,10 +11,10 @@ from sunward.model.commands import JobChanged, OrdersChanged, Rejected, RequestP
 from sunward.model.events import AgentLost, CancelRequested
 from sunward.model.identity import JobId, SiteId
 from sunward.model.job import JobState
-from sunward.model.plan import IMMEDIATE, AwakeTarget
+from sunward.model.plan import IMMEDIATE, AwakeTarget, ShadowPrice
 from sunward.model.site import Phase
 from sunward.units import HOUR_MS
-from sunward.world.tick import take_tick
+from sunward.world.tick import take_new, take_tick
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, of_kind, segment, unplaced
 from tests.support.scenarios import START_MS, job
 
@@ -201,3 +201,18 @@ def test_new_work_that_starts_at_once_is_learnt_and_comes_back_with_the_state(ne
     assert expected is not None
     assert (expected.containers, expected.work_h, expected.pools) == (2, 6, (HYDRO,))
     assert load(dump(network.state)).world.arrivals == world.arrivals
+
+
+def test_shadow_prices_are_those_of_the_newest_full_plan(network):
+    price = ShadowPrice(pool=HYDRO, start_ms=START_MS + HOUR_MS, end_ms=START_MS + 2 * HOUR_MS, usd_micro_per_h=40_000)
+    network.plan(prices=(price,))
+    network.plan(planner=IMMEDIATE)
+    for world in (network.state.world, load(dump(network.state)).world):
+        snapshot = take_new(world, network.at_ms)
+        assert snapshot.shadow_usd_micro_per_h is not None
+        assert snapshot.shadow_usd_micro_per_h[snapshot.pools.ids.index(HYDRO), :9].tolist() == [0] * 4 + [
+            40_000
+        ] * 4 + [0]
+        assert snapshot.shadow_usd_micro_per_h.sum() == 4 * 40_000
+    network.plan()
+    assert take_new(network.state.world, network.at_ms).shadow_usd_micro_per_h is None

@@ -78,3 +78,22 @@ def test_a_search_over_fewer_slots_finds_the_same(monkeypatch):
     assert fleet_of(world).near(jobs[0].spec.deadline_ms).slots == 96
     assert place(world) == near
     assert check_plan(world, near) == []
+
+
+def test_flexible_work_leaves_what_is_scarce_and_is_not_asked_for_its_shadow_price():
+    # Four clean hours; each container of them would save others 0.08 USD an hour.
+    world = snapshot([Pool(id="one")], [job("new", hours=1.0, due_h=4.0)], carbon={"NO": [10.0] * 8 + [100.0] * 8})
+    clean = place(world)
+    shadow = np.zeros((1, SLOTS), np.int64)
+    shadow[0, :8] = 80_000
+    scarce = replace(world, shadow_usd_micro_per_h=shadow)
+    made = place(scarce)
+    assert clean.assignments[0].segments[0].start_ms == world.now_ms
+    assert made.assignments[0].segments[0].start_ms == world.now_ms + 8 * SLOT_MS
+    assert made.assignments[0].terms.shadow == 0
+    assert plan(scarce).assignments[0].segments == clean.assignments[0].segments
+    # Who has no other time pays it in the score, not in money.
+    urgent = replace(scarce, jobs=(job("new", hours=1.0, due_h=2.0),))
+    assert place(urgent).assignments[0].terms.shadow == 80_000
+    told, free = quote(scarce, spec("new", due_h=2.0)), quote(world, spec("new", due_h=2.0))
+    assert told == free
