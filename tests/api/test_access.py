@@ -47,6 +47,8 @@ ROUTES = {
     ("DELETE", "/v1/account/content"): {TENANT},
     ("GET", "/v1/audit"): {AUDITOR, OPERATOR},
     ("GET", "/metrics"): {AUDITOR, OPERATOR},
+    ("GET", "/v1/policy"): {AUDITOR, OPERATOR},
+    ("POST", "/v1/policy"): {OPERATOR},
     ("GET", "/v1/epochs"): EVERYONE,
     ("POST", "/v1/epochs/close"): {OPERATOR},
     ("GET", "/v1/ledger/balances"): EVERYONE - {AGENT},

@@ -26,6 +26,7 @@ from sunward.model.events import (
     Event,
     ForecastIssued,
     KeyRotated,
+    PolicySet,
     PowerReported,
     SiteAsleep,
     SiteCurtailed,
@@ -49,6 +50,7 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-policy.jsonl": "5a6ef3a8bf69ab18bd9ebf8c2dafbbb39f6f696b553411b08a0effbdf4f43a2f",
     "journal-v1-keys.jsonl": "fd56e960e4a4f5b5bdc97d288b27812350553ba1eac01ee036235ea9329622c7",
     "journal-v1.jsonl": "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52",
     "journal-v1-sites.jsonl": "94137208a57136a986574edbd28fc7382439f7fd4dddb2504988bbd326f97e83",
@@ -56,6 +58,13 @@ HEADS = {
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
+    "journal-v1-policy.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 48_000_000_000_000_000,
+        "provider:p-no-hydro": 3_801_600_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
     "journal-v1-keys.jsonl": {"faucet:test": -(10**21), "tenant:t-alpha": 10**21},
     "journal-v1.jsonl": {
         "faucet:test": -(10**21),
@@ -231,7 +240,24 @@ def told_of_keys() -> MemoryJournal:
     return network.journal
 
 
+def told_of_policy() -> MemoryJournal:
+    """An operator weighs tenants and changes a price while a job runs."""
+    network = Network()
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    policy = network.state.world.network.policy
+    network.tell(PolicySet(policy=replace(policy, tenant_shares=(("t-alpha", 3), ("t-beta", 1)))))
+    network.wait(2)
+    network.tell(PolicySet(policy=replace(policy, water_price_usd_micro_per_l=3_000)))
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-policy.jsonl": told_of_policy,
     "journal-v1-keys.jsonl": told_of_keys,
     "journal-v1.jsonl": told,
     "journal-v1-sites.jsonl": told_of_sites,

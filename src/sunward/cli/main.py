@@ -21,7 +21,7 @@ from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
 from sunward.cli.commands.key import key
 from sunward.cli.commands.login import login, logout, whoami
-from sunward.cli.commands.network import epoch
+from sunward.cli.commands.network import epoch, network
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.site import site
@@ -227,6 +227,7 @@ COMMANDS: tuple[click.Command, ...] = (
     plan,
     site,
     epoch,
+    network,
     journal,
     key,
     catalog,

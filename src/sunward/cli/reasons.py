@@ -250,6 +250,11 @@ FROM_BELOW = (
     N_("most memory is {most} GiB, {wanted} GiB wanted"),
     N_("fitting pools have {there}; wanted {wanted}"),
     N_("fitting pools are in {there}; allowed {allowed}"),
+    N_(
+        "nearest fitting pool is {trip} ms away in {zone} (modelled, error {error} ms), "
+        "at most {most} ms from {origin} wanted"
+    ),
+    N_("how far the fitting pools are is not known, at most {most} ms from {origin} wanted"),
     N_("none of {count} fitting sites admits this tenant"),
     N_("fastest fitting pool needs {needed} h, deadline is in {left} h"),
     N_("fastest fitting pool needs {needed} h, plans reach {reach} h"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, sites
+from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, policy, sites
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
@@ -24,6 +24,7 @@ from sunward.model.events import (
     LeasesReported,
     NetworkStarted,
     PlanProposed,
+    PolicySet,
     PowerReported,
     RateObserved,
     ReadingsSealed,
@@ -117,6 +118,7 @@ def _check_member(state: State, payload: Any) -> None:  # noqa: ANN401
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     NetworkStarted: sites.network_started,
+    PolicySet: policy.policy_set,
     ClockMapped: sites.clock_mapped,
     SiteEnrolled: sites.site_enrolled,
     SiteDrained: membership.site_drained,
@@ -142,6 +144,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
     NetworkStarted: sites.check_started,
+    PolicySet: policy.check_policy,
     RateObserved: sites.check_rate,
     SiteEnrolled: sites.check_enrolled,
     SiteDrained: membership.check_drained,

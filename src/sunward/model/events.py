@@ -43,6 +43,13 @@ class NetworkStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """What plans are made by from now on, whole; the slots of plans stay as the network started with them."""
+
+    policy: PolicyInputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockMapped:
     """Grid time = grid_ms + (machine − machine_ms) · speed, from this event on."""
 
@@ -215,6 +222,7 @@ class KeyRotated:
 
 Payload: TypeAlias = (
     NetworkStarted
+    | PolicySet
     | ClockMapped
     | SiteEnrolled
     | SiteDrained
@@ -240,6 +248,7 @@ Payload: TypeAlias = (
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
     "network_started": (NetworkStarted, 1),
+    "policy_set": (PolicySet, 1),
     "clock_mapped": (ClockMapped, 1),
     "site_enrolled": (SiteEnrolled, 1),
     "site_drained": (SiteDrained, 1),

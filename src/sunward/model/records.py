@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.plan import Assignment, AwakeTarget, Unplaced
@@ -267,6 +267,20 @@ class TenantRequest:
     name: str
     days: int = 0
     """Of its first token; 0 = the service's own lifetime of tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRequest:
+    """What an operator changes of what plans are made by; what is left out stays."""
+
+    shares: dict[str, int] = field(default_factory=dict)
+    """Weight by tenant, 1 to 1,000,000; 0 takes a weight back. Without any weight tenants take no turns."""
+    water_price_usd_micro_per_l: int | None = None
+    """What a litre of cooling water counts in scores; no tenant pays it."""
+    transfer_usd_micro_per_gb: int | None = None
+    """What a gigabyte counts that is moved between regions whose price is not known."""
+    transfer_wh_per_gb: int | None = None
+    """Energy to move a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

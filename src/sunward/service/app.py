@@ -24,6 +24,7 @@ from sunward.service import (
     routes_ceilings,
     routes_grid,
     routes_jobs,
+    routes_policy,
     routes_sites,
     routes_tenants,
 )
@@ -51,6 +52,7 @@ ROUTERS = (
     routes_account,
     routes_admin,
     routes_tenants,
+    routes_policy,
 )
 
 

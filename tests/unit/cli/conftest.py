@@ -15,7 +15,7 @@ from sunward.cli.main import cli
 from sunward.cli.shell import Shell
 from sunward.model.codec import encode
 from sunward.model.explanation import Choice, Explanation, FilterLine, Promise, WaitPoint
-from sunward.model.plan import Alternative, Assignment, AwakeTarget, ScoreTerms, Segment, Unplaced
+from sunward.model.plan import Alternative, Assignment, AwakeTarget, PolicyInputs, ScoreTerms, Segment, Unplaced
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -150,6 +150,7 @@ WHAT_IF = WhatIf(
         )
     ),
 )
+POLICY = PolicyInputs(tenant_shares=(("t-1", 3), ("t-9", 1)))
 REFUSED_QUOTE = Quote(
     assignment=None, unplaced=REFUSAL, price_usd_micro=0, escrow_wei=0, start_ms=0, finish_ms=0, notice=QUOTE.notice
 )
@@ -404,6 +405,8 @@ def whole_service():
             "GET /v1/plan": answer(PLAN),
             "POST /v1/plan/what-if": answer(WHAT_IF),
             "GET /v1/epochs": answer((EPOCH,)),
+            "GET /v1/policy": answer(POLICY),
+            "POST /v1/policy": answer(POLICY),
             "POST /v1/epochs/close": answer(EpochClosed(epoch=2, journal=HEAD)),
             "GET /v1/journal/head": answer(
                 JournalHead(sequence=records[-1].sequence, hash=records[-1].hash, term=records[-1].term)

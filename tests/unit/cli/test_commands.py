@@ -54,6 +54,10 @@ EVERY = {
     ("site",): ("4 H100-SXM", "30 modelled", "1.08 modelled", "busy"),
     ("site", "token", "--note", "rack 3"): ("once-1234",),
     ("epoch",): ("31.4000 USD", "10.000", "5,000.0 gCO2e"),
+    ("network",): ("t-9  1", "2.00 USD/m³", "0.0200 USD/GB, 0.060 kWh/GB"),
+    ("network", "show"): ("tenant t-1  3",),
+    ("network", "share", "Lab", "3"): ("tenant t-1  3",),
+    ("network", "price", "--water", "2.5"): ("tenant t-1  3",),
     ("epoch", "close"): ("epoch 2 closed at journal record 7",),
     ("journal", "head"): ("record", "hash", "signature"),
     ("journal", "tail", "-n", "2"): ("RECORD", "EVENT"),
@@ -367,3 +371,12 @@ def test_an_id_never_leads_to_another_address(run, service):
     service.answers["GET /v1/jobs/../sites"] = problem(404, "SW-104", "no job ../sites")
     assert run("jobs", "../sites").exit_code == 2
     assert service.requests[-1].url.raw_path == b"/v1/jobs/..%2Fsites"
+
+
+def test_a_weight_and_a_price_are_sent_as_asked(run, service):
+    run("network", "share", "Lab", "3")
+    assert service.sent("POST", "/v1/policy")["shares"] == {"t-1": 3}
+    service.requests.clear()
+    run("network", "price", "--water", "2.5", "--transfer", "0.03")
+    sent = service.sent("POST", "/v1/policy")
+    assert (sent["water_price_usd_micro_per_l"], sent["transfer_usd_micro_per_gb"]) == (2_500, 30_000)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from sunward.cli import show
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _, ngettext
 from sunward.errors import NotFoundError
-from sunward.model.records import Erased, TokenRequest
+from sunward.model.records import Erased, TenantLine, TokenRequest
 
 ROLES = ("tenant", "provider", "operator", "auditor")
 HASH_SHOWN = 16
+
+
+def find_tenant(tenants: Iterable[TenantLine], name: str) -> str:
+    """A tenant by its id or name.
+
+    Raises: NotFoundError.
+    """
+    named = [each.tenant for each in tenants if name in (each.tenant, each.name)]
+    if len(named) != 1:
+        raise NotFoundError(_("no tenant {name}").format(name=name), code="SW-685")
+    return named[0]
 
 
 @group()
@@ -53,12 +66,10 @@ def tenant_list(shell: Shell) -> None:
 def tenant_erase(shell: Shell, name: str, cancel: bool, yes: bool) -> None:  # noqa: FBT001 - click's signature
     """Erase a tenant's name and all private content of its ended jobs: it cannot be brought back."""
     with shell.client("operator") as client:
-        named = [each.tenant for each in client.tenants() if name in (each.tenant, each.name)]
-        if len(named) != 1:
-            raise NotFoundError(_("no tenant {name}").format(name=name), code="SW-685")
+        found = find_tenant(client.tenants(), name)
         if not yes:
             click.confirm(_("Erase all private content of {name} for good?").format(name=name), abort=True)
-        done = client.erase_tenant(named[0], cancel=cancel)
+        done = client.erase_tenant(found, cancel=cancel)
     tell_erased(shell, done)
 
 

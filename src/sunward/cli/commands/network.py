@@ -1,12 +1,75 @@
-"""Commands on the network itself: its epochs."""
+"""Commands on the network itself: its epochs, and what plans are made by."""
 
 from __future__ import annotations
+
+from math import isnan
 
 import click
 
 from sunward.cli import show
-from sunward.cli.shell import Shell, group, pass_shell
+from sunward.cli.commands.access import find_tenant
+from sunward.cli.shell import Shell, Shown, group, option, pass_shell
 from sunward.cli.text import _
+from sunward.model.plan import PolicyInputs
+from sunward.model.records import PolicyRequest
+from sunward.units import L_PER_M3, MICRO, W_PER_KW
+
+WEIGHT_MAX = 1_000_000
+PRICE = click.FloatRange(0, 1_000)
+
+
+@group(cls=Shown)
+def network() -> None:
+    """Show what plans are made by, or change it."""
+
+
+@network.command("show")
+@pass_shell
+def show_policy(shell: Shell) -> None:
+    """Show what plans are made by."""
+    with shell.client("operator") as client:
+        _tell(shell, client.policy())
+
+
+@network.command("share")
+@click.argument("tenant")
+@click.argument("weight", type=click.IntRange(0, WEIGHT_MAX))
+@pass_shell
+def share(shell: Shell, tenant: str, weight: int) -> None:
+    """Weigh a tenant: where GPUs are scarce, time on them is shared by weight; 0 takes its weight back."""
+    with shell.client("operator") as client:
+        found = find_tenant(client.tenants(), tenant)
+        _tell(shell, client.set_policy(PolicyRequest(shares={found: weight})))
+
+
+@network.command("price")
+@option("--water", type=PRICE, default=None, metavar="USD", help="Of a cubic metre of cooling water in scores.")
+@option("--transfer", type=PRICE, default=None, metavar="USD", help="Of a gigabyte moved where no price is known.")
+@pass_shell
+def price(shell: Shell, water: float | None, transfer: float | None) -> None:
+    """Change what water and moved data count in scores; no tenant pays it."""
+    wanted = PolicyRequest(
+        water_price_usd_micro_per_l=_micro(water, L_PER_M3), transfer_usd_micro_per_gb=_micro(transfer, 1)
+    )
+    with shell.client("operator") as client:
+        _tell(shell, client.set_policy(wanted))
+
+
+def _tell(shell: Shell, policy: PolicyInputs) -> None:
+    if shell.json:
+        show.json_line(policy)
+        return
+    weights = [(f"{_('tenant')} {tenant}", str(weight)) for tenant, weight in policy.tenant_shares]
+    water = policy.water_price_usd_micro_per_l * L_PER_M3 / MICRO
+    transfer, kwh = policy.transfer_usd_micro_per_gb / MICRO, policy.transfer_wh_per_gb / W_PER_KW
+    moved = f"{transfer:.4f} USD/GB, {kwh:.3f} kWh/GB"
+    show.pairs([*weights, (_("water"), f"{water:.2f} USD/m³"), (_("transfer"), moved)])
+
+
+def _micro(usd: float | None, parts: int) -> int | None:
+    if usd is not None and isnan(usd):
+        raise click.BadParameter(str(usd))
+    return None if usd is None else round(usd * MICRO / parts)
 
 
 @group(invoke_without_command=True)

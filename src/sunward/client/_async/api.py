@@ -16,6 +16,7 @@ from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
 from sunward.model.explanation import Explanation
+from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -35,6 +36,7 @@ from sunward.model.records import (
     JobPage,
     JournalPage,
     PlanView,
+    PolicyRequest,
     ReceiptView,
     SigningKeys,
     Stored,
@@ -267,6 +269,14 @@ class AsyncApiClient:
     async def close_epoch(self) -> EpochClosed:
         """Close the present epoch now."""
         return read(await self._http.post("/v1/epochs/close", {}), EpochClosed)
+
+    async def policy(self) -> PolicyInputs:
+        """What plans are made by."""
+        return read(await self._http.get("/v1/policy"), PolicyInputs)
+
+    async def set_policy(self, wanted: PolicyRequest) -> PolicyInputs:
+        """Change what plans are made by; what is left out stays."""
+        return read(await self._http.post("/v1/policy", wanted), PolicyInputs)
 
     async def journal_head(self) -> JournalHead:
         """Where the journal stands."""

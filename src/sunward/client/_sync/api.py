@@ -17,6 +17,7 @@ from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
 from sunward.model.explanation import Explanation
+from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -36,6 +37,7 @@ from sunward.model.records import (
     JobPage,
     JournalPage,
     PlanView,
+    PolicyRequest,
     ReceiptView,
     SigningKeys,
     Stored,
@@ -268,6 +270,14 @@ class ApiClient:
     def close_epoch(self) -> EpochClosed:
         """Close the present epoch now."""
         return read(self._http.post("/v1/epochs/close", {}), EpochClosed)
+
+    def policy(self) -> PolicyInputs:
+        """What plans are made by."""
+        return read(self._http.get("/v1/policy"), PolicyInputs)
+
+    def set_policy(self, wanted: PolicyRequest) -> PolicyInputs:
+        """Change what plans are made by; what is left out stays."""
+        return read(self._http.post("/v1/policy", wanted), PolicyInputs)
 
     def journal_head(self) -> JournalHead:
         """Where the journal stands."""
