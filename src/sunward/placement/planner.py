@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sunward.model.identity import PoolId
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign
 from sunward.placement.board import Board, runs_of
+from sunward.placement.crowd.planner import CrowdPlan, begin, finish
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
@@ -26,6 +28,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Place every open job that may be placed or moved; jobs whose segments stay as they are go unnamed."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
+    crowd = None if snapshot.crowd is None else begin(fleet, snapshot, snapshot.crowd, board)
     tasks: dict[str, Task] = {}
     unplaced: list[Unplaced] = []
     settled: list[JobView] = []
@@ -42,20 +45,22 @@ def plan(snapshot: Snapshot) -> Plan:
             tasks[job.spec.job] = task_of(fleet, demand)
     draft = assign(fleet, board, tasks, _held_shares(fleet, settled))
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
+    changes = _changes(draft)
+    segments = [*_standing(snapshot), *_held(settled), *_chosen(draft)]
+    placed = None if crowd is None else finish(crowd, board)
+    if placed is not None:
+        changes = tuple(sorted((*changes, *placed.assignments), key=lambda one: one.job))
+        unplaced += placed.unplaced
+        segments += _crowded(fleet, placed)
     return Plan(
         based_on=snapshot.based_on,
         at_ms=snapshot.now_ms,
         slot_ms=snapshot.slot_ms,
         slots=snapshot.slots,
         planner=PLANNER,
-        assignments=_changes(draft),
+        assignments=changes,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=with_spares(
-            fleet,
-            snapshot.expected,
-            board.free,
-            awake_targets(fleet, [*_standing(snapshot), *_held(settled), *_chosen(draft)]),
-        ),
+        awake=with_spares(fleet, snapshot.expected, board.free, awake_targets(fleet, segments)),
     )
 
 
@@ -133,6 +138,15 @@ def _changes(draft: Draft) -> tuple[Assignment, ...]:
         changed.append(assignment(draft.fleet, task, option, draft.board))
         draft.board.take(task.demand, option)
     return tuple(changed)
+
+
+def _crowded(fleet: Fleet, placed: CrowdPlan) -> list[Segment]:
+    held = placed.held
+    columns = (held.pool.tolist(), held.start_ms.tolist(), held.end_ms.tolist(), held.gpus.tolist())
+    return [
+        Segment(pool=PoolId(fleet.pools.ids[pool]), start_ms=start, end_ms=end, containers=gpus)
+        for pool, start, end, gpus in zip(*columns, strict=True)
+    ]
 
 
 def _standing(snapshot: Snapshot) -> tuple[Segment, ...]:

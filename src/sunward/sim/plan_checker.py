@@ -5,15 +5,19 @@ Time is swept moment by moment in exact fractions; nothing is counted in slots b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import acos, cos, inf, radians, sin
 
+import numpy as np
+
 from sunward import units
 from sunward.model.identity import ZoneId
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.signals import zones
+from sunward.sim.crowd_checker import Shared, above_sleep_w, crowd_faults, joined, of_crowd, shared_faults
 from sunward.sim.outcomes import RATE_TOLERANCE, Stretch, promise_faults, used_of, work
 from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
 
@@ -53,15 +57,24 @@ def check_plan(snapshot: Snapshot, plan: Plan) -> list[str]:
     """Everything a plan breaks, in words; empty when it breaks nothing."""
     faults = _header(snapshot, plan)
     jobs = {job.spec.job: job for job in snapshot.jobs}
+    crowd = snapshot.crowd
+    many = {} if crowd is None else dict(zip(crowd.ids, crowd.revision.tolist(), strict=True))
     for assignment in plan.assignments:
         job = jobs.get(assignment.job)
+        if assignment.job in many:
+            continue
         if job is None:
             faults.append(f"{assignment.job}: not an open job")
             continue
         faults += [f"{assignment.job}: {fault}" for fault in _assignment(snapshot, job, assignment)]
     for unplaced in plan.unplaced:
-        faults += [f"{unplaced.job}: {fault}" for fault in _refusal(jobs.get(unplaced.job), unplaced)]
+        job = jobs.get(unplaced.job)
+        revision = many.get(unplaced.job) if job is None else job.revision
+        faults += [f"{unplaced.job}: {fault}" for fault in _refusal(revision, unplaced)]
     held = _held(snapshot, plan)
+    if crowd is not None:
+        shared = joined(of_crowd(snapshot, crowd, plan), _shared(snapshot, held))
+        return [*faults, *crowd_faults(snapshot, crowd, plan), *shared_faults(snapshot, plan, shared)]
     faults += [*_pool_faults(snapshot, held), *_ceiling_faults(snapshot, held), *_awake_faults(snapshot, plan, held)]
     return faults
 
@@ -70,17 +83,17 @@ def _header(snapshot: Snapshot, plan: Plan) -> list[str]:
     faults = []
     if (plan.based_on, plan.at_ms) != (snapshot.based_on, snapshot.now_ms):
         faults.append(f"plan is based on {plan.based_on} at {plan.at_ms}, not on this snapshot")
-    names = [one.job for one in plan.assignments] + [one.job for one in plan.unplaced]
-    faults += [f"{name}: named {names.count(name)} times" for name in sorted({n for n in names if names.count(n) > 1})]
+    names = Counter([*(one.job for one in plan.assignments), *(one.job for one in plan.unplaced)])
+    faults += [f"{name}: named {times} times" for name, times in sorted(names.items()) if times > 1]
     return faults
 
 
-def _refusal(job: JobView | None, unplaced: Unplaced) -> Iterator[str]:
-    if job is None:
+def _refusal(revision: int | None, unplaced: Unplaced) -> Iterator[str]:
+    if revision is None:
         yield "not an open job"
         return
-    if unplaced.revision != job.revision:
-        yield f"revision {unplaced.revision} was read, the snapshot has {job.revision}"
+    if unplaced.revision != revision:
+        yield f"revision {unplaced.revision} was read, the snapshot has {revision}"
     if unplaced.reason not in REASONS or not unplaced.detail:
         yield f"refused without a known reason and figures: {unplaced.reason!r} {unplaced.detail!r}"
 
@@ -284,6 +297,31 @@ def _held(snapshot: Snapshot, plan: Plan) -> list[_Held]:
             if one.end_ms > snapshot.now_ms and one.pool in snapshot.pools.ids
         ]
     return held
+
+
+def _shared(snapshot: Snapshot, held: list[_Held]) -> Shared:
+    """The same as columns."""
+    row_of = {pool: row for row, pool in enumerate(snapshot.pools.ids)}
+    columns = [
+        (
+            row_of[one.segment.pool],
+            one.segment.start_ms,
+            one.segment.end_ms,
+            one.segment.containers,
+            WORK_CLASSES.index(one.job.spec.work_class),
+            int(one.answerable),
+        )
+        for one in held
+    ]
+    pool, start, end, containers, work_class, answerable = np.array(columns, dtype=np.int64).reshape(-1, 6).T
+    return Shared(
+        pool=pool,
+        start_ms=start,
+        end_ms=end,
+        containers=containers,
+        above_sleep_w=above_sleep_w(snapshot, pool, work_class, containers),
+        answerable=answerable.astype(np.bool_),
+    )
 
 
 def _active(held: list[_Held], at_ms: int) -> list[_Held]:

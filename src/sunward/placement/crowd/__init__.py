@@ -1,0 +1,1 @@
+"""Planning many like jobs at a time: counted, searched and placed by kind, then named one by one."""

@@ -1,0 +1,187 @@
+"""Like jobs counted together.
+
+Lengths are put in bins of whole slots, limits in slots, budgets and data in bins of an eighth of an octave. A group is
+planned with the longest of its bin and the tightest of its limits, so whatever suits the group suits each of its jobs;
+the exact figures stay with the jobs.
+
+Axes: J jobs, G groups, F families: jobs that may use the same pools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward import units
+from sunward.placement.fleet import Fleet
+from sunward.world.crowd import Crowd
+from sunward.world.snapshot import BoolArray, FloatArray, IntArray
+
+LENGTHS_EXACT = 32
+"""So many different numbers of slots are told apart; of more, eight to an octave."""
+BINS_PER_OCTAVE = 8
+RUN_SPARE_MS = 64
+CODES_MAX = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """One row a group, in an order that depends on nothing but what the jobs ask."""
+
+    jobs: IntArray
+    """Rows of the crowd, those of a group together and in order of job id."""
+    first: IntArray
+    """(G + 1,) where each group begins in `jobs`."""
+    family: IntArray
+    work_class: IntArray
+    gpus: IntArray
+    carbon_price: IntArray
+    length_ms: IntArray
+    """(G,) the longest of all jobs in its bin of lengths."""
+    limit_ms: IntArray
+    """(G,) end by."""
+    start_by_ms: IntArray
+    opens: IntArray
+    """(G,) first slot of a start."""
+    data_bytes: IntArray
+    pausable: BoolArray
+    families: Families
+
+    @property
+    def count(self) -> IntArray:
+        """(G,) jobs."""
+        return np.diff(self.first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Families:
+    """What says which pools a job may use."""
+
+    work_class: IntArray
+    gpus: IntArray
+    memory_gib: IntArray
+    models: IntArray
+    countries: IntArray
+    providers: IntArray
+    ask_most: FloatArray
+    """(F,) micro-USD per GPU and reference hour that the budget pays; inf = no limit."""
+
+
+def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False) -> Groups:
+    """Count some jobs of a crowd by what they ask; `exact`: without bins."""
+    take = _Columns(crowd, jobs)
+    slot_ms, end_ms = fleet.slot_ms, fleet.end_ms
+    length = take("length_ms")
+    size = length if exact else _sizes(length, slot_ms)
+    limit = np.minimum(take("deadline_ms"), end_ms)
+    due = limit if exact else np.clip((limit - fleet.start_ms) // slot_ms, -1, fleet.slots)
+    start_by = np.where(take("start_by_ms") > 0, np.minimum(take("start_by_ms"), end_ms), end_ms)
+    first_by = start_by if exact else np.clip((start_by - fleet.start_ms) // slot_ms, -1, fleet.slots)
+    opens = np.clip(-(-(take("opens_ms") - fleet.start_ms) // slot_ms), 0, fleet.slots)
+    opens[take("opens_ms") <= fleet.now_ms] = 0
+    ask, ask_bin = _ask_most(take("budget_usd_micro"), take("gpus"), length)
+    if exact:
+        ask_bin = take("budget_usd_micro")
+    data_bin = _octave_bins(take("data_bytes").astype(np.float64))
+    named = ("work_class", "gpus", "memory_gib", "models", "countries", "providers")
+    family_code = packed([*(take(name) for name in named), ask_bin])
+    family_at, family = _distinct(family_code)
+    code = packed(
+        [
+            family,
+            take("carbon_price_usd_per_t"),
+            size,
+            due,
+            first_by,
+            opens,
+            data_bin,
+            crowd.pausable[jobs].astype(np.int64),
+        ]
+    )
+    at, group = _distinct(code)
+    order = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[order], np.arange(len(at) + 1))
+    picked = {name: take(name)[at] for name in ("work_class", "gpus")}
+    return Groups(
+        jobs=jobs[order],
+        first=first,
+        family=family[at],
+        carbon_price=take("carbon_price_usd_per_t")[at],
+        length_ms=_most(length, size)[at],
+        limit_ms=np.minimum.reduceat(limit[order], first[:-1]) if len(at) else limit[:0],
+        start_by_ms=np.minimum.reduceat(start_by[order], first[:-1]) if len(at) else start_by[:0],
+        opens=opens[at],
+        pausable=crowd.pausable[jobs[at]],
+        data_bytes=_most(take("data_bytes"), data_bin)[at],
+        families=Families(**{name: take(name)[family_at] for name in named}, ask_most=-_most(-ask, ask_bin)[family_at]),
+        **picked,
+    )
+
+
+class _Columns:
+    """Columns of some rows of a crowd."""
+
+    __slots__ = ("_crowd", "_jobs")
+
+    def __init__(self, crowd: Crowd, jobs: IntArray) -> None:
+        self._crowd, self._jobs = crowd, jobs
+
+    def __call__(self, name: str) -> IntArray:
+        column: IntArray = getattr(self._crowd, name)[self._jobs]
+        return column
+
+
+def _sizes(length_ms: IntArray, slot_ms: int) -> IntArray:
+    """(J,) lengths in slots, rounded up; where many differ, to eighths of an octave."""
+    slots = np.maximum(1, -(-length_ms // slot_ms))
+    if len(np.unique(slots)) <= LENGTHS_EXACT:
+        return slots
+    step = np.maximum(1, 1 << np.maximum(0, np.log2(slots).astype(np.int64) - 3))
+    rounded: IntArray = -(-slots // step) * step
+    return rounded
+
+
+def _octave_bins(values: FloatArray) -> IntArray:
+    """(J,) bins of an eighth of an octave, from 1 on; 0 for what is not positive."""
+    bins: IntArray = np.where(values > 0, 1 + np.floor(np.log2(np.maximum(values, 1e-9)) * BINS_PER_OCTAVE), 0).astype(
+        np.int64
+    )
+    return bins
+
+
+def _ask_most(budget: IntArray, gpus: IntArray, length_ms: IntArray) -> tuple[FloatArray, IntArray]:
+    """What a budget pays per GPU and reference hour, and its bin; run times are rounded up, so a little is spared."""
+    pays = np.where(budget > 0, budget / (gpus * (length_ms + RUN_SPARE_MS)) * units.HOUR_MS, np.inf)
+    bins = _octave_bins(np.where(budget > 0, pays, 0.0))
+    return pays, bins
+
+
+def _most(values: np.ndarray, bins: IntArray) -> np.ndarray:
+    """(J,) the greatest value of each one's bin."""
+    kinds, which = np.unique(bins, return_inverse=True)
+    most = np.full(len(kinds), values.min(initial=0), dtype=values.dtype)
+    np.maximum.at(most, which, values)
+    return most[which]
+
+
+def packed(columns: Sequence[IntArray]) -> IntArray:
+    """(J,) one number for each combination that occurs."""
+    code, span = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        low, high = int(column.min(initial=0)), int(column.max(initial=0))
+        width = high - low + 1
+        if width > 2 * len(column):
+            kinds, column = np.unique(column, return_inverse=True)  # noqa: PLW2901
+            low, width = 0, len(kinds)
+        if span * width >= CODES_MAX:
+            kinds, code = np.unique(code, return_inverse=True)
+            span = len(kinds)
+        code, span = code * width + (column - low), span * width
+    return code
+
+
+def _distinct(code: IntArray) -> tuple[IntArray, IntArray]:
+    _, at, which = np.unique(code, return_index=True, return_inverse=True)
+    return at, which

@@ -1,0 +1,182 @@
+"""What was decided, named job by job: assignments with every term of their score, refusals with their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sunward import units
+from sunward.model.identity import JobId, PoolId
+from sunward.model.plan import Assignment, ScoreTerms, Segment
+from sunward.placement.crowd.room import Room, Stretches, slots_of
+from sunward.placement.crowd.tables import Tables
+from sunward.placement.score import RISK_FRAC, carbon_usd_per_kwh, to_integer
+from sunward.world.crowd import Crowd
+from sunward.world.snapshot import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decided:
+    """Jobs with a new place."""
+
+    jobs: IntArray
+    """Rows of the crowd, in order of job id."""
+    held: Stretches
+    woken: IntArray
+    """Containers that are woken for it."""
+    now_pool: IntArray
+    """Where it could have begun now, to compare with; `NOT_GIVEN` = nowhere."""
+    reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scores:
+    """Terms and physics of stretches, one a row; integers."""
+
+    energy: IntArray
+    carbon: IntArray
+    water: IntArray
+    ask: IntArray
+    transfer: IntArray
+    wake: IntArray
+    risk: IntArray
+    shadow: IntArray
+    energy_j: IntArray
+    carbon_mg: IntArray
+
+
+def scores(
+    tables: Tables, crowd: Crowd, jobs: IntArray, held: Stretches, woken: IntArray, shadow: FloatArray | None
+) -> Scores:
+    """Score stretches exactly: each amount is rounded once."""
+    fleet, pool, kind = tables.fleet, held.pool, held.work_class
+    price, zone = crowd.carbon_price_usd_per_t[jobs], tables.zone[pool]
+    lasts_h = (held.end_ms - held.start_ms) / units.HOUR_MS
+    kw = tables.facility_kw[pool, kind] * held.gpus
+
+    def spent(before: FloatArray, row: IntArray) -> FloatArray:
+        return tables.at(before, row, held.end_ms) - tables.at(before, row, held.start_ms)
+
+    grams = kw * spent(tables.carbon_before, zone)
+    spread = kw * spent(tables.spread_before, zone)
+    ask = fleet.ask_usd_micro[pool] * held.gpus
+    waited = spent(tables.waited[None], np.zeros_like(pool)) * fleet.policy.delay_ppm_per_h / units.PPM
+    usd_per_g = carbon_usd_per_kwh(price.astype(np.float64), 1)
+    slot = np.clip((held.start_ms - fleet.start_ms) // fleet.slot_ms, 0, fleet.slots - 1)
+    per_kwh = tables.price[zone, slot] + tables.carbon[zone, slot] * usd_per_g
+    return Scores(
+        energy=to_integer(kw * spent(tables.price_before, zone) * units.MICRO),
+        carbon=to_integer(grams * usd_per_g * units.MICRO),
+        water=to_integer(
+            tables.litres_per_h[pool, kind] * held.gpus * lasts_h * fleet.policy.water_price_usd_micro_per_l
+        ),
+        ask=to_integer(ask * lasts_h),
+        transfer=to_integer(tables.transfer(pool, crowd.data_bytes[jobs], price, slot)),
+        wake=to_integer(tables.wake_kwh[pool] * woken * per_kwh * units.MICRO),
+        risk=to_integer(spread * usd_per_g * RISK_FRAC * units.MICRO + ask * waited),
+        shadow=_shadow(tables, held, shadow),
+        energy_j=to_integer(kw * lasts_h * units.J_PER_KWH),
+        carbon_mg=to_integer(grams * units.MG_PER_G),
+    )
+
+
+def _shadow(tables: Tables, held: Stretches, shadow: FloatArray | None) -> IntArray:
+    if shadow is None:
+        return np.zeros(len(held.pool), dtype=np.int64)
+    before = np.zeros((shadow.shape[0], shadow.shape[1] + 1))
+    np.cumsum(shadow * np.diff(tables.hours), axis=1, out=before[:, 1:])
+    paid = tables.at(before, held.pool, held.end_ms) - tables.at(before, held.pool, held.start_ms)
+    return to_integer(paid * held.gpus)
+
+
+def assignments(
+    tables: Tables, room: Room, crowd: Crowd, decided: Decided, shadow: FloatArray | None
+) -> tuple[Assignment, ...]:
+    """Name every new place; the room is what all of them leave."""
+    held, jobs = decided.held, decided.jobs
+    score = scores(tables, crowd, jobs, held, decided.woken, shadow)
+    saves = _saves_ppm(tables, crowd, decided, score)
+    free = least_free(room, held) + held.gpus
+    names = tables.fleet.pools.ids
+    segments = tuple(
+        Segment(pool=PoolId(names[pool]), start_ms=start, end_ms=end, containers=gpus)
+        for pool, start, end, gpus in zip(
+            held.pool.tolist(), held.start_ms.tolist(), held.end_ms.tolist(), held.gpus.tolist(), strict=True
+        )
+    )
+    return tuple(
+        Assignment(
+            job=JobId(crowd.ids[job]),
+            revision=revision,
+            segments=(segment,),
+            free_read=read,
+            terms=terms,
+            energy_j=energy,
+            carbon_mg=carbon,
+            reason=reason,
+            saves_ppm=saved,
+        )
+        for job, revision, segment, read, terms, energy, carbon, reason, saved in zip(
+            jobs.tolist(),
+            crowd.revision[jobs].tolist(),
+            segments,
+            free.tolist(),
+            _terms(score),
+            score.energy_j.tolist(),
+            score.carbon_mg.tolist(),
+            decided.reasons,
+            saves.tolist(),
+            strict=True,
+        )
+    )
+
+
+def _terms(score: Scores) -> Iterator[ScoreTerms]:
+    names = ("energy", "carbon", "water", "ask", "transfer", "wake", "risk", "shadow")
+    columns = [getattr(score, name).tolist() for name in names]
+    for energy, carbon, water, ask, transfer, wake, risk, shadow in zip(*columns, strict=True):
+        yield ScoreTerms(
+            energy=energy,
+            carbon=carbon,
+            water=water,
+            ask=ask,
+            transfer=transfer,
+            wake=wake,
+            risk=risk,
+            shadow=shadow,
+        )
+
+
+def _saves_ppm(tables: Tables, crowd: Crowd, decided: Decided, score: Scores) -> IntArray:
+    """Carbon saved against a start now, where there was room for one."""
+    there = decided.now_pool >= 0
+    pool = np.maximum(decided.now_pool, 0)
+    jobs, held = decided.jobs, decided.held
+    start = np.full(len(jobs), tables.fleet.now_ms, dtype=np.int64)
+    end = start + tables.run_ms(pool, held.work_class, crowd.length_ms[jobs])
+    kw = tables.facility_kw[pool, held.work_class] * held.gpus
+    zone, before = tables.zone[pool], tables.carbon_before
+    end = np.minimum(end, tables.fleet.end_ms)
+    base = to_integer(kw * (tables.at(before, zone, end) - tables.at(before, zone, start)) * units.MG_PER_G)
+    saved = (base - score.carbon_mg) / np.maximum(base, 1) * units.PPM
+    return to_integer(np.where(there & (base > 0), saved, 0.0))
+
+
+def least_free(room: Room, held: Stretches) -> IntArray:
+    """(N,) least free containers over the slots of stretches: of two overlapping powers of two of slots."""
+    first, last = slots_of(room.fleet, held.start_ms, held.end_ms)
+    length = np.maximum(1, last - first)
+    level = np.log2(length).astype(np.int64)
+    least = np.zeros(len(length), dtype=np.int64)
+    table: IntArray = room.free
+    for one in range(int(level.max(initial=0)) + 1):
+        some = np.flatnonzero(level == one)
+        width = 1 << one
+        at, pool = first[some], held.pool[some]
+        least[some] = np.minimum(table[pool, at], table[pool, np.maximum(at, last[some] - width)])
+        if table.shape[1] <= width:
+            break
+        table = np.minimum(table[:, :-width], table[:, width:])
+    return least
