@@ -154,7 +154,7 @@ def test_a_report_names_only_what_was_stored_for_its_job(service: Service, agent
         agent.reports[lease] = wrong
         assert service.ask("POST", "/v1/agents/sync", token=agent.token, json=agent.request()).status_code == 400
     assert service.head == head
-    agent.reports[lease] = replace(running, units=10**30, detail="two\nlines")
+    agent.reports[lease] = replace(running, units=10**30, checkpoint_bytes=-(2**70), detail="two\nlines")
     agent.sync()
     assert service.ok("GET", f"/v1/jobs/{job}")["units_done"] == 100
 

@@ -58,6 +58,7 @@ class Stored:
     marker: tuple[int, ...] = ()
     """Which write of UNITS the stored checkpoint belongs to."""
     output: str = ""
+    checkpoint_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +84,23 @@ class Courier:
         content = self._plane.fetch_content(order.lease)
         secrets = self._plane.fetch_secrets(order.lease)
         environment = self._environments.prepare(content.setup, order.lease)
+        sizes: dict[str, int] = {}
         for digest, name in ((order.bundle, "work"), (order.checkpoint, "checkpoint")):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             if digest:
                 packed = folder / f"{name}.tar"
                 self._plane.fetch_object(digest, packed)
+                sizes[name] = packed.stat().st_size
                 archive.unpack(packed, folder / name)
                 packed.unlink()
         self._inputs.place(content.inputs, {**content.env, **secrets}, folder / "work", order.lease)
         marker, _ = _marker(folder)
-        stored = Stored(checkpoint_units=order.checkpoint_units, checkpoint=order.checkpoint, marker=marker)
+        stored = Stored(
+            checkpoint_units=order.checkpoint_units,
+            checkpoint=order.checkpoint,
+            marker=marker,
+            checkpoint_bytes=sizes.get("checkpoint", 0),
+        )
         return Prepared(content=content, stored=stored, secrets=secrets, environment=environment)
 
     def release(self, lease: str) -> None:
@@ -141,9 +149,9 @@ class Courier:
             # The job was writing: this copy is worth nothing, and the next look finds a whole one.
             packed.unlink()
             return stored
-        digest = self._plane.put_checkpoint(lease, units, packed)
+        digest, size = self._plane.put_checkpoint(lease, units, packed), packed.stat().st_size
         packed.unlink()
-        return replace(stored, checkpoint_units=units, checkpoint=digest, marker=marker)
+        return replace(stored, checkpoint_units=units, checkpoint=digest, marker=marker, checkpoint_bytes=size)
 
 
 def _marker(folder: Path) -> tuple[tuple[int, ...], int]:

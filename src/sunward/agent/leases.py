@@ -406,4 +406,5 @@ def _report(held: Held) -> LeaseReport:
         output=held.stored.output,
         detail=held.detail if ended else "",
         timed_out=ended and held.timed_out,
+        checkpoint_bytes=held.stored.checkpoint_bytes,
     )

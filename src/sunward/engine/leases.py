@@ -222,6 +222,8 @@ def _keep_progress(turn: Turn, one: LeaseReport, row: int, job_row: int) -> None
     if one.checkpoint and one.checkpoint_units >= jobs.ints["units_done"][job_row]:
         jobs.ints["units_done"][job_row] = min(one.checkpoint_units, exist)
         jobs.objects["checkpoint"][job_row] = one.checkpoint
+        # An agent that has not fetched a checkpoint yet names it without its size, which stays what it was.
+        jobs.ints["checkpoint_bytes"][job_row] = one.checkpoint_bytes or jobs.ints["checkpoint_bytes"][job_row]
 
 
 def _ended(turn: Turn, one: LeaseReport, job: JobId, row: int) -> None:

@@ -153,6 +153,8 @@ class LeaseReport:
     """One line for the tenant; never private content."""
     timed_out: bool = False
     """It was stopped because the job's run time was used up."""
+    checkpoint_bytes: int = 0
+    """Size of the newest stored checkpoint's archive, by the agent's word; 0 = not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         loss_ms=loss,
         start_run=_start_run(fleet, costs, cost_rows, delay),
         wake=to_integer(costs.wake_one[cost_rows] * asleep),
-        transfer=_transfer_costs(fleet, spec.data_bytes, spec.carbon_price_usd_per_t)[rows],
+        transfer=_transfer_costs(fleet, spec.data_bytes + job.checkpoint_bytes, spec.carbon_price_usd_per_t)[rows],
         need_w=need_w(fleet, rows, spec.work_class, counts),
         current=current,
         here=here,

@@ -18,6 +18,8 @@ from sunward.model.wire import SyncRequest
 
 DETAIL_CHARS = 300
 EXIT_CODE_MAX = 255
+BYTES_MAX = 2**60
+"""As much as a job may say its data are."""
 FENCED = "SW-140"
 PAST_BOOT = "SW-135"
 
@@ -94,6 +96,7 @@ def _checked_report(state: State, report: LeaseReport, contents: Contents) -> Le
         # A job writes its own progress; what lies outside the job would break the arithmetic of everybody.
         units=min(max(report.units, 0), units),
         checkpoint_units=min(max(report.checkpoint_units, 0), units),
+        checkpoint_bytes=min(max(report.checkpoint_bytes, 0), BYTES_MAX),
         detail=" ".join(report.detail.split())[:DETAIL_CHARS],
         exit_code=None if report.exit_code is None else min(max(report.exit_code, -EXIT_CODE_MAX), EXIT_CODE_MAX),
     )

@@ -61,6 +61,7 @@ PROGRESS = (
     "given_first_end_ms",
     "given_last_end_ms",
     "plan_changes",
+    "checkpoint_bytes",
 )
 OBJECTS = ("lease", "segments", "assignment", "refusal", "checkpoint", "output", "attempt_lines")
 _EMPTY: tuple[tuple[str, Any], ...] = (

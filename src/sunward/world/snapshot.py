@@ -98,6 +98,8 @@ class JobView:
     """A job of unknown length has run before, which no unit need show: its next start is a restart."""
     gpus: int = 0
     """Containers it runs on now; 0 = it does not run."""
+    checkpoint_bytes: int = 0
+    """What must travel besides its data when it goes on at another site."""
 
     @property
     def held(self) -> int:

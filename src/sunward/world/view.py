@@ -263,6 +263,7 @@ def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
         pool="",
         fixed=False,
         segments=tuple([segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms]),
+        checkpoint_bytes=int(jobs.ints["checkpoint_bytes"][row]),
     )
 
 

@@ -135,7 +135,7 @@ def test_suspend_stores_the_checkpoint_before_it_is_reported(bench: Bench) -> No
     bench.carriers.work()
     report = bench.step()
     assert (report.phase, report.at_ms, report.checkpoint_units) == ("suspended", ended_ms, 7)
-    assert report.checkpoint in bench.plane.objects
+    assert report.checkpoint_bytes == len(bench.plane.objects[report.checkpoint])
     assert report.detail == ""
     assert bench.executor.asked == [("suspend", LEASE)]
 
@@ -182,6 +182,7 @@ def test_the_next_attempt_starts_from_the_stored_files(bench: Bench, tmp_path: P
     assert (bench.root / LEASE / "work" / "deep" / "data").read_text() == "1"
     assert (bench.root / LEASE / "checkpoint" / "UNITS").read_text() == "4"
     assert (report.units, report.checkpoint_units, report.checkpoint) == (4, 4, checkpoint)
+    assert report.checkpoint_bytes == len(bench.plane.objects[checkpoint])
     bench.step(3)
     assert bench.plane.checkpoints == []
 

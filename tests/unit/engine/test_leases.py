@@ -14,6 +14,7 @@ from sunward.model.identity import SiteId
 from sunward.model.job import JobState, LeaseState
 from sunward.model.site import LeaseReport, Phase, PoolSpec
 from sunward.units import HOUR_MS
+from sunward.world.view import take_snapshot
 from tests.support.network import HYDRO, SOLAR, Network, assignment, of_kind, segment
 from tests.support.scenarios import SITES, START_MS, job
 
@@ -146,6 +147,21 @@ def test_what_cannot_be_paused_runs_on_past_its_segment():
     network = running()
     network.wait(3)
     assert [order.action for order in network.orders("no-hydro").leases] == ["run"]
+
+
+def test_what_a_move_must_carry_is_the_size_of_the_newest_checkpoint_last_told():
+    network = running(units=300, checkpoint=300, interruptible=True)
+    assert carried(network) == 0
+    network.report("j-1.1", Phase.RUNNING, units=310, checkpoint=310, checkpoint_bytes=20 * 10**9)
+    network.report("j-1.1", Phase.RUNNING, units=320, checkpoint=310)
+    assert carried(network) == 20 * 10**9
+    network.report("j-1.1", Phase.RUNNING, units=330, checkpoint=330, checkpoint_bytes=5)
+    assert carried(network) == 5
+
+
+def carried(network: Network) -> int:
+    (view,) = take_snapshot(network.state.world, START_MS + HOUR_MS).jobs
+    return view.checkpoint_bytes
 
 
 @pytest.mark.parametrize(("checkpoint", "then"), [(0, JobState.SUBMITTED), (250, JobState.SUSPENDED)])
