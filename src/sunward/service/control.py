@@ -55,7 +55,7 @@ from sunward.service.solver import Run, here
 from sunward.service.trials import Trials
 from sunward.units import DAY_MS, HOUR_MS, SECOND_MS, floor_to
 from sunward.world.snapshot import Snapshot
-from sunward.world.tick import take_new, take_openings, take_tick
+from sunward.world.tick import is_flooded, take_new, take_openings, take_tick
 
 T = TypeVar("T")
 log = logging.getLogger("sunward.control")
@@ -425,11 +425,13 @@ class ControlPlane:
             await asyncio.sleep(PLACE_GATHER_S)
             self.place_wanted.clear()
             await self.place_new()
+            if is_flooded(self.state.world):
+                self.plan_wanted.set()
 
     async def place_new(self) -> None:
         """Give every new job its first answer: a place beside all others, or why there is none."""
         async with self._placing:
-            while self.state.world.fresh and self.state.world.sites:
+            while self.state.world.fresh and self.state.world.sites and not is_flooded(self.state.world):
                 self.ensure_signals()
                 snapshot = take_new(self.state.world, self.clock.grid_ms())
                 proposed = await self._searched(place_event, snapshot)
@@ -460,13 +462,15 @@ class ControlPlane:
         if not self.state.world.sites:
             return
         snapshot = take_tick(self.state.world, self.clock.grid_ms())
-        if not snapshot.jobs and not self.state.world.awake:
+        if not snapshot.jobs and snapshot.crowd is None and not self.state.world.awake:
             return
         started_s = time.perf_counter()
         proposed: PlanProposed = await asyncio.to_thread(self.solve, plan_event, snapshot)
         self.plan_s += time.perf_counter() - started_s
         self.commit([proposed])
         self.plans += 1
+        if self.state.world.fresh:
+            self.place_wanted.set()
 
     async def _keep_checkpoints(self) -> None:
         """Spare the commits the work of moving the log into a large database, which waits for the disk."""

@@ -19,6 +19,7 @@ from sunward.engine.inputs import (
     sealed_ranges,
     signal_events,
 )
+from sunward.engine.jobs import SUBMITTED
 from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
@@ -54,7 +55,7 @@ from sunward.sim.naps import GRACE_MS, Naps
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, MINUTE_MS, PPM, SECOND_MS, ceil_to
 from sunward.world.snapshot import Snapshot
-from sunward.world.tick import take_new, take_tick
+from sunward.world.tick import is_flooded, take_new, take_tick
 
 REPORT_MS = 5 * MINUTE_MS
 PLAN_MS = 2 * SECOND_MS
@@ -223,11 +224,11 @@ class Simulation:
 
     def _request(self, request: RequestPlan) -> None:
         """New jobs are placed before anything else is planned."""
-        fresh = bool(self.writer.state.world.fresh)
-        if fresh and not self._placing:
+        fresh, flooded = bool(self.writer.state.world.fresh), is_flooded(self.writer.state.world)
+        if fresh and not flooded and not self._placing:
             self._placing = True
             self.at(self.now_ms + SECOND_MS, self._place)
-        if is_for_all(request) and not self._planning:
+        if (is_for_all(request) or flooded) and not self._planning:
             self._planning = True
             self.at(self.now_ms + SECOND_MS + (2 * PLAN_MS if fresh else 0), self._plan)
 
@@ -260,14 +261,17 @@ class Simulation:
 
     def _place(self) -> None:
         self._placing = False
-        if self.writer.state.world.fresh:
+        if self.writer.state.world.fresh and not is_flooded(self.writer.state.world):
             snapshot = take_new(self.writer.state.world, self.now_ms)
             self._propose(snapshot, place_event(snapshot))
 
     def _plan(self) -> None:
         self._planning = False
+        if is_flooded(self.writer.state.world):
+            # What is left of the new jobs then is placed one by one.
+            self.at(self.now_ms + 2 * PLAN_MS, lambda: self._request(RequestPlan(reason=SUBMITTED)))
         snapshot = take_tick(self.writer.state.world, self.now_ms)
-        if snapshot.jobs or self.writer.state.world.awake:
+        if snapshot.jobs or snapshot.crowd is not None or self.writer.state.world.awake:
             self._propose(snapshot, plan_event(snapshot))
 
     def _propose(self, snapshot: Snapshot, proposed: PlanProposed) -> None:

@@ -1,6 +1,7 @@
 """What a planner is given of a large world: some jobs to plan, and what all the others hold, counted by pool.
 
-A full plan considers a bounded number of jobs, so that its time is bounded too; the clock hands the turn round.
+A full plan looks at a bounded number of jobs one by one, so that its time is bounded too; the clock hands the turn
+round. Waiting jobs that need no look of their own are counted together, however many they are.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import numpy as np
 from sunward.model.plan import Segment
 from sunward.units import MINUTE_MS, floor_to
 from sunward.world.capacity import takes_work, withheld
+from sunward.world.crowd import Crowd
+from sunward.world.crowd_view import crowd_of, held_by, simple
 from sunward.world.occupancy import occupied
-from sunward.world.snapshot import Snapshot, Standing
+from sunward.world.snapshot import IntArray, Snapshot, Standing
 from sunward.world.state import World
 from sunward.world.view import attempts, frame, open_jobs, views
 
 NEW_JOBS_MAX = 64
 """Most new jobs that one immediate plan places; the next one follows at once."""
 TICK_JOBS_MAX = 256
-"""Most jobs that one full plan considers; all others stand as they are."""
+"""Most jobs that one full plan looks at one by one; the others are counted together, or stand as they are."""
+FLOOD = 1_024
+"""More new jobs than this are not placed one by one: the next full plan counts them with all others."""
 
 
 def take_openings(world: World, now_ms: int) -> Snapshot:
@@ -43,6 +48,15 @@ def take_some(world: World, now_ms: int, jobs: Sequence[str]) -> Snapshot:
     return frame(world, now_ms, views(world, now_ms, rows), _standing(world, now_ms, jobs))
 
 
+def is_flooded(world: World) -> bool:
+    """Whether so many new jobs wait for a place that they are counted together."""
+    return len(world.fresh) > FLOOD and int(simple(world, _fresh(world)).sum()) > FLOOD
+
+
+def _fresh(world: World) -> IntArray:
+    return np.array(sorted(world.jobs.row_of[job] for job in world.fresh), np.int64)
+
+
 def take_tick(world: World, now_ms: int) -> Snapshot:
     """What a full plan is made from: open jobs, and what new work is to be expected."""
     policy = world.network.policy
@@ -51,15 +65,28 @@ def take_tick(world: World, now_ms: int) -> Snapshot:
 
 
 def _open(world: World, now_ms: int) -> Snapshot:
-    """The open jobs that are not new, as many as one full plan considers, beside what the rest hold."""
-    rows = [row for row in open_jobs(world) if world.jobs.ids[row] not in world.fresh]
+    """The open jobs that are not new, or too many to be placed one by one.
+
+    Of many, those that wait for one place are counted together, all of them; of the others so many are looked at one by
+    one, beside what the rest hold.
+    """
+    late = set[int]()
+    if is_flooded(world):
+        fresh = _fresh(world)
+        late = set(fresh[simple(world, fresh)].tolist())
+    rows = [row for row in open_jobs(world) if world.jobs.ids[row] not in world.fresh or row in late]
     if len(rows) <= TICK_JOBS_MAX:
         return frame(world, now_ms, views(world, now_ms, rows))
-    considered = set(_considered(world, now_ms, rows))
-    chosen = [row for row in rows if row in considered]
+    columns = np.array(rows, np.int64)
+    counted = simple(world, columns)
+    single = columns[~counted].tolist()
+    considered = set(_considered(world, now_ms, single))
+    chosen = [row for row in single if row in considered]
     names = [job for row in chosen if (job := world.jobs.ids[row]) is not None]
-    rest = [row for row in rows if row not in considered]
-    return frame(world, now_ms, views(world, now_ms, chosen), _standing(world, now_ms, names, rest))
+    rest = [row for row in single if row not in considered]
+    crowd = crowd_of(world, now_ms, columns[counted], [pool.pool for _, pool in world.pools()])
+    standing = _standing(world, now_ms, names, rest, crowd)
+    return frame(world, now_ms, views(world, now_ms, chosen), standing, crowd)
 
 
 def _considered(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[int]:
@@ -99,14 +126,18 @@ def _away(world: World) -> set[str]:
     }
 
 
-def _standing(world: World, now_ms: int, without: Sequence[str], rows: Sequence[int] | None = None) -> Standing:
-    """What every open job but those named holds; one by one where `rows` are given."""
+def _standing(
+    world: World, now_ms: int, without: Sequence[str], rows: Sequence[int] | None = None, crowd: Crowd | None = None
+) -> Standing:
+    """What every open job holds but those named and a crowd; one by one where `rows` are given."""
     pools = [pool.pool for _, pool in world.pools()]
     slots = world.network.policy.slots
     taken = occupied(world, now_ms, slots, without, pools)
     leased = {world.jobs.row_of[job] for job in without if world.jobs.objects["lease"][world.jobs.row_of[job]]}
     busy = np.array([world.busy(pool) - _held_by(world, pool, leased) for pool in pools], np.int64)
     column = np.array([taken[pool] for pool in pools], np.int64).reshape(len(pools), slots)
+    if crowd is not None:
+        column -= held_by(crowd, now_ms, world.network.policy.slot_ms, column.shape)
     # What runs holds its container now, also when it was given a later one.
     column[:, 0] = np.maximum(column[:, 0], busy)
     return Standing(
