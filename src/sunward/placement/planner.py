@@ -11,6 +11,7 @@ from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign
 from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import CrowdPlan, begin, finish
+from sunward.placement.crowd.room import slots_of, spread
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
@@ -18,7 +19,7 @@ from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
 from sunward.placement.spare import with_spares
-from sunward.world.snapshot import JobView, Snapshot
+from sunward.world.snapshot import IntArray, JobView, Snapshot
 
 PLANNER = "regret-2"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
@@ -60,8 +61,16 @@ def plan(snapshot: Snapshot) -> Plan:
         planner=PLANNER,
         assignments=changes,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=with_spares(fleet, snapshot.expected, board.free, awake_targets(fleet, segments)),
+        awake=with_spares(fleet, snapshot.expected, _left(fleet, board, placed), awake_targets(fleet, segments)),
     )
+
+
+def _left(fleet: Fleet, board: Board, placed: CrowdPlan | None) -> IntArray:
+    """(P, H) containers that a whole plan leaves free; the board does not know what a crowd was given."""
+    if placed is None:
+        return board.free
+    held, (pools, slots) = placed.held, board.free.shape
+    return board.free - spread((pools, slots), held.pool, *slots_of(fleet, held.start_ms, held.end_ms), held.gpus)
 
 
 def _held_shares(fleet: Fleet, settled: Sequence[JobView]) -> Shares:
