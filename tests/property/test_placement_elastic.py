@@ -21,6 +21,7 @@ from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, MINUTE_MS, PPM
 from sunward.world.snapshot import JobView, Snapshot
 from tests.property.test_placement import QUICK, snapshots
+from tests.support.cargo import moved_usd_micro
 from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot, spec
 
 CURVES = ((1_000_000, 1_900_000, 2_700_000, 3_400_000), (1_000_000, 1_200_000), (1_000_000,) * 3)
@@ -104,6 +105,7 @@ def test_pauses_and_counts_equal_the_best_of_all_sequences(seed: int, running_on
         elapsed_ms=3 * MINUTE_MS if running_on else 0,
         carbon_price_usd_per_t=3_000,
         data_bytes=2 * 10**8,
+        origin_zone="B",
         gpus_max=2,
         speedup_ppm=(PPM, 1_700_000),
     )
@@ -148,7 +150,8 @@ def sequence_total(world: Snapshot, sequence: tuple[tuple[int, int] | None, ...]
             if place != last:
                 ready = count - (asked.gpus if slot == 0 and row == 0 else 0)
                 total += max(0, ready) * wake_usd_micro(world, row, slot)
-                total += moved_usd_micro(world, row, slot) if row != site else 0.0
+                if row != site:
+                    total += moved_usd_micro(world, asked.spec, None if site < 0 else site, row, slot)
                 site, run_slots, started = row, 0, True
             run_slots += 1
         last = place
@@ -167,12 +170,6 @@ def slot_usd_micro(world: Snapshot, row: int, slot: int, count: int, used_ms: in
 
 def wake_usd_micro(world: Snapshot, row: int, slot: int) -> float:
     return 1e6 * float(world.pools.wake_j[row] * world.pools.overhead[row]) / 3.6e6 * usd_per_kwh(world, row, slot)
-
-
-def moved_usd_micro(world: Snapshot, row: int, slot: int) -> float:
-    gigabytes = 0.2
-    carbon = float(world.carbon_g_per_kwh[world.pools.zone[row], slot]) / 1e6 * 3_000
-    return gigabytes * (world.policy.transfer_usd_micro_per_gb + 1e6 * world.policy.transfer_wh_per_gb / 1e3 * carbon)
 
 
 def counts_of(made: Assignment) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sunward.placement.pauses import best_with_pauses
 from sunward.placement.planner import quote
 from sunward.units import HOUR_MS, MINUTE_MS, SECOND_MS
 from sunward.world.snapshot import JobView, Snapshot
+from tests.support.cargo import moved_usd_micro
 from tests.support.snapshots import NOW_MS, SLOT_MS, Pool, job, segment, snapshot, spec
 
 
@@ -72,7 +74,10 @@ def test_pauses_equal_the_best_of_all_sequences(seed: int, state: str) -> None:
         elapsed_ms=3 * MINUTE_MS if state == "running" else 0,
         carbon_price_usd_per_t=3_000,
         data_bytes=2 * 10**8,
+        origin_zone="C",
     )
+    if state == "suspended":
+        running = replace(running, data_site="t")
     blocked = job("x", fixed=True, pool="a", segments=(segment("a", 0.75, 1.0, 2),), gpus=2)
     world = world_of(seed, slots, [running, blocked], wake_j=9_000.0)
     fleet = fleet_of(world)
@@ -83,18 +88,20 @@ def test_pauses_equal_the_best_of_all_sequences(seed: int, state: str) -> None:
     room = board.open(demand)
     found = best_with_pauses(fleet, demand, room, np.arange(len(demand.rows)))
     sequences = itertools.product(range(-1, len(demand.rows)), repeat=slots)
-    totals = [sequence_total(fleet, demand, room, sequence) for sequence in sequences]
+    totals = [sequence_total(world, fleet, demand, room, sequence) for sequence in sequences]
     best = min((total for total in totals if total is not None), default=None)
     assert (None if found is None else found.total) == best
 
 
-def sequence_total(fleet: Fleet, demand: Demand, room: np.ndarray, sequence: tuple[int, ...]) -> int | None:
+def sequence_total(
+    world: Snapshot, fleet: Fleet, demand: Demand, room: np.ndarray, sequence: tuple[int, ...]
+) -> int | None:
     """Cost of one pool (or -1) per slot by the rules in words; None when it breaks one."""
     fresh = demand.job.units_done == 0
     quantum = quantum_ms(demand.remaining_ms, fleet.slot_ms)
     left, total = -(-demand.remaining_ms // quantum), 0
     last = next((at for at in range(len(demand.rows)) if demand.rows[at] == demand.current), -1)
-    site, run_slots, started = demand.current_site, 2 if last >= 0 else 0, not fresh
+    site, run_slots, started = demand.cargo.site, 2 if last >= 0 else 0, not fresh
     for slot, at in enumerate(sequence):
         if left <= 0:
             return total if all(one == -1 for one in sequence[slot:]) else None
@@ -113,7 +120,9 @@ def sequence_total(fleet: Fleet, demand: Demand, room: np.ndarray, sequence: tup
             if begins:
                 total += int(demand.wake[at, slot])
                 here = int(fleet.pools.site[demand.rows[at]])
-                total += int(demand.transfer[at, slot]) if here != site else 0
+                if here != site:
+                    home = site if site >= 0 else None
+                    total += round(moved_usd_micro(world, demand.job.spec, home, int(demand.rows[at]), slot))
                 site, run_slots, started = here, 0, True
             run_slots += 1
         last = at

@@ -148,7 +148,7 @@ class PolicyInputs:
     water_price_usd_micro_per_l: int = 2_000
     """2 USD per cubic metre: the order of municipal tariffs; a tenant never pays it, it only steers."""
     transfer_usd_micro_per_gb: int = 20_000
-    """0.02 USD/GB egress (BENCH B3)."""
+    """0.02 USD/GB egress (BENCH B3), where no list price is known or none is to be used."""
     transfer_wh_per_gb: int = 60
     """0.06 kWh/GB (BENCH B3)."""
     switch_ms: int = 300_000
@@ -164,3 +164,5 @@ class PolicyInputs:
     """96 h of 15 min."""
     tenant_shares: tuple[tuple[str, int], ...] = ()
     """(tenant, weight) of those the operator weighed; all others weigh 1. Without any, tenants take no turns."""
+    transfer_by_region: bool = True
+    """Moved data costs what price lists say for the continents of both ends."""

@@ -281,6 +281,8 @@ class PolicyRequest:
     """What a gigabyte counts that is moved between regions whose price is not known."""
     transfer_wh_per_gb: int | None = None
     """Energy to move a gigabyte."""
+    transfer_by_region: bool | None = None
+    """False: one price for moved data, wherever it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

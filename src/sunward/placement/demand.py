@@ -15,6 +15,7 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import ScoreTerms, Unplaced
 from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, rate_ppm, settling_ms, stop_ms, unbanked_ms
 from sunward.placement.fleet import Fleet
+from sunward.placement.gravity import NOWHERE, Cargo, brought, cargo_of, moves
 from sunward.placement.score import (
     ASK,
     CARBON,
@@ -28,11 +29,8 @@ from sunward.placement.score import (
     slot_costs,
     to_integer,
 )
-from sunward.placement.score import transfer_costs as _transfer_costs
 from sunward.placement.survival import Survival, survival_of
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
-
-NOWHERE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +96,14 @@ class Demand:
     wake: IntArray
     """(A, H) micro-USD to wake what a start needs."""
     transfer: IntArray
-    """(A, H) micro-USD to bring the data from another site."""
+    """(A, H) micro-USD to bring the data from where it lies now."""
+    cargo: Cargo
     need_w: IntArray
     """(A,) facility watts above sleeping, rounded up."""
     current: int
     """Row of the fleet it runs on, or NOWHERE."""
     here: BoolArray
     """(A,) where it runs on just as it does now."""
-    current_site: int
-    """Site its data is at, or NOWHERE."""
     pausable: bool
 
     @property
@@ -153,7 +150,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
     fleet = fleet.near(spec.deadline_ms)
     costs = _costs(fleet, spec, book)
     cost_rows = rows + len(fleet.pools.ids) * np.searchsorted(spec.counts, counts)
-    current = fleet.row.get(job.pool, NOWHERE)
+    current, cargo = fleet.row.get(job.pool, NOWHERE), cargo_of(fleet, job)
     here = (rows == current) & (counts == job.held)
     asleep = _to_wake(fleet, job, rows, counts)
     woken_ms = fleet.now_ms + fleet.pools.wake_ms[rows][:, None]
@@ -177,11 +174,11 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         loss_ms=loss,
         start_run=_start_run(fleet, costs, cost_rows, delay),
         wake=to_integer(costs.wake_one[cost_rows] * asleep),
-        transfer=_transfer_costs(fleet, spec.data_bytes + job.checkpoint_bytes, spec.carbon_price_usd_per_t)[rows],
+        transfer=brought(fleet, cargo, rows),
+        cargo=cargo,
         need_w=need_w(fleet, rows, spec.work_class, counts),
         current=current,
         here=here,
-        current_site=NOWHERE if current == NOWHERE else int(fleet.pools.site[current]),
         pausable=is_pausable(job),
     )
 
@@ -228,7 +225,7 @@ def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
     """Score runs term by term from the slot costs; of a job of unknown length, what is to be expected of them."""
     sums = np.zeros(len(demand.costs.terms), dtype=np.int64)
     energy_j = carbon_mg = wake = transfer = 0
-    site, done_ms = demand.current_site, 0.0
+    last, done_ms = NOWHERE, 0.0
     for run in runs:
         slots, at = slice(run.first, run.last), demand.at(run)
         row = int(demand.cost_rows[at])
@@ -239,9 +236,8 @@ def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
         carbon_mg += int(share(demand.costs.carbon_mg[row, slots], used, whole).sum())
         if not continues(fleet, demand, run):
             wake += _likely(demand, int(demand.wake[at, run.first]), done_ms)
-        if fleet.pools.site[run.row] != site:
-            transfer += _likely(demand, int(demand.transfer[at, run.first]), done_ms)
-            site = int(fleet.pools.site[run.row])
+        transfer += _likely(demand, _brought(fleet, demand, run, at, last), done_ms)
+        last = run.row
         done_ms += _work_ms(demand, run, at, lost_ms)
     terms = ScoreTerms(
         energy=int(sums[ENERGY]),
@@ -254,6 +250,16 @@ def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:
         shadow=int(sums[SHADOW]) if len(sums) > SHADOW else 0,
     )
     return Priced(terms, energy_j, carbon_mg)
+
+
+def _brought(fleet: Fleet, demand: Demand, run: Run, at: int, last: int) -> int:
+    """What it costs to bring the data to a run: from where it lies, or from the pool of the run before."""
+    if last == NOWHERE:
+        return int(demand.transfer[at, run.first])
+    sites = fleet.pools.site[[last, run.row]]
+    if not demand.cargo.size_bytes or sites[0] == sites[1]:
+        return 0
+    return int(moves(fleet, demand.cargo, sites[:1], np.array([run.row]))[0, 0, run.first])
 
 
 def held_work_ms(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> float:

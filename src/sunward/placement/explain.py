@@ -11,8 +11,9 @@ from sunward.model.identity import PoolId
 from sunward.model.plan import Alternative, Assignment, Segment, Unplaced
 from sunward.placement.assign import best_per_pool
 from sunward.placement.board import Board
-from sunward.placement.demand import NOWHERE, Option, held_work_ms, price
+from sunward.placement.demand import Option, held_work_ms, price
 from sunward.placement.fleet import Fleet
+from sunward.placement.gravity import NOWHERE
 from sunward.placement.search import Task
 from sunward.placement.windows import cheapest, option_at, roomy
 from sunward.world.snapshot import BoolArray

@@ -13,6 +13,7 @@ from sunward import units
 from sunward.placement.demand import Demand
 from sunward.placement.filter import is_fresh, settling_ms
 from sunward.placement.fleet import Fleet
+from sunward.placement.gravity import moves
 from sunward.placement.survival import Survival
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
@@ -28,7 +29,6 @@ class Lattice:
 
     here: BoolArray
     """(K,) where the job runs on just as it does now."""
-    site: IntArray
     rate_ppm: IntArray
     """(K,)."""
     quanta: int
@@ -50,7 +50,11 @@ class Lattice:
     wake: FloatArray
     """(K, H)."""
     transfer: FloatArray
-    """(K, H)."""
+    """(K, H) to bring the data to the next start."""
+    source: IntArray
+    """(K,) which of the sites of `moves` a pool stands at."""
+    moves: FloatArray
+    """(S, K, H) to bring the data on from a site to a later start."""
     pause_left: IntArray
     """(H,) most quanta left with which the job may stand still in each slot."""
     bound: int
@@ -142,10 +146,12 @@ def lattice_of(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, q
     # A slot too short for one quantum cannot show progress; only a restart may use one up.
     first_fits = (up_ms > 0) & (first_ms >= 0) & ((first_gain > 0) | (not is_fresh(demand.job)))
     first_fits &= fleet.begin_ms[:slots] + delay <= _latest_start(fleet, demand, slots)
+    site = fleet.pools.site[demand.rows[among]]
+    sites, source = np.unique(site, return_inverse=True)
+    onward = moves(fleet, demand.cargo, sites, demand.rows[among])
     left_ms = ((quanta - np.arange(quanta + 1)) * quantum).astype(np.float64)
     return Lattice(
         here=demand.here[among],
-        site=fleet.pools.site[demand.rows[among]],
         rate_ppm=rate,
         quanta=quanta,
         quantum_ms=quantum,
@@ -158,6 +164,8 @@ def lattice_of(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, q
         first_cost=np.where(first_fits, start_run, np.inf),
         wake=demand.wake[among, :slots].astype(np.float64),
         transfer=demand.transfer[among, :slots].astype(np.float64),
+        source=source,
+        moves=onward[:, :, :slots].astype(np.float64),
         pause_left=_pause_left(fleet, demand, int(rate[0]), quanta, quantum)[:slots],
         bound=_bound(fleet, demand, up_ms),
         survival=demand.survival,

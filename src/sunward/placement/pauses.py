@@ -69,7 +69,7 @@ def _best(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, quantu
         path = _path_of_cheapest(lattice)
     else:
         steps = Steps(lattice)
-        path = _path(demand, lattice, steps, _values(lattice, steps), bound_now(fleet, demand))
+        path = _path(lattice, steps, _values(lattice, steps), bound_now(fleet, demand))
     if path is None:
         return None
     runs = _merge(fleet, demand, among, path)
@@ -128,22 +128,17 @@ def _values(lattice: Lattice, steps: Steps) -> Values:
     keep[slots, :, 0] = rest[slots, :, 0] = 0.0
     ahead = keep if lattice.bound == 1 else keep.copy()
     forced = [keep[slots]] * lattice.bound
-    free_move = not lattice.transfer.any()
-    shared = len(np.unique(lattice.site)) < pools
+    free_move = not lattice.moves.any()
     going = rest[slots]
     for slot in reversed(range(slots)):
         index, cost = steps.start(slot)
         start = ahead[slot + 1].take(index)
         start += cost
         start[:, 0] = np.inf
-        reached = start if free_move else start + lattice.transfer[:, slot, None] * lattice.alive
-        best = reached.min(axis=0)
+        best = start.min(axis=0) if free_move else _best_from(lattice, start, slot)[lattice.source]
         np.minimum(rest[slot + 1], best, out=rest[slot])
         first_barred = int(lattice.pause_left[slot]) + 1
-        rest[slot, :, first_barred:] = best[first_barred:]
-        if not free_move:
-            here = _best_at_site(start, lattice.site) if shared else start
-            np.minimum(rest[slot], here, out=rest[slot])
+        rest[slot, :, first_barred:] = best[..., first_barred:]
         index, cost = steps.run(slot)
         going.take(index, out=keep[slot], mode="clip")
         keep[slot] += cost
@@ -162,17 +157,14 @@ def _run_on(after: FloatArray, index: IntArray, cost: FloatArray) -> FloatArray:
     return value
 
 
-def _best_at_site(values: FloatArray, site: IntArray) -> FloatArray:
-    """(K, W + 1) least value over the pools at the same site: the data is there already."""
-    best = values.copy()
-    for one in np.unique(site):
-        best[site == one] = values[site == one].min(axis=0)
-    return best
+def _best_from(lattice: Lattice, start: FloatArray, slot: int) -> FloatArray:
+    """(S, W + 1) least value over all starts, with the way of the data from each site."""
+    return np.stack([(start + way[:, slot, None] * lattice.alive).min(axis=0) for way in lattice.moves])
 
 
-def _path(demand: Demand, lattice: Lattice, steps: Steps, values: Values, bound_now: int) -> list[int] | None:
+def _path(lattice: Lattice, steps: Steps, values: Values, bound_now: int) -> list[int] | None:
     """Pool position per slot, or PAUSED; ties go to running on, then to the earlier start and the first pool id."""
-    begun = _begin(demand, lattice, steps, values, bound_now)
+    begun = _begin(lattice, steps, values, bound_now)
     if begun is None:
         return None
     path, at, left = begun
@@ -186,7 +178,8 @@ def _path(demand: Demand, lattice: Lattice, steps: Steps, values: Values, bound_
             continue
         index, cost = steps.start(slot)
         starts = values.ahead[slot + 1].take(index[:, left]) + cost[:, min(left, cost.shape[1] - 1)]
-        starts += _moved(lattice, slot, int(lattice.site[at])) * lattice.alive[min(left, len(lattice.alive) - 1)]
+        way = lattice.moves[lattice.source[at], :, slot]
+        starts += way * lattice.alive[min(left, len(lattice.alive) - 1)]
         best = int(starts.argmin())
         running = bool(starts[best] <= values.rest[slot + 1, at, left]) or left > lattice.pause_left[slot]
         path.append(best if running else PAUSED)
@@ -196,22 +189,13 @@ def _path(demand: Demand, lattice: Lattice, steps: Steps, values: Values, bound_
     return path
 
 
-def _moved(lattice: Lattice, slot: int, site: int) -> FloatArray:
-    """(K,) cost of bringing the data from a site."""
-    moved: FloatArray = np.where(lattice.site == site, 0.0, lattice.transfer[:, slot])
-    return moved
-
-
-def _begin(
-    demand: Demand, lattice: Lattice, steps: Steps, values: Values, bound_now: int
-) -> tuple[list[int], int, int] | None:
+def _begin(lattice: Lattice, steps: Steps, values: Values, bound_now: int) -> tuple[list[int], int, int] | None:
     """The path up to and with the next start (empty when the job runs on), its pool, and the quanta left then."""
     slots, pools, quanta = lattice.run_cost.shape[1], len(lattice.here), lattice.quanta
     left = np.maximum(quanta - lattice.first_gain.T, 0)
     onward = values.ahead[np.arange(1, slots + 1)[:, None], np.arange(pools), left]
     counts = lattice.counts(lattice.first_gain, lattice.usable_ms, np.zeros(1))
-    moved = np.where(lattice.site[:, None] == demand.current_site, 0.0, lattice.transfer)
-    starts = onward + (lattice.first_cost * counts + lattice.wake + moved).T
+    starts = onward + (lattice.first_cost * counts + lattice.wake + lattice.transfer).T
     slot, best = divmod(int(starts.argmin()), pools)
     here = np.flatnonzero(lattice.here)
     if len(here):

@@ -96,15 +96,6 @@ def joined(costs: Sequence[SlotCosts]) -> SlotCosts:
     )
 
 
-def transfer_costs(fleet: Fleet, data_bytes: int, carbon_price_usd_per_t: int) -> IntArray:
-    """(P, H) micro-USD to bring a job's data to each pool: tariff, and carbon at the destination."""
-    policy = fleet.policy
-    gigabytes = data_bytes / BYTES_PER_GB
-    kwh = gigabytes * policy.transfer_wh_per_gb / WH_PER_KWH
-    carbon = kwh * carbon_usd_per_kwh(fleet.carbon, carbon_price_usd_per_t) * units.MICRO
-    return to_integer(gigabytes * policy.transfer_usd_micro_per_gb + carbon)
-
-
 def carbon_usd_per_kwh(intensity_g_per_kwh: FloatArray, carbon_price_usd_per_t: int) -> FloatArray:
     """USD of the emissions of one kWh."""
     priced: FloatArray = intensity_g_per_kwh * (carbon_price_usd_per_t / (units.G_PER_KG * units.KG_PER_T))

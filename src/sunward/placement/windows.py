@@ -36,7 +36,6 @@ class Windows:
 def windows_of(fleet: Fleet, demand: Demand) -> Windows:
     """Price every start of a job."""
     fleet = fleet.near(demand.job.spec.deadline_ms)
-    rows = demand.rows
     run_ms = demand.fit.needed_ms[:, None] + demand.loss_ms
     start = fleet.begin_ms + demand.delay_ms
     end = start + run_ms
@@ -46,7 +45,7 @@ def windows_of(fleet: Fleet, demand: Demand) -> Windows:
         total = _totals(fleet, demand, run_ms, end, last)
     else:
         total = _expected(fleet, demand, demand.survival, run_ms, start)
-    total += demand.wake + demand.transfer * (fleet.pools.site[rows] != demand.current_site)[:, None]
+    total += demand.wake + demand.transfer
     return Windows(total=total, start_ms=start, end_ms=end, last=last, possible=possible)
 
 

@@ -20,7 +20,7 @@ from sunward.service.control import ControlPlane
 router = APIRouter(tags=["policy"])
 
 TENANTS_MAX = 1_000
-FIGURES = ("water_price_usd_micro_per_l", "transfer_usd_micro_per_gb", "transfer_wh_per_gb")
+FIGURES = ("water_price_usd_micro_per_l", "transfer_usd_micro_per_gb", "transfer_wh_per_gb", "transfer_by_region")
 NO_CHANGE = "SW-711"
 
 

@@ -100,6 +100,8 @@ class JobView:
     """Containers it runs on now; 0 = it does not run."""
     checkpoint_bytes: int = 0
     """What must travel besides its data when it goes on at another site."""
+    data_site: str = ""
+    """Site of its last attempt, where its data lies; empty = in the tenant's origin zone."""
 
     @property
     def held(self) -> int:

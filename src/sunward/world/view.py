@@ -264,6 +264,7 @@ def _view(jobs: JobTable, row: int, spec: JobSpec, now_ms: int) -> JobView:
         fixed=False,
         segments=tuple([segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms]),
         checkpoint_bytes=int(jobs.ints["checkpoint_bytes"][row]),
+        data_site=lines[-1].site if (lines := jobs.objects["attempt_lines"][row]) else "",
     )
 
 
@@ -378,4 +379,5 @@ def _running_view(view: JobView, attempt: Attempt, now_ms: int) -> JobView:
         gpus=0 if attempt.stopping else attempt.gpus,
         fixed=not attempt.moves,
         segments=attempt.held(now_ms, view.segments),
+        data_site=attempt.pool.partition("/")[0],
     )

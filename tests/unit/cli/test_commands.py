@@ -377,6 +377,7 @@ def test_a_weight_and_a_price_are_sent_as_asked(run, service):
     run("network", "share", "Lab", "3")
     assert service.sent("POST", "/v1/policy")["shares"] == {"t-1": 3}
     service.requests.clear()
-    run("network", "price", "--water", "2.5", "--transfer", "0.03")
+    run("network", "price", "--water", "2.5", "--transfer", "0.03", "--flat")
     sent = service.sent("POST", "/v1/policy")
     assert (sent["water_price_usd_micro_per_l"], sent["transfer_usd_micro_per_gb"]) == (2_500, 30_000)
+    assert sent["transfer_by_region"] is False

@@ -15,6 +15,7 @@ from tests.support.snapshots import Pool, job, segment, snapshot
 LEFT_H, STOP_H = 8, 5 / 60
 POWER_KW, PRICE, ASK = 0.4, 0.10, 1.0
 DIRTY, CLEAN = 600.0, 50.0
+WAY = (DIRTY + CLEAN) / 2
 DATA_GB = 20
 FREE = PolicyInputs(delay_ppm_per_h=0, hysteresis_ppm=0)
 WARY = PolicyInputs(delay_ppm_per_h=0, hysteresis_ppm=30_000)
@@ -46,19 +47,19 @@ def break_even_usd_per_t(hysteresis: float = 0.0, gigabytes: float = DATA_GB) ->
     hourly_usd = POWER_KW * PRICE + ASK
     fixed_usd = gigabytes * 0.02 + STOP_H * hourly_usd + hysteresis * LEFT_H * hourly_usd
     stay_g = LEFT_H * POWER_KW * DIRTY
-    move_g = (LEFT_H + STOP_H) * POWER_KW * CLEAN + gigabytes * 0.06 * CLEAN
+    move_g = (LEFT_H + STOP_H) * POWER_KW * CLEAN + gigabytes * 0.06 * WAY
     return fixed_usd / (stay_g * (1 - hysteresis) - move_g) * 1e6
 
 
 def test_it_stays_just_below_the_break_even_and_moves_just_above_it() -> None:
     even = break_even_usd_per_t()
-    assert 280 < even < 290
+    assert 350 < even < 360
     assert move(running(int(even * 0.99))) is None
     made = move(running(int(even * 1.01)))
     assert made is not None
     assert [one.pool for one in made.segments] == ["no"]
     assert made.reason == "moving"
-    assert made.terms.transfer == round((DATA_GB * 0.02 + DATA_GB * 0.06 * CLEAN * int(even * 1.01) / 1e6) * 1e6)
+    assert made.terms.transfer == round((DATA_GB * 0.02 + DATA_GB * 0.06 * WAY * int(even * 1.01) / 1e6) * 1e6)
 
 
 def test_what_was_promised_moves_only_for_a_gain_beyond_the_margin() -> None:

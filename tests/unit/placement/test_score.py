@@ -15,7 +15,7 @@ def placed(world: object, **asked: object) -> Assignment:
 def test_every_term_by_hand() -> None:
     pool = Pool(id="es", zone="ES", overhead=1.25, water=2.0, ask=1.5, wake_j=72_000.0)
     world = snapshot([pool], carbon={"ES": [200.0]}, spread={"ES": [50.0]}, price={"ES": [0.08]})
-    made = placed(world, hours=2.0, gpus=2, data_bytes=5 * 10**9, carbon_price_usd_per_t=100)
+    made = placed(world, hours=2.0, gpus=2, data_bytes=5 * 10**9, origin_zone="ES", carbon_price_usd_per_t=100)
     # 2 x 400 W x 2 h = 1.6 kWh IT, 2.0 kWh at the meter.
     assert made.terms.energy == 160_000
     assert made.terms.carbon == 40_000  # 400 g at 100 USD/t

@@ -45,11 +45,14 @@ def share(shell: Shell, tenant: str, weight: int) -> None:
 @network.command("price")
 @option("--water", type=PRICE, default=None, metavar="USD", help="Of a cubic metre of cooling water in scores.")
 @option("--transfer", type=PRICE, default=None, metavar="USD", help="Of a gigabyte moved where no price is known.")
+@option("--by-region/--flat", "by_region", default=None, help="Moved data at list prices by region, or at one price.")
 @pass_shell
-def price(shell: Shell, water: float | None, transfer: float | None) -> None:
+def price(shell: Shell, water: float | None, transfer: float | None, by_region: bool | None) -> None:  # noqa: FBT001 - click's signature
     """Change what water and moved data count in scores; no tenant pays it."""
     wanted = PolicyRequest(
-        water_price_usd_micro_per_l=_micro(water, L_PER_M3), transfer_usd_micro_per_gb=_micro(transfer, 1)
+        water_price_usd_micro_per_l=_micro(water, L_PER_M3),
+        transfer_usd_micro_per_gb=_micro(transfer, 1),
+        transfer_by_region=by_region,
     )
     with shell.client("operator") as client:
         _tell(shell, client.set_policy(wanted))
