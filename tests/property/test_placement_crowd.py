@@ -49,6 +49,7 @@ def asked(draw: st.DrawFn, name: str, fleet: list[Pool]) -> Asked:
         carbon_price=draw(st.sampled_from([0, 100, 5_000])),
         budget_usd_micro=draw(st.sampled_from([0, 0, 1_000_000, 4_000_000])),
         data_bytes=draw(st.sampled_from([0, 10**10])),
+        origin=draw(st.sampled_from(["", "NO", "KR", "nowhere"])),
         pausable=draw(st.booleans()),
         given=given_place,
     )

@@ -31,6 +31,7 @@ class Asked:
     carbon_price: int = 100
     budget_usd_micro: int = 0
     data_bytes: int = 0
+    origin: str = ""
     pausable: bool = False
     given: tuple[int, float, float] | None = None
     """Row of a pool, start and end."""
@@ -43,6 +44,7 @@ def crowd(jobs: Sequence[Asked]) -> Crowd:
     country_sets = sorted({one.countries for one in rows})
     provider_sets = sorted({one.providers for one in rows})
     tenants = sorted({one.tenant for one in rows})
+    origins = sorted({one.origin for one in rows})
 
     def column(values: Sequence[float]) -> np.ndarray:
         return np.array([round(value) for value in values], dtype=np.int64)
@@ -75,4 +77,6 @@ def crowd(jobs: Sequence[Asked]) -> Crowd:
         pool=column([NOT_GIVEN if one.given is None else one.given[0] for one in rows]),
         start_ms=column([0 if one.given is None else moment(one.given[1]) for one in rows]),
         end_ms=column([0 if one.given is None else moment(one.given[2]) for one in rows]),
+        origin=column([origins.index(one.origin) for one in rows]),
+        origins=tuple(origins),
     )

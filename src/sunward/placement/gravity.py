@@ -49,7 +49,7 @@ def cargo_of(fleet: Fleet, job: JobView) -> Cargo:
 
 def brought(fleet: Fleet, cargo: Cargo, rows: IntArray) -> IntArray:
     """(A, H) micro-USD to bring the data from where it lies now."""
-    moved = _cost(fleet, cargo, [cargo.zone], _carbon_at(fleet, cargo.zone)[None], rows)[0]
+    moved = _cost(fleet, cargo, [cargo.zone], carbon_at(fleet, cargo.zone)[None], rows)[0]
     return np.where((fleet.pools.site[rows] == cargo.site)[:, None], 0, moved)
 
 
@@ -68,11 +68,17 @@ def _cost(fleet: Fleet, cargo: Cargo, named: Sequence[str], carbon: FloatArray, 
         return np.zeros((len(named), len(rows), fleet.slots), dtype=np.int64)
     gigabytes = cargo.size_bytes / BYTES_PER_GB
     kwh = gigabytes * fleet.policy.transfer_wh_per_gb / WH_PER_KWH
-    tariff = np.array([[_tariff(fleet.policy, one, other) for other in fleet.zones] for one in named])
+    tariff = tariffs(fleet, named)
     there = fleet.carbon[rows]
     here = np.where(np.isnan(carbon)[:, None, :], there, carbon[:, None, :])
     carbon_usd = kwh * carbon_usd_per_kwh((here + there) / 2, cargo.carbon_price_usd_per_t)
     return to_integer(gigabytes * tariff[:, fleet.pools.zone[rows]][:, :, None] + carbon_usd * units.MICRO)
+
+
+def tariffs(fleet: Fleet, named: Sequence[str]) -> IntArray:
+    """(S, Z) micro-USD per GB from some zones to every zone of the fleet."""
+    prices = [[_tariff(fleet.policy, one, other) for other in fleet.zones] for one in named]
+    return np.array(prices, dtype=np.int64).reshape(len(named), len(fleet.zones))
 
 
 def _tariff(policy: PolicyInputs, origin: str, zone: str) -> int:
@@ -80,7 +86,7 @@ def _tariff(policy: PolicyInputs, origin: str, zone: str) -> int:
     return policy.transfer_usd_micro_per_gb if listed is None else listed
 
 
-def _carbon_at(fleet: Fleet, zone: str) -> FloatArray:
+def carbon_at(fleet: Fleet, zone: str) -> FloatArray:
     """(H,) intensity where the data lies: as forecast, else the mean of the zone's typical year, else not known."""
     if zone in fleet.zones:
         forecast: FloatArray = fleet.carbon[int((fleet.pools.zone == fleet.zones.index(zone)).argmax())]

@@ -63,3 +63,6 @@ class Crowd:
     start_ms: IntArray
     """(J,) start of what it was given."""
     end_ms: IntArray
+    origins: tuple[str, ...] = ()
+    origin: IntArray | None = None
+    """(J,) row of `origins`, the zone where a job's data lies; None = not known of any."""

@@ -60,6 +60,7 @@ def crowd_of(world: World, now_ms: int, rows: IntArray, pools: Sequence[str]) ->
     countries, country_sets = _words(table, rows, "allowed_countries")
     providers, provider_sets = _words(table, rows, "known_providers")
     tenant, tenants = _words(table, rows, "tenant")
+    origin, origins = _words(table, rows, "origin_zone")
     kinds, class_words = _words(table, rows, "work_class")
     classes = np.array([WORK_CLASSES.index(word) for word in class_words], np.int64)
     pool, start_ms, end_ms = _given(table, listed, pools)
@@ -88,6 +89,8 @@ def crowd_of(world: World, now_ms: int, rows: IntArray, pools: Sequence[str]) ->
         pool=pool,
         start_ms=start_ms,
         end_ms=end_ms,
+        origin=origin,
+        origins=origins,
     )
 
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sunward.model.hardware import WorkClass
 from sunward.model.plan import Assignment, PolicyInputs
 from sunward.placement.planner import plan, quote
 from sunward.signals import zones
 from sunward.units import MG_PER_G
-from sunward.world.snapshot import JobView, Snapshot
+from sunward.world.snapshot import WORK_CLASSES, JobView, Snapshot
+from tests.support.crowds import Asked, crowd
 from tests.support.snapshots import Pool, job, segment, snapshot, spec
 
 HOURS, POWER_KW, CARBON_USD_PER_T = 10, 0.4, 1_000
@@ -116,3 +118,24 @@ def test_where_no_site_is_the_typical_mean_stands_in_and_else_the_other_end(orig
     known = zones.load()
     here = known.zone(origin).carbon_mean_mgco2e_per_kwh / MG_PER_G if origin in known.rows else 300.0
     assert made.terms.transfer == round(60 * (here + 300.0) / 2 * 100)
+
+
+@pytest.mark.parametrize("clean", ["KR", "AU-TAS"])
+def test_a_crowd_stays_with_heavy_data_too(clean: str) -> None:
+    near_usd = 0.02 + KWH_PER_GB * DIRTY / 1e6 * CARBON_USD_PER_T
+    even = gain_usd() / (weight_usd(0.08) - near_usd)
+    for gigabytes, pool in ((even * 0.99, "hydro"), (even * 1.01, "coal")):
+        many = Asked(
+            id="c",
+            hours=HOURS,
+            due_h=24,
+            carbon_price=CARBON_USD_PER_T,
+            data_bytes=round(gigabytes * 1e9),
+            origin="PL",
+            work_class=WORK_CLASSES.index(WorkClass.GENERIC),
+        )
+        (made,) = plan(replace(world(clean=clean), crowd=crowd([many]))).assignments
+        alone = quote(world(clean=clean), asked(gigabytes, interruptible=False).spec)
+        assert isinstance(alone, Assignment)
+        assert (made.segments[0].pool, made.segments[0].pool) == (pool, alone.segments[0].pool)
+        assert made.terms.transfer == alone.terms.transfer

@@ -46,6 +46,8 @@ class Groups:
     opens: IntArray
     """(G,) first slot of a start."""
     data_bytes: IntArray
+    origin: IntArray
+    """(G,) where the data lies, of groups that have any."""
     pausable: BoolArray
     families: Families
 
@@ -85,6 +87,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
     if exact:
         ask_bin = take("budget_usd_micro")
     data_bin = _octave_bins(take("data_bytes").astype(np.float64))
+    origin = np.where(data_bin > 0, origin_of(crowd, jobs), -1)
     named = ("work_class", "gpus", "memory_gib", "models", "countries", "providers")
     family_code = packed([*(take(name) for name in named), ask_bin])
     family_at, family = _distinct(family_code)
@@ -97,6 +100,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
             first_by,
             opens,
             data_bin,
+            origin,
             crowd.pausable[jobs].astype(np.int64),
         ]
     )
@@ -114,10 +118,16 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
         start_by_ms=np.minimum.reduceat(start_by[order], first[:-1]) if len(at) else start_by[:0],
         opens=opens[at],
         pausable=crowd.pausable[jobs[at]],
+        origin=origin[at],
         data_bytes=_most(take("data_bytes"), data_bin)[at],
         families=Families(**{name: take(name)[family_at] for name in named}, ask_most=-_most(-ask, ask_bin)[family_at]),
         **picked,
     )
+
+
+def origin_of(crowd: Crowd, jobs: IntArray) -> IntArray:
+    """(N,) rows of the zones where the data of jobs lies; the last row, -1, where that is not known."""
+    return np.full(len(jobs), -1, dtype=np.int64) if crowd.origin is None else crowd.origin[jobs]
 
 
 class _Columns:

@@ -61,7 +61,7 @@ FIXED = ("", "residency", "only_site")
 def begin(fleet: Fleet, snapshot: Snapshot, crowd: Crowd, board: Board) -> CrowdDraft:
     """Keep what lasts: `board` is charged with it, so that nobody else takes it."""
     crowd = in_order(crowd)
-    tables, named = tables_of(fleet, snapshot), named_of(fleet, crowd)
+    tables, named = tables_of(fleet, snapshot, crowd.origins), named_of(fleet, crowd)
     room = Room(fleet, board)
     placed = kept(tables, room, snapshot, crowd, named)
     taken, taken_w = board.free - room.free, board.headroom_w - room.headroom_w

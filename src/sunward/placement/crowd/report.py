@@ -10,6 +10,7 @@ import numpy as np
 from sunward import units
 from sunward.model.identity import JobId, PoolId
 from sunward.model.plan import Assignment, ScoreTerms, Segment
+from sunward.placement.crowd.groups import origin_of
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.tables import Tables
 from sunward.placement.score import RISK_FRAC, carbon_usd_per_kwh, to_integer
@@ -73,7 +74,7 @@ def scores(
             tables.litres_per_h[pool, kind] * held.gpus * lasts_h * fleet.policy.water_price_usd_micro_per_l
         ),
         ask=to_integer(ask * lasts_h),
-        transfer=to_integer(tables.transfer(pool, crowd.data_bytes[jobs], price, slot)),
+        transfer=to_integer(tables.transfer(pool, crowd.data_bytes[jobs], price, slot, origin_of(crowd, jobs))),
         wake=to_integer(tables.wake_kwh[pool] * woken * per_kwh * units.MICRO),
         risk=to_integer(spread * usd_per_g * RISK_FRAC * units.MICRO + ask * waited),
         shadow=_shadow(tables, held, shadow),

@@ -128,7 +128,11 @@ class Search:
         if data.any():
             rows = np.flatnonzero(data > 0)
             brought = tables.transfer(
-                pool[rows, None], data[rows, None], price[rows, None], np.arange(fleet.slots)[None, :]
+                pool[rows, None],
+                data[rows, None],
+                price[rows, None],
+                np.arange(fleet.slots)[None, :],
+                groups.origin[group[rows], None],
             )
             cost[rows] += brought / groups.gpus[group[rows]][:, None]
         return cost
@@ -244,6 +248,6 @@ def _tracks(groups: Groups, group: IntArray, pool: IntArray) -> tuple[tuple[IntA
 
 def kinds_of(groups: Groups) -> IntArray:
     """(G,) the same number for groups whose costs are the same wherever they go."""
-    named = ("work_class", "carbon_price", "gpus", "length_ms", "opens", "data_bytes")
+    named = ("work_class", "carbon_price", "gpus", "length_ms", "opens", "data_bytes", "origin")
     _, kind = np.unique(packed([getattr(groups, name) for name in named]), return_inverse=True)
     return kind

@@ -1,6 +1,6 @@
 """Which pools a group looks at: those that may do its work for least at their best hour, before it looks closely.
 
-Axes: L kinds of lines (class, carbon price, length in octaves), R reaches, P pools, T coarse steps.
+Axes: L kinds of lines (class, carbon price, length in octaves, heavy data and its place), R reaches, P pools, T steps.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sunward import units
 from sunward.placement.crowd.groups import Groups, packed
 from sunward.placement.crowd.room import Room
 from sunward.placement.crowd.tables import Tables
@@ -16,6 +17,8 @@ from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 STEPS = 96
 """A horizon is looked at in about so many steps."""
+HEAVY_BYTES = 10**9
+"""Lighter data does not decide which pools are looked at."""
 REACHES = 4
 """Limits are told apart by the eighth, quarter, half and whole of the logarithm of the horizon."""
 
@@ -64,13 +67,25 @@ def _chunks(length: int, size: int) -> list[slice]:
 def shortlist(tables: Tables, room: Room, groups: Groups, shadow: FloatArray | None) -> Shortlist:
     """Order all pools for each kind of line and reach."""
     octave = np.log2(np.maximum(1, groups.length_ms / tables.fleet.slot_ms)).astype(np.int64)
-    code = packed([groups.work_class, groups.carbon_price, octave])
+    heavy = np.where(groups.data_bytes >= HEAVY_BYTES, np.log2(np.maximum(1, groups.data_bytes)).astype(np.int64), 0)
+    weighs = heavy > 0
+    code = packed(
+        [
+            groups.work_class,
+            groups.carbon_price,
+            octave,
+            heavy,
+            np.where(weighs, groups.origin, -1),
+            np.where(weighs, groups.gpus, 0),
+        ]
+    )
     _, at, line = np.unique(code, return_index=True, return_inverse=True)
     fleet = tables.fleet
     coarse = _Coarse(tables, room, shadow)
     least = np.stack(
         [
             coarse.least(int(groups.work_class[one]), int(groups.carbon_price[one]), fleet.slot_ms << int(octave[one]))
+            + (_brought(tables, groups, one) if weighs[one] else 0.0)
             for one in at.tolist()
         ]
     )
@@ -83,6 +98,16 @@ def shortlist(tables: Tables, room: Room, groups: Groups, shadow: FloatArray | N
         line=line,
         reach=np.clip(np.floor(step).astype(np.int64), 0, REACHES - 1),
     )
+
+
+def _brought(tables: Tables, groups: Groups, group: int) -> FloatArray:
+    """(P,) what bringing the data now adds to a reference hour, in the measure of `_Coarse.least`."""
+    pools = np.arange(len(tables.fleet.pools.ids))
+    asked = (groups.data_bytes[group], groups.carbon_price[group], 0, groups.origin[group])
+    cost = tables.transfer(pools, *(np.full_like(pools, one) for one in asked))
+    spread_over = groups.gpus[group] * groups.length_ms[group] / units.HOUR_MS * units.PPM
+    shared: FloatArray = cost / spread_over
+    return shared
 
 
 class _Coarse:

@@ -8,14 +8,19 @@ Axes: Z zones, P pools, H slots, E = H + 1 edges of slots.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sunward import units
 from sunward.placement.fleet import Fleet
+from sunward.placement.gravity import carbon_at, tariffs
 from sunward.placement.score import BYTES_PER_GB, RISK_FRAC, WH_PER_KWH, carbon_usd_per_kwh
 from sunward.world.snapshot import FloatArray, IntArray, Snapshot
+
+UNKNOWN = ""
+"""No zone has this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +52,10 @@ class Tables:
     """(P, C) of one busy container."""
     wake_kwh: FloatArray
     """(P,) facility energy to wake one container."""
+    tariff: IntArray
+    """(O + 1, Z) micro-USD per GB from each zone where data lies; the last row where that is not known."""
+    source: FloatArray
+    """(O + 1, H) gCO2e/kWh there; not a number where it is not known."""
 
     def at(self, before: FloatArray, row: IntArray, at_ms: IntArray) -> FloatArray:
         """A running sum at any moment: `before` has (R, E), of which each moment reads one row."""
@@ -82,12 +91,16 @@ class Tables:
         woken: FloatArray = per_kwh * (self.wake_kwh[pool] * units.MICRO)[:, None]
         return woken
 
-    def transfer(self, pool: IntArray, data_bytes: IntArray, carbon_price: IntArray, slot: IntArray) -> FloatArray:
-        """(N,) or (N, H) micro-USD to bring a job's data to a pool for a start in a slot."""
-        policy, gigabytes = self.fleet.policy, data_bytes / BYTES_PER_GB
-        kwh = gigabytes * policy.transfer_wh_per_gb / WH_PER_KWH
-        carbon = carbon_usd_per_kwh(self.carbon[self.zone[pool], slot], 1) * carbon_price
-        brought: FloatArray = gigabytes * policy.transfer_usd_micro_per_gb + kwh * carbon * units.MICRO
+    def transfer(
+        self, pool: IntArray, data_bytes: IntArray, carbon_price: IntArray, slot: IntArray, origin: IntArray
+    ) -> FloatArray:
+        """(N,) or (N, H) micro-USD to bring a job's data to a pool for a start in a slot, as `placement.gravity`."""
+        gigabytes, zone = data_bytes / BYTES_PER_GB, self.zone[pool]
+        kwh = gigabytes * self.fleet.policy.transfer_wh_per_gb / WH_PER_KWH
+        there, here = self.carbon[zone, slot], self.source[origin, slot]
+        mean = np.where(np.isnan(here), there, (here + there) / 2)
+        carbon = carbon_usd_per_kwh(mean, 1) * carbon_price
+        brought: FloatArray = gigabytes * self.tariff[origin, zone] + kwh * carbon * units.MICRO
         return brought
 
     def run_ms(self, pool: IntArray, work_class: IntArray, length_ms: IntArray) -> IntArray:
@@ -96,8 +109,8 @@ class Tables:
         return run
 
 
-def tables_of(fleet: Fleet, snapshot: Snapshot) -> Tables:
-    """Lay out what a snapshot's signals cost."""
+def tables_of(fleet: Fleet, snapshot: Snapshot, origins: Sequence[str] = ()) -> Tables:
+    """Lay out what a snapshot's signals cost, and ways from the zones where data lies."""
     pools, usable_h = fleet.pools, fleet.usable_ms / units.HOUR_MS
     delay_h = (fleet.begin_ms - fleet.now_ms) / units.HOUR_MS
     it_kw = pools.busy_w / units.W_PER_KW
@@ -115,6 +128,8 @@ def tables_of(fleet: Fleet, snapshot: Snapshot) -> Tables:
         facility_kw=it_kw * pools.overhead[:, None],
         litres_per_h=it_kw * pools.water_l_per_kwh[:, None],
         wake_kwh=pools.wake_j * pools.overhead / units.J_PER_KWH,
+        tariff=tariffs(fleet, (*origins, UNKNOWN)),
+        source=np.stack([carbon_at(fleet, zone) for zone in (*origins, UNKNOWN)]),
     )
 
 
