@@ -109,8 +109,10 @@ class Placing:
             self._take(options)
             self._placed.lay_out(self._crowd, self._room)
             found = np.diff(options.first)[open_groups] > 0
+            # One that took all it saw and still wants more has to look further, as one that found nothing.
+            short = ~found | (self._one_start(open_groups) & (self.left[open_groups] > 0))
             done = ~found & (look[open_groups] >= pools)
-            look[open_groups[~found]] *= 4
+            look[open_groups[short]] *= 4
             open_groups = open_groups[~done]
             open_groups = open_groups[self.left[open_groups] > 0]
 
@@ -166,9 +168,23 @@ class Placing:
         free = some[~crowded]
         self._give(free, self.left[free], pool[~crowded], start[~crowded], at_once[~crowded])
         self._placed.lay_out(self._crowd, self._room)
-        for group in self._precedence(options, some[crowded]).tolist():
+        order = self._precedence(options, some[crowded])
+        for group in order.tolist():
             at = int(options.first[group])
             self._take_one(group, int(options.pool[at]), int(options.slot[at]))
+        for group in order[self._one_start(order)].tolist():
+            # Its next pool is the next best, for no pool has another start for it: it need not look again first.
+            for at in range(int(options.first[group]) + 1, int(options.first[group + 1])):
+                row, first = int(options.pool[at]), int(options.slot[at])
+                if self.left[group] and self._room.free[row, first] >= groups.gpus[group]:
+                    self._take_one(group, row, first)
+
+    def _one_start(self, group: IntArray) -> BoolArray:
+        """Groups that may begin in one slot alone, on the reference GPU at least."""
+        groups, fleet = self._groups, self._tables.fleet
+        latest = np.minimum(groups.limit_ms[group] - groups.length_ms[group], groups.start_by_ms[group])
+        one: BoolArray = latest < fleet.start_ms + (groups.opens[group] + 1) * fleet.slot_ms
+        return one
 
     def _start(self, group: IntArray, pool: IntArray, slot: IntArray) -> tuple[IntArray, BoolArray]:
         """When starts in given slots begin, and whether at once on containers that are awake."""
