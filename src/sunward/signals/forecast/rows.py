@@ -92,6 +92,9 @@ def rows(known: Known, first_hour: int, shift_h: int, start: int, stop: int) -> 
     columns = [_window(part, at), *(_window(_mean_days(part, begin, days), at) for days in PROFILE_DAYS)]
     hours = first_hour + np.arange(start, stop)
     relative = (np.concatenate(columns, axis=1) - level[:, None]) / spread[:, None]
+    # An hour of the day that has never been seen is expected to be as the others, not to be 0.
+    unseen = np.arange(start, stop)[:, None] - DAY_H + np.arange(DAY_H) < known.begin
+    relative[np.tile(unseen, len(columns))] = 0.0
     solar = _harmonics(hours + shift_h, 3)
     shared = [relative, relative[:, DAY_H - 1 : DAY_H] * solar, solar, np.ones((stop - start, 1))]
     return Rows(

@@ -128,6 +128,16 @@ def test_a_zone_of_three_days_repeats_their_mean_day() -> None:
     assert np.allclose(bands.p50[0, 0, :DAY_H], values[0, -3 * DAY_H :].reshape(3, DAY_H).mean(axis=0), rtol=1e-4)
 
 
+def test_an_hour_of_the_day_not_seen_yet_is_expected_to_be_as_those_seen() -> None:
+    values = series()
+    values[0, :-5] = np.nan
+    learner = Learner(3, HORIZON)
+    learner.learn(values, FIRST)
+    expected = learner.model().predict(values, FIRST, FIRST + values.shape[1]).p50[0, 0]
+    assert np.allclose(expected[: DAY_H - 5], values[0, -5:].mean(), rtol=1e-4)
+    assert np.allclose(expected[DAY_H - 5 : DAY_H], values[0, -5:], rtol=1e-4)
+
+
 def test_holes_are_filled_from_the_past() -> None:
     values = series(1)[0]
     values[[100, 101, 130]] = np.nan
