@@ -34,8 +34,10 @@ USD_PER_T = MICRO
 """A gram costs a USD."""
 
 
-def snapshot_of(zones: Sequence[str], intensity: FloatArray, now_ms: int, jobs: Sequence[JobView] = ()) -> Snapshot:
-    """One idle pool a zone, with room for all jobs, on hourly intensities (Z, H) from now on."""
+def snapshot_of(
+    zones: Sequence[str], intensity: FloatArray, now_ms: int, jobs: Sequence[JobView] = (), containers: int = 0
+) -> Snapshot:
+    """One idle pool a zone, of so many containers, 0 for one a job, on hourly intensities (Z, H) from now on."""
     count, hours = intensity.shape
     return Snapshot(
         based_on=0,
@@ -50,7 +52,7 @@ def snapshot_of(zones: Sequence[str], intensity: FloatArray, now_ms: int, jobs: 
         price_usd_per_kwh=np.zeros_like(intensity),
         sites=tuple(zones),
         site_ceiling_w=np.full(intensity.shape, np.inf),
-        pools=_pools(zones, count, hours, max(1, len(jobs))),
+        pools=_pools(zones, count, hours, containers or max(1, len(jobs))),
         jobs=tuple(jobs),
     )
 
