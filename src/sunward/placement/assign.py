@@ -52,6 +52,8 @@ class Draft:
     """Present segments that still hold."""
     ideal: dict[str, Option | None] = field(default_factory=dict)
     """The best option if no other planned job were there: a lower bound."""
+    order: list[str] = field(default_factory=list)
+    """Jobs in the order in which they were placed."""
     effort: int = 0
 
 
@@ -62,24 +64,28 @@ def assign(fleet: Fleet, board: Board, tasks: dict[str, Task], shares: Shares) -
     for job, task in sorted(tasks.items()):
         present = present_option(fleet, task)
         if present is not None and board.holds(task.demand, present):
-            _take(draft, job, present)
+            take(draft, job, present)
             draft.kept[job] = present
     if shares.set:
         for job in [one for one in draft.chosen if not tasks[one].demand.job.pool]:
-            _give(draft, job)
+            give(draft, job)
     by_turns = _fill(draft, order, fallback)
     if draft.kept.keys() - draft.chosen.keys():
         for job in tuple(draft.chosen):
-            _give(draft, job)
+            give(draft, job)
         for job, present in draft.kept.items():
-            _take(draft, job, present)
+            take(draft, job, present)
         by_turns = _fill(draft, order, fallback)
-    order = by_turns
-    for _ in range(ROUNDS_MAX):
-        moved = [_improve(draft, job, order) for job in order]
-        if not any(moved):
-            break
+    draft.order = by_turns
     return draft
+
+
+def improve(draft: Draft) -> None:
+    """Move jobs, or let them displace others, where the total falls."""
+    for _ in range(ROUNDS_MAX):
+        moved = [_improve(draft, job, draft.order) for job in draft.order]
+        if not any(moved):
+            return
 
 
 def _fill(draft: Draft, order: list[str], fallback: dict[str, list[Option]]) -> list[str]:
@@ -133,6 +139,8 @@ def present_option(fleet: Fleet, task: Task) -> Option | None:
     if not runs or len(runs) < sum(segment.end_ms > fleet.now_ms for segment in demand.job.segments):
         return None
     if not demand.fits(runs) or any(run.end_ms > demand.limit_ms for run in runs):
+        return None
+    if runs[0].start_ms < demand.job.opens_ms:
         return None
     if runs[0].start_ms > max(demand.start_by_ms, fleet.now_ms):
         return None
@@ -193,14 +201,16 @@ def _due_ppm(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> int:
     return due - (starting_ms * rate if begun else 0)
 
 
-def _take(draft: Draft, job: str, option: Option) -> None:
+def take(draft: Draft, job: str, option: Option) -> None:
+    """Choose an option for a job and hold what it uses."""
     demand = draft.tasks[job].demand
     draft.board.take(demand, option)
     draft.chosen[job] = option
     draft.shares.add(demand.job.spec.tenant, _container_ms(option))
 
 
-def _give(draft: Draft, job: str) -> Option | None:
+def give(draft: Draft, job: str) -> Option | None:
+    """Release what a job has; what it was, None if nothing."""
     option = draft.chosen.pop(job, None)
     if option is not None:
         demand = draft.tasks[job].demand
@@ -218,12 +228,12 @@ def _renew(draft: Draft, job: str) -> None:
     placed, kept = _place(draft, job), draft.kept.get(job)
     if kept is None:
         return
-    new = _give(draft, job)
+    new = give(draft, job)
     stays = draft.board.holds(draft.tasks[job].demand, kept)
-    if stays and (not placed or new is None or new.total + _margin(draft, job, kept, new) >= kept.total):
-        _take(draft, job, kept)
+    if stays and (not placed or new is None or new.total + margin(draft, job, kept, new) >= kept.total):
+        take(draft, job, kept)
     elif new is not None:
-        _take(draft, job, new)
+        take(draft, job, new)
 
 
 def _place(draft: Draft, job: str) -> bool:
@@ -234,7 +244,7 @@ def _place(draft: Draft, job: str) -> bool:
         option = best_option(draft.fleet, task, draft.board)
     if option is None:
         return False
-    _take(draft, job, option)
+    take(draft, job, option)
     return True
 
 
@@ -252,16 +262,16 @@ def _improve(draft: Draft, job: str, order: list[str]) -> bool:
     if present is None or ideal is None or present.total <= ideal.total or draft.effort >= EFFORT_MAX:
         return False
     draft.effort += draft.tasks[job].effort
-    _give(draft, job)
+    give(draft, job)
     other = best_option(draft.fleet, draft.tasks[job], draft.board)
-    if other is not None and other.total + _margin(draft, job, present, other) < present.total:
-        _take(draft, job, other)
+    if other is not None and other.total + margin(draft, job, present, other) < present.total:
+        take(draft, job, other)
         return True
-    _take(draft, job, present)
+    take(draft, job, present)
     return _displace(draft, job, ideal, order)
 
 
-def _margin(draft: Draft, job: str, old: Option, new: Option) -> int:
+def margin(draft: Draft, job: str, old: Option, new: Option) -> int:
     """What a change must gain before a promised plan is touched."""
     if draft.kept.get(job) != old or old == new:
         return 0
@@ -270,33 +280,33 @@ def _margin(draft: Draft, job: str, old: Option, new: Option) -> int:
 
 def _displace(draft: Draft, job: str, option: Option, order: list[str]) -> bool:
     """Give a job an option that others stand in the way of; undone unless all end placed and the change pays."""
-    old = {job: _give(draft, job)}
+    old = {job: give(draft, job)}
     for other in _victims(draft, job, option, order):
         if draft.board.holds(draft.tasks[job].demand, option):
             break
-        old[other] = _give(draft, other)
+        old[other] = give(draft, other)
     placed = draft.board.holds(draft.tasks[job].demand, option)
     if placed:
-        _take(draft, job, option)
+        take(draft, job, option)
         placed = all(_place(draft, other) for other in order if other in old and other != job)
-    if placed and _pays(draft, old):
+    if placed and pays(draft, old):
         return True
     for other in old:
-        _give(draft, other)
+        give(draft, other)
     for other, before in old.items():
         if before is not None:
-            _take(draft, other, before)
+            take(draft, other, before)
     return False
 
 
-def _pays(draft: Draft, old: dict[str, Option | None]) -> bool:
+def pays(draft: Draft, old: dict[str, Option | None]) -> bool:
     """Whether the new options cost less than the old ones by more than the margins; placing a job always pays."""
     change = 0
     for job, before in old.items():
         if before is None:
             return True
         after = draft.chosen[job]
-        change += after.total - before.total + _margin(draft, job, before, after)
+        change += after.total - before.total + margin(draft, job, before, after)
     return change < 0
 
 

@@ -53,7 +53,7 @@ class Board:
         rows = demand.rows
         watts = self.headroom_w[self._fleet.pools.site[rows], : demand.slots] >= demand.need_w[:, None]
         room: BoolArray = (self.free[rows, : demand.slots] >= demand.counts[:, None]) & watts
-        return room
+        return room & (self._fleet.begin_ms[: demand.slots] >= demand.job.opens_ms)
 
     def holds(self, demand: Demand, option: Option) -> bool:
         """Whether an option finds room."""

@@ -172,7 +172,7 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         stop_ms=stop_ms(fleet, job),
         delay_ms=delay,
         loss_ms=loss,
-        start_run=_start_run(fleet, costs, cost_rows, delay),
+        start_run=start_run(fleet, costs, cost_rows, delay),
         wake=to_integer(costs.wake_one[cost_rows] * asleep),
         transfer=brought(fleet, cargo, rows),
         cargo=cargo,
@@ -202,7 +202,8 @@ def _to_wake(fleet: Fleet, job: JobView, rows: IntArray, counts: IntArray) -> In
     return asleep
 
 
-def _start_run(fleet: Fleet, costs: SlotCosts, rows: IntArray, delay_ms: IntArray) -> IntArray:
+def start_run(fleet: Fleet, costs: SlotCosts, rows: IntArray, delay_ms: IntArray) -> IntArray:
+    """(A, H) micro-USD of running through a slot from a start in it."""
     used = np.maximum(fleet.usable_ms - delay_ms, 0)
     run: IntArray = share(costs.terms[:, rows], used, fleet.usable_ms).sum(axis=0)
     return run

@@ -33,6 +33,7 @@ from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 SPARE_SLOTS = 3
 """A first slot cut short, a last run of one slot, and its rounding: see `_affordable`."""
 PAUSED = -1
+BARRED = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +65,11 @@ def _best(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, quantu
     slots = (demand.limit_ms - fleet.start_ms) // fleet.slot_ms
     if not len(among) or slots <= 0:
         return None
+    if is_free(fleet, demand, among):
+        return _cheapest(fleet, demand, room[:, :slots], among, quantum)
     lattice = lattice_of(fleet, demand, room[among, :slots], among, quantum)
-    if _is_free(lattice):
-        path = _path_of_cheapest(lattice)
-    else:
-        steps = Steps(lattice)
-        path = _path(lattice, steps, _values(lattice, steps), bound_now(fleet, demand))
+    steps = Steps(lattice)
+    path = _path(lattice, steps, _values(lattice, steps), bound_now(fleet, demand))
     if path is None:
         return None
     runs = _merge(fleet, demand, among, path)
@@ -96,28 +96,29 @@ def _affordable(fleet: Fleet, demand: Demand, among: IntArray, quantum: int) -> 
     return affordable
 
 
-def _is_free(lattice: Lattice) -> bool:
-    """Whether starting again, always as the same, costs neither work nor money, and every slot counts the same."""
-    if len(lattice.here) > 1 or lattice.transfer.any() or lattice.wake.any():
+def is_free(fleet: Fleet, demand: Demand, among: IntArray) -> bool:
+    """Whether a pause or a move costs the job neither work nor money, and every slot and pool counts the same."""
+    if demand.stop_ms or demand.job.spec.min_run_ms or demand.wait_ms is not None or demand.survival is not None:
         return False
-    if lattice.survival is not None or lattice.bound > 1 or (lattice.pause_left < lattice.quanta).any():
+    if demand.start_by_ms < demand.limit_ms or fleet.usable_ms[0] < fleet.slot_ms or demand.cargo.size_bytes:
         return False
-    gains = (lattice.run_gain, lattice.start_gain, lattice.first_gain)
-    costs = (lattice.start_cost, lattice.first_cost)
-    return bool(
-        lattice.run_gain[0, 0] > 0
-        and all((gain == lattice.run_gain[0, 0]).all() for gain in gains)
-        and all((cost == lattice.run_cost).all() for cost in costs)
-    )
+    tables = (demand.wake, demand.delay_ms, demand.loss_ms)
+    rates = demand.rate_ppm[among]
+    return bool((rates == rates[:1]).all()) and not any(table[among].any() for table in tables)
 
 
-def _path_of_cheapest(lattice: Lattice) -> list[int] | None:
-    """As `_path`, where pauses are free: the cheapest slots that together do the work."""
-    cost, needed = lattice.run_cost[0], -(-lattice.quanta // int(lattice.run_gain[0, 0]))
-    if np.isfinite(cost).sum() < needed:
+def _cheapest(fleet: Fleet, demand: Demand, room: BoolArray, among: IntArray, quantum: int) -> Option | None:
+    """The cheapest slots that together do the work, each on its cheapest pool, where `is_free`."""
+    slots = room.shape[1]
+    gain = int(gained(fleet.usable_ms[None, :1], demand.rate_ppm[among[:1]], quantum)[0, 0])
+    needed = -(-demand.remaining_ms // (quantum * gain)) if gain else slots + 1
+    cost = np.where(room[among], demand.costs.run[demand.cost_rows[among], :slots], BARRED)
+    least = cost.min(axis=0)
+    if (least < BARRED).sum() < needed:
         return None
-    chosen = cheapest_slots(cost, needed)
-    return [0 if runs else PAUSED for runs in chosen.tolist()]
+    chosen = cheapest_slots(least, needed)
+    path = np.where(chosen, cost.argmin(axis=0), PAUSED).tolist()
+    return Option(_merge(fleet, demand, among, path), int(least[chosen].sum()))
 
 
 def _values(lattice: Lattice, steps: Steps) -> Values:

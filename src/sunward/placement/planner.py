@@ -8,20 +8,22 @@ from dataclasses import replace
 from sunward.model.identity import PoolId
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
-from sunward.placement.assign import Draft, assign
+from sunward.placement.assign import Draft, assign, improve
 from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import CrowdPlan, begin, finish
 from sunward.placement.crowd.room import slots_of, spread
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
+from sunward.placement.polish import polish
+from sunward.placement.prices import named_prices, shadow_prices
 from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
 from sunward.placement.spare import with_spares
 from sunward.world.snapshot import IntArray, JobView, Snapshot
 
-PLANNER = "regret-2"
+PLANNER = "regret-3"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
 
 
@@ -44,7 +46,10 @@ def plan(snapshot: Snapshot) -> Plan:
             unplaced.append(demand)
         else:
             tasks[job.spec.job] = task_of(fleet, demand)
+    prices = shadow_prices(fleet, board, [tasks[job] for job in sorted(tasks)])
     draft = assign(fleet, board, tasks, _held_shares(fleet, settled))
+    if not polish(draft, prices):
+        improve(draft)
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     changes = _changes(draft)
     segments = [*_standing(snapshot), *_held(settled), *_chosen(draft)]
@@ -62,6 +67,7 @@ def plan(snapshot: Snapshot) -> Plan:
         assignments=changes,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
         awake=with_spares(fleet, snapshot.expected, _left(fleet, board, placed), awake_targets(fleet, segments)),
+        prices=named_prices(fleet, prices),
     )
 
 

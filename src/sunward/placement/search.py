@@ -10,7 +10,7 @@ from sunward.placement.board import Board
 from sunward.placement.demand import Demand, Option
 from sunward.placement.fleet import Fleet
 from sunward.placement.lattice import quantum_ms
-from sunward.placement.pauses import best_with_pauses
+from sunward.placement.pauses import best_with_pauses, is_free
 from sunward.placement.windows import Windows, cheapest, option_at, roomy, windows_of
 from sunward.world.snapshot import BoolArray, IntArray
 
@@ -39,7 +39,7 @@ def task_of(fleet: Fleet, demand: Demand) -> Task:
     """Price a job's starts once; only what is free changes afterwards."""
     pools = len(demand.rows)
     effort = pools * fleet.slots
-    if demand.pausable:
+    if demand.pausable and not is_free(fleet, demand, np.arange(pools)):
         quanta = -(-demand.remaining_ms // quantum_ms(demand.remaining_ms, fleet.slot_ms))
         most = ROWS_PAUSED_MAX if demand.job.spec.elastic else POOLS_PAUSED_MAX
         effort = fleet.slots * (min(pools, most) * quanta + CELLS_PER_SLOT)

@@ -102,6 +102,8 @@ class JobView:
     """What must travel besides its data when it goes on at another site."""
     data_site: str = ""
     """Site of its last attempt, where its data lies; empty = in the tenant's origin zone."""
+    opens_ms: int = 0
+    """Earliest start of a job that is only announced; not after now for one that is there."""
 
     @property
     def held(self) -> int:

@@ -1,0 +1,160 @@
+"""Work that flows: classes of work that may be spread over any of their zones and hours (BENCH B4, `fluid`).
+
+A zone is a pool of so many containers that all of them for an hour are its capacity. The work of a class becomes jobs
+of one container-hour, and one job for the rest; a job holds its container for the whole hour, so the finer the
+containers, the less capacity is lost to rests. What a plan saves is counted from its segments alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._crowds import crowd_of, with_crowd
+from benchmarks._series import DATA
+from sunward.errors import InputError, InvariantError
+from sunward.model.plan import Plan, Segment
+from sunward.units import HOUR_MS, W_PER_KW
+from sunward.world.snapshot import FloatArray, IntArray, Snapshot
+
+FLUID = DATA.parent / "bench" / "b4_fluid.npz"
+OPTIMUM, GREEDY = 0.6103, 0.4998
+"""As published (BENCH B4): savings of the exact optimum, and of filling the cheapest room in order of arrival."""
+CONTAINERS = 80
+NO_ZONE = -1
+PART = 1e-9
+"""Shares of a container-hour below this are rounding, not work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fluid:
+    """Axes: Z zones, H hours, K classes."""
+
+    zones: tuple[str, ...]
+    intensity: FloatArray
+    """(Z, H) gCO2e/kWh."""
+    origin: IntArray
+    """(K,) zone."""
+    arrival_h: IntArray
+    window_h: IntArray
+    work_kwh: FloatArray
+    allowed: tuple[IntArray, ...]
+    """Zones of each class."""
+    capacity_kwh: float
+    """Of a zone in an hour."""
+
+    @property
+    def base_g(self) -> float:
+        """Emissions of all work where and when it arrives, whatever the capacity."""
+        return float((self.work_kwh * self.intensity[self.origin, self.arrival_h]).sum())
+
+    def ends_h(self) -> IntArray:
+        """(K,) hour by which each class must end."""
+        ends: IntArray = np.minimum(self.arrival_h + self.window_h, self.intensity.shape[1])
+        return ends
+
+
+def load_fluid(path: Path) -> Fluid:
+    """The instance. Raises: InputError where the file is absent."""
+    if not path.is_file():
+        raise InputError(f"no file {path}; set SUNWARD_DATA to the folder that holds `bench`, or name a --fluid file")
+    with np.load(path) as data:
+        allowed = data["allowed_zones"].astype(np.int64)
+        everywhere = np.arange(len(data["zones"]))
+        return Fluid(
+            zones=tuple(data["zones"].tolist()),
+            intensity=data["intensity_gco2e_per_kwh"].astype(np.float64),
+            origin=data["origin_zone"].astype(np.int64),
+            arrival_h=data["arrival_h"].astype(np.int64),
+            window_h=data["window_h"].astype(np.int64),
+            work_kwh=data["work_kwh"].astype(np.float64),
+            allowed=tuple(row[row > NO_ZONE] if (row > NO_ZONE).any() else everywhere for row in allowed),
+            capacity_kwh=float(data["capacity_kwh_per_zone_hour"]),
+        )
+
+
+def greedy_saving(fluid: Fluid) -> float:
+    """Classes in order of arrival, each in the cheapest room left; what finds none is left out, as published."""
+    free = np.full(fluid.intensity.shape, fluid.capacity_kwh)
+    emitted, ends = 0.0, fluid.ends_h()
+    for one in np.argsort(fluid.arrival_h, kind="stable").tolist():
+        where = np.ix_(fluid.allowed[one], np.arange(fluid.arrival_h[one], ends[one]))
+        room, cost = free[where].ravel(), fluid.intensity[where].ravel()
+        order = np.argsort(cost, kind="stable")
+        before = np.concatenate(([0.0], np.cumsum(room[order])[:-1]))
+        taken = np.zeros(len(order))
+        taken[order] = np.clip(fluid.work_kwh[one] - before, 0.0, room[order])
+        free[where] -= taken.reshape(free[where].shape)
+        emitted += float(taken @ cost)
+    return 1.0 - emitted / fluid.base_g
+
+
+def fluid_snapshot(fluid: Fluid, containers: int) -> Snapshot:
+    """All work as jobs of one container each, before the first hour."""
+    unit_kwh = fluid.capacity_kwh / containers
+    whole = np.floor(fluid.work_kwh / unit_kwh + PART).astype(np.int64)
+    rest_ms = np.ceil((fluid.work_kwh / unit_kwh - whole) * HOUR_MS).astype(np.int64)
+    rest_ms[rest_ms <= PART * HOUR_MS] = 0
+    numbers = whole + (rest_ms > 0)
+    kind = np.repeat(np.arange(len(numbers)), numbers)
+    lengths = np.full(len(kind), HOUR_MS, dtype=np.int64)
+    lasts = np.cumsum(numbers) - 1
+    lengths[lasts[rest_ms > 0]] = rest_ms[rest_ms > 0]
+    crowd = crowd_of(
+        ids=list(_names(numbers)),
+        gpus=np.ones(len(kind), dtype=np.int64),
+        opens_ms=fluid.arrival_h[kind] * HOUR_MS,
+        deadline_ms=fluid.ends_h()[kind] * HOUR_MS,
+        length_ms=lengths,
+        pausable=np.ones(len(kind), dtype=np.bool_),
+        places=kind,
+        place_sets=[[fluid.zones[zone] for zone in rows.tolist()] for rows in fluid.allowed],
+    )
+    return with_crowd(fluid.zones, fluid.intensity, 0, containers, unit_kwh * W_PER_KW, crowd)
+
+
+def _names(numbers: IntArray) -> Iterator[str]:
+    """In order of class: `0007-00042` is a job of class 7."""
+    for kind, number in enumerate(numbers.tolist()):
+        yield from (f"{kind:04d}-{one:05d}" for one in range(number))
+
+
+def saving_of(fluid: Fluid, containers: int, plan: Plan) -> float:
+    """What a plan saves, worked out from its segments. Raises: InvariantError where it breaks a rule."""
+    zone = {name: row for row, name in enumerate(fluid.zones)}
+    unit_kwh, ends = fluid.capacity_kwh / containers, fluid.ends_h()
+    kinds, rows, hours, lengths = [], [], [], []
+    for one in plan.assignments:
+        for segment in one.segments:
+            kinds.append(int(one.job[:4]))
+            rows.append(zone[segment.pool])
+            hours.append(_hour(segment))
+            lengths.append(segment.end_ms - segment.start_ms)
+    kind, row, hour = (np.array(values, dtype=np.int64) for values in (kinds, rows, hours))
+    kwh = np.array(lengths) / HOUR_MS * unit_kwh
+    held = np.zeros(fluid.intensity.shape, dtype=np.int64)
+    np.add.at(held, (row, hour), 1)
+    permitted = np.zeros((len(fluid.work_kwh), len(zone)), dtype=np.bool_)
+    for one, places in enumerate(fluid.allowed):
+        permitted[one, places] = True
+    done = np.bincount(kind, kwh, minlength=len(fluid.work_kwh))
+    sound = {
+        "every zone allowed": permitted[kind, row].all(),
+        "every hour within its window": ((hour >= fluid.arrival_h[kind]) & (hour < ends[kind])).all(),
+        "no zone beyond its capacity": held.max() <= containers,
+        "all work done": np.all(done >= fluid.work_kwh - 2 * unit_kwh / HOUR_MS),
+    }
+    broken = [rule for rule, holds in sound.items() if not holds]
+    if broken:
+        raise InvariantError(f"the plan breaks: {', '.join(broken)}")
+    return 1.0 - float((kwh * fluid.intensity[row, hour]).sum()) / fluid.base_g
+
+
+def _hour(segment: Segment) -> int:
+    first, last = segment.start_ms // HOUR_MS, (segment.end_ms - 1) // HOUR_MS
+    if first != last:
+        raise InvariantError(f"a job of an hour at most touches two: {segment}")
+    return first
