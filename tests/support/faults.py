@@ -17,6 +17,7 @@ FAULTS = Faults(
     delay_ms_max=120_000,
     owner_uses_per_h=0.2,
     drains_per_h=0.05,
+    curtailments_per_h=0.03,
 )
 
 

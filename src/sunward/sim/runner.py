@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from sunward.model.events import (
     PlanProposed,
     PowerReported,
     RateObserved,
+    SiteCurtailed,
     SiteDrained,
     SiteEnrolled,
     TimerFired,
@@ -46,7 +47,7 @@ from sunward.model.events import (
 from sunward.model.identity import SiteId
 from sunward.model.job import JobSpec
 from sunward.model.reading import ReadingBatch
-from sunward.model.site import LeaseReport, SiteSpec
+from sunward.model.site import Ceiling, LeaseReport, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.sim.fleet import SimSite
@@ -61,6 +62,9 @@ REPORT_MS = 5 * MINUTE_MS
 PLAN_MS = 2 * SECOND_MS
 """Grid time between a snapshot and the commit of its plan: plans meet a world that has moved on."""
 
+TAKEN_BACK_FRAC = 0.2
+"""Share of the simulated curtailments that are lifted before their end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
@@ -73,6 +77,8 @@ class Faults:
     """How often the owner of a site takes some of its containers for a while."""
     drains_per_h: float = 0.0
     """How often a site drains for a while."""
+    curtailments_per_h: float = 0.0
+    """How often a site is told to draw less for a while, at once or with notice; now and then it is taken back."""
     oversleeps_frac: float = 0.0
     """Share of the sleeps of machines from which they come back too late."""
     duplicate_frac: float = 0.0
@@ -101,6 +107,8 @@ class Scenario:
     """Whether machines with nothing to do sleep as a whole."""
     report_ms: int = REPORT_MS
     """How often sites meter, store checkpoints and report."""
+    keep_readings: bool = False
+    """Whether the accepted batches are kept for a checker."""
     true_ms: Mapping[str, int] = field(default_factory=dict)
     """What jobs really take on their least reference GPUs, where it is not what they say; only their sites know it."""
 
@@ -115,6 +123,7 @@ class Tally:
     restarts: int = 0
     owner_uses: int = 0
     drains: int = 0
+    curtailments: int = 0
     naps: int = 0
     woken: int = 0
     """Machines that a neighbour woke before their own alarm."""
@@ -153,6 +162,7 @@ class Simulation:
         self._placing = False
         self._received: dict[str, int] = {}
         self._accepted: list[Hashed] = []
+        self.readings: list[ReadingBatch] = []
         self._sealed: dict[str, ReadingBatch] = {}
         self._timer_ms = -1
         self._naps = Naps(self)
@@ -244,6 +254,7 @@ class Simulation:
             self._draw("kill", name, faults.job_kills_per_h, lambda name=name: self._kill(name))  # type: ignore[misc]
             self._draw("owner", name, faults.owner_uses_per_h, lambda name=name: self._owner_comes(name))  # type: ignore[misc]
             self._draw("drain", name, faults.drains_per_h, lambda name=name: self._drain(name))  # type: ignore[misc]
+            self._draw("curtail", name, faults.curtailments_per_h, lambda name=name: self._curtail(name))  # type: ignore[misc]
         self._draw("restart", "", faults.service_restarts_per_h, self._restart)
 
     def _draw(self, purpose: str, entity: str, per_h: float, act: Callable[[], None]) -> None:
@@ -369,6 +380,8 @@ class Simulation:
                 continue
             self._received[name] = batch.counter
             self._accepted.append((hash_, batch))
+            if self.scenario.keep_readings:
+                self.readings.append(batch)
             self.tally.metered_j += sum(span.end_j - span.start_j for span in batch.spans)
         site = self.sites[name]
         site.unsent = [(hash_, batch) for hash_, batch in site.unsent if batch.counter > self._received[name]]
@@ -446,6 +459,25 @@ class Simulation:
         lasts_ms = int(self.stream(f"drained-{self.now_ms}", name).integers(MINUTE_MS, 3 * HOUR_MS))
         undone = SiteDrained(site=SiteId(name), draining=False)
         self.at(self.now_ms + lasts_ms, lambda: self.commit([undone]))
+
+    def _curtail(self, name: str) -> None:
+        """The grid asks a site to draw less, for minutes to hours, at once or hours ahead."""
+        if self.now_ms >= self.end_ms:
+            return
+        self.tally.curtailments += 1
+        draw = self.stream(f"curtailed-{self.now_ms}", name)
+        start_ms = self.now_ms + max(0, int(draw.integers(-2 * HOUR_MS, 3 * HOUR_MS)))
+        limit = Ceiling(
+            ceiling=f"sim-{self.tally.curtailments}",
+            start_ms=start_ms,
+            end_ms=start_ms + int(draw.integers(MINUTE_MS, 4 * HOUR_MS)),
+            ceiling_w=int(draw.integers(0, 4_000)),
+            source="operator",
+        )
+        told = SiteCurtailed(site=SiteId(name), ceiling=limit)
+        self.commit([told])
+        if draw.random() < TAKEN_BACK_FRAC:
+            self.at(int(draw.integers(self.now_ms, limit.end_ms)), lambda: self.commit([replace(told, cancelled=True)]))
 
     def _restart(self) -> None:
         """The control plane dies and comes back: its state is what the journal says."""
