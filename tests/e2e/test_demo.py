@@ -28,10 +28,13 @@ LINES = (
     r"^\d\d:\d\d  huge REFUSED: ",
     r"^\d\d:\d\d  kill -9 \d+ \([a-z-]+ agent\), on purpose$",
     r"^\d\d:\d\d  [a-z-]+ agent is started again, pid \d+$",
+    r"^\d\d:\d\d  the grid asks [a-z-]+ to draw at most [0-9.]+ kW from \d\d:\d\d to \d\d:\d\d$",
+    r"^\d\d:\d\d  [a-z]+ PAUSED at unit [0-9,]+: it yields to the grid event",
     r"^RECEIPT +WHERE ",
     r"^EPOCH 1  paid ",
     r"^OK +one changed byte is refused",
     r"^OK +ledger balances to zero",
+    r"^OK +running work yielded to the grid event and went on",
     r"^OK +a late write of the lost attempt is fenced",
     r"^Report: file://",
 )

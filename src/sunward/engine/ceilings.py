@@ -90,7 +90,7 @@ def _relieve(turn: Turn, name: SiteId, limit: Ceiling) -> None:
     watts = {lease: draw.lease_w(world, lease) for lease in standing}
     excess_w = sum(watts.values()) - draw.room_w(world.sites[name].spec, limit.ceiling_w)
     chosen: list[str] = []
-    for lease in sorted(standing, key=lambda one: _loss(turn, one, from_ms)):
+    for lease in sorted(standing, key=lambda one: _loss(turn, one, from_ms, limit.end_ms)):
         if excess_w <= 0:
             break
         chosen.append(lease)
@@ -111,18 +111,25 @@ def _stopping(turn: Turn, lease: str) -> bool:
 
 def _still_there(turn: Turn, standing: Iterable[str], at_ms: int) -> list[str]:
     """Leases that will not have ended by themselves at a moment to come."""
-    world, names = turn.world, list(standing)
-    rows = world.leases.rows(names)
-    job_rows = world.jobs.rows(world.leases.objects["job"][row] for row in rows)
-    ends = progress(world, np.array(rows, np.int64), np.array(job_rows, np.int64), turn.at_ms).end_ms
-    return [lease for lease, end_ms in zip(names, ends.tolist(), strict=True) if end_ms > at_ms]
+    return [lease for lease in standing if _ends_ms(turn, lease) > at_ms]
 
 
-def _loss(turn: Turn, lease: str, from_ms: int) -> tuple[bool, bool, bool, int, int, int, int, str]:
+def _ends_ms(turn: Turn, lease: str) -> int:
+    """When an attempt should be done if nobody disturbs it."""
+    world = turn.world
+    row = world.leases.row_of[lease]
+    job_row = world.jobs.row_of[world.leases.objects["job"][row]]
+    return int(progress(world, np.array([row]), np.array([job_row]), turn.at_ms).end_ms[0])
+
+
+def _loss(
+    turn: Turn, lease: str, from_ms: int, until_ms: int
+) -> tuple[bool, bool, bool, bool, int, int, int, int, str]:
     """What orders leases by the harm of stopping them: the first ones yield first.
 
-    Offers nobody has accepted; what the plan takes away by then anyhow; what can pause before what cannot; the least
-    work not saved yet; the cheapest stop; the fewest bytes; the newest.
+    Offers nobody has accepted; what the plan takes away by then anyhow; what can pause before what cannot; what would
+    end in time if it waited here until the limit is over; the least work not saved yet; the cheapest stop; the fewest
+    bytes; the newest.
     """
     world = turn.world
     row = world.leases.row_of[lease]
@@ -137,6 +144,7 @@ def _loss(turn: Turn, lease: str, from_ms: int) -> tuple[bool, bool, bool, int, 
         ints["state"][row] != LeaseState.OFFERED,
         not leaves,
         not pausable,
+        _ends_ms(turn, lease) + until_ms - from_ms > jobs["deadline_ms"][job_row],
         _unsaved_ms(turn, row, job_row) * int(ints["gpus"][row]),
         int(jobs["stop_ms"][job_row]),
         int(jobs["data_bytes"][job_row]),

@@ -155,6 +155,15 @@ def test_the_one_with_the_least_unsaved_work_yields():
     assert stopped(network) == ["b"]
 
 
+def test_the_one_that_still_ends_in_time_yields():
+    network = running(a=PAUSES, b={**PAUSES, "deadline_ms": START_MS + 8 * HOUR_MS})
+    network.wait(0.5)
+    network.report("a.1", Phase.RUNNING, units=100, checkpoint=10)
+    network.report("b.1", Phase.RUNNING, units=100, checkpoint=100)
+    curtail(network, 13 + ONE_W + 1, 0.5, 5)
+    assert stopped(network) == ["a"]
+
+
 def test_one_that_frees_enough_spares_the_others():
     network = running(a=PAUSES, b={**PAUSES, "gpus": 3})
     network.wait(0.5)

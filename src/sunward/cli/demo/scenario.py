@@ -62,6 +62,9 @@ SITES = (
 KILLED = "tune"
 """The job whose agent is killed once a checkpoint of it is safe."""
 
+YIELDS = "embed"
+"""The job whose site the grid asks to draw less, just as much as it takes for one job to give way."""
+
 JOBS: tuple[DemoJob, ...] = (
     DemoJob(
         name="gang",
@@ -122,6 +125,8 @@ JOBS: tuple[DemoJob, ...] = (
         length_h=3,
         within_h=12,
         units=300,
+        pausable=True,
+        countries=("ES", "NO"),
         policy="cheapest",
         work_class=WorkClass.BATCH_INFERENCE,
     ),

@@ -1,4 +1,4 @@
-"""The demo from curtain to curtain: start, ask, watch, kill, settle, prove."""
+"""The demo from curtain to curtain: start, ask, watch, curtail, kill, settle, prove."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sunward.adapters import sandbox
 from sunward.cli import show
-from sunward.cli.demo import proof
+from sunward.cli.demo import grid_event, proof
+from sunward.cli.demo.grid_event import GridEvent
 from sunward.cli.demo.page import report_data, where
 from sunward.cli.demo.proof import Check
 from sunward.cli.demo.scenario import FIRST_SUBMIT_MS, JOBS, KILLED, SITES, DemoJob
@@ -49,6 +50,7 @@ class Story:
     killed_site: str = ""
     killed_lease: str = ""
     back_s: float = 0.0
+    event: GridEvent | None = None
     checks: list[Check] = field(default_factory=list)
 
     @property
@@ -186,7 +188,7 @@ def _submit_due(story: Story, waiting: list[DemoJob]) -> None:
 
 
 def _run(story: Story) -> None:
-    """Submit, watch, kill one agent and bring it back, until every job has ended."""
+    """Submit, watch, kill one agent and bring it back, curtail a site, until every job has ended."""
     waiting = list(JOBS)
     _submit_due(story, waiting)
     _show_decisions(story)
@@ -199,6 +201,7 @@ def _run(story: Story) -> None:
         story.watcher.look(story.now_ms)
         _kill_when_ready(story)
         _revive_when_due(story)
+        _curtail_when_ready(story)
         if not waiting and story.watcher.ended and not story.back_s:
             return
         time.sleep(POLL_S)
@@ -278,6 +281,28 @@ def _revive_when_due(story: Story) -> None:
         )
 
 
+def _curtail_when_ready(story: Story) -> None:
+    """Once the chosen job runs, the grid asks its site to draw less for a while."""
+    if story.event is not None:
+        return
+    found = grid_event.choose(story.watcher.jobs.values(), story.jobs, story.now_ms)
+    if found is None:
+        return
+    name, gpus = found
+    site = next(site for site in SITES if site.site == name)
+    start_ms = story.now_ms + grid_event.NOTICE_MS
+    kw, end_ms = grid_event.ceiling_kw(site, gpus), start_ms + grid_event.LASTS_MS
+    with story.stage.client("operator") as operator:
+        operator.curtail(name, kw, end_ms, start_ms)
+    story.event = GridEvent(name, gpus, start_ms, end_ms, kw)
+    show.line(
+        _("{time}  the grid asks {site} to draw at most {kw} kW from {start} to {end}").format(
+            time=clock(story.now_ms), site=name, kw=f"{kw:g}", start=clock(start_ms), end=clock(end_ms)
+        ),
+        "bold yellow",
+    )
+
+
 def _settle(story: Story) -> list[Receipt]:
     """Close the epoch when every reading is in; the receipts of all jobs, in order of submission."""
     deadline = time.monotonic() + PATIENCE_S
@@ -315,6 +340,8 @@ def _prove(story: Story, receipts: list[Receipt]) -> None:
         checks.append(proof.check_books(operator))
     checks.append(_check_moved(story, receipts))
     checks.append(_check_paused(story, receipts))
+    names = {job: asked.name for job, asked in story.jobs.items()}
+    checks.append(grid_event.check_yielded(receipts, names, story.event))
     checks.append(proof.check_fenced(story.stage, story.killed_site, story.killed_lease))
     train = story.id_of("train")
     files = story.id_of("samples")
