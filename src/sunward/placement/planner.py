@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sunward.model.identity import PoolId
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign, improve
 from sunward.placement.board import Board, runs_of
-from sunward.placement.crowd.planner import CrowdPlan, begin, finish
-from sunward.placement.crowd.room import slots_of, spread
+from sunward.placement.crowd.planner import begin, finish
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import Fleet, fleet_of
@@ -21,7 +19,7 @@ from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets
 from sunward.placement.spare import with_spares
-from sunward.world.snapshot import IntArray, JobView, Snapshot
+from sunward.world.snapshot import JobView, Snapshot
 
 PLANNER = "regret-3"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
@@ -57,7 +55,6 @@ def plan(snapshot: Snapshot) -> Plan:
     if placed is not None:
         changes = tuple(sorted((*changes, *placed.assignments), key=lambda one: one.job))
         unplaced += placed.unplaced
-        segments += _crowded(fleet, placed)
     return Plan(
         based_on=snapshot.based_on,
         at_ms=snapshot.now_ms,
@@ -66,17 +63,14 @@ def plan(snapshot: Snapshot) -> Plan:
         planner=PLANNER,
         assignments=changes,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=with_spares(fleet, snapshot.expected, _left(fleet, board, placed), awake_targets(fleet, segments)),
+        awake=with_spares(
+            fleet,
+            snapshot.expected,
+            board.free,
+            awake_targets(fleet, segments, None if placed is None else placed.held),
+        ),
         prices=named_prices(fleet, prices),
     )
-
-
-def _left(fleet: Fleet, board: Board, placed: CrowdPlan | None) -> IntArray:
-    """(P, H) containers that a whole plan leaves free; the board does not know what a crowd was given."""
-    if placed is None:
-        return board.free
-    held, (pools, slots) = placed.held, board.free.shape
-    return board.free - spread((pools, slots), held.pool, *slots_of(fleet, held.start_ms, held.end_ms), held.gpus)
 
 
 def _held_shares(fleet: Fleet, settled: Sequence[JobView]) -> Shares:
@@ -153,15 +147,6 @@ def _changes(draft: Draft) -> tuple[Assignment, ...]:
         changed.append(assignment(draft.fleet, task, option, draft.board))
         draft.board.take(task.demand, option)
     return tuple(changed)
-
-
-def _crowded(fleet: Fleet, placed: CrowdPlan) -> list[Segment]:
-    held = placed.held
-    columns = (held.pool.tolist(), held.start_ms.tolist(), held.end_ms.tolist(), held.gpus.tolist())
-    return [
-        Segment(pool=PoolId(fleet.pools.ids[pool]), start_ms=start, end_ms=end, containers=gpus)
-        for pool, start, end, gpus in zip(*columns, strict=True)
-    ]
 
 
 def _standing(snapshot: Snapshot) -> tuple[Segment, ...]:

@@ -13,20 +13,21 @@ from sunward.placement.fleet import NO_CEILING_W, Fleet
 from sunward.world.snapshot import BoolArray, IntArray
 
 FOREVER_MS = 2**62
-Span = tuple[int, int]
+Held = tuple[IntArray, IntArray, IntArray, IntArray]
+"""Rows of the fleet, starts, ends and containers."""
 
 
-def awake_targets(fleet: Fleet, segments: Iterable[Segment]) -> tuple[AwakeTarget, ...]:
+def awake_targets(fleet: Fleet, segments: Iterable[Segment], more: Held | None = None) -> tuple[AwakeTarget, ...]:
     """Targets for all planned segments, in order of pool and time; outside them a pool may sleep."""
-    by_pool: dict[int, list[Segment]] = {}
-    for segment in segments:
-        if segment.pool in fleet.row and segment.end_ms > fleet.now_ms:
-            by_pool.setdefault(fleet.row[segment.pool], []).append(segment)
-    limit = break_even_ms(fleet)
+    known = [one for one in segments if one.pool in fleet.row]
+    rows = [(fleet.row[one.pool], one.start_ms, one.end_ms, one.containers) for one in known]
+    columns: Held = tuple(np.array(rows, dtype=np.int64).reshape(-1, 4).T)  # type: ignore[assignment]
+    if more is not None:
+        columns = tuple(np.concatenate(pair) for pair in zip(columns, more, strict=True))  # type: ignore[assignment]
+    ids = fleet.pools.ids
     return tuple(
-        AwakeTarget(pool=PoolId(fleet.pools.ids[row]), start_ms=start, end_ms=end, count=count)
-        for row in sorted(by_pool)
-        for start, end, count in _pool_targets(fleet, row, by_pool[row], int(limit[row]))
+        AwakeTarget(pool=PoolId(ids[row]), start_ms=start, end_ms=end, count=count)
+        for row, start, end, count in zip(*(one.tolist() for one in _targets(fleet, columns)), strict=True)
     )
 
 
@@ -44,38 +45,48 @@ def break_even_ms(fleet: Fleet) -> IntArray:
     return bridged
 
 
-def _pool_targets(fleet: Fleet, row: int, segments: list[Segment], limit_ms: int) -> list[tuple[int, int, int]]:
-    wake_ms = int(fleet.pools.wake_ms[row])
-    needs = _levels([(max(fleet.now_ms, one.start_ms - wake_ms), one.end_ms, one.containers) for one in segments])
-    awake_now = int(fleet.pools.awake[row])
-    spans: list[tuple[int, int, int]] = []
-    for level, busy in enumerate(needs):
-        held = [(fleet.now_ms, fleet.now_ms), *busy] if level < awake_now else busy
-        spans += [(start, end, 1) for start, end in _bridge(held, limit_ms) if start < end]
-    return steps(spans)
+def _targets(fleet: Fleet, held: Held) -> Held:
+    """Pools, beginnings, ends and counts of what is to be awake, in order of pool and time."""
+    pool, start, end, count = (one[held[2] > fleet.now_ms] for one in held)
+    start = np.maximum(fleet.now_ms, start - fleet.pools.wake_ms[pool])
+    used = np.unique(pool)
+    # What is awake now is the level before the first step; the steps of a pool end with a level of nothing.
+    change_pool = np.concatenate([used, pool, pool])
+    change_at = np.concatenate([np.full(len(used), fleet.now_ms), start, end])
+    change = np.concatenate([np.zeros(len(used), dtype=np.int64), count, -count])
+    order = np.lexsort((change_at, change_pool))
+    change_pool, change_at = change_pool[order], change_at[order]
+    level = np.cumsum(change[order])
+    last = np.append((change_pool[1:] != change_pool[:-1]) | (change_at[1:] != change_at[:-1]), True)[: len(level)]
+    steps_pool, steps_at, level = change_pool[last], change_at[last], level[last]
+    first = np.searchsorted(steps_pool, used)
+    steps_pool = np.insert(steps_pool, first, used)
+    steps_at = np.insert(steps_at, first, fleet.now_ms)
+    level = np.insert(level, first, fleet.pools.awake[used])
+    steps_pool, steps_at, level = _bridged(steps_pool, steps_at, level, break_even_ms(fleet))
+    ends = np.append(steps_at[1:], fleet.now_ms)
+    some = np.flatnonzero((level > 0) & (ends > steps_at))
+    return steps_pool[some], steps_at[some], ends[some], level[some]
 
 
-def _levels(needs: list[tuple[int, int, int]]) -> list[list[Span]]:
-    """For the k-th container the spans in which at least k are needed."""
-    levels: list[list[Span]] = []
-    for start, end, count in steps(needs):
-        levels += [[] for _ in range(count - len(levels))]
-        for level in levels[:count]:
-            if level and level[-1][1] == start:
-                level[-1] = (level[-1][0], end)
-            else:
-                level.append((start, end))
-    return levels
-
-
-def _bridge(spans: list[Span], limit_ms: int) -> list[Span]:
-    joined = spans[:1]
-    for start, end in spans[1:]:
-        if start - joined[-1][1] <= limit_ms:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return joined
+def _bridged(
+    pool: IntArray, at_ms: IntArray, level: IntArray, limit_ms: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Steps without the gaps that are not worth sleeping through: each is filled to the lower of its sides."""
+    while len(pool):
+        same = np.append(False, (pool[1:] == pool[:-1]) & (level[1:] == level[:-1]))
+        pool, at_ms, level = pool[~same], at_ms[~same], level[~same]
+        inner = np.zeros(len(pool), dtype=np.bool_)
+        inner[1:-1] = (pool[1:-1] == pool[:-2]) & (pool[1:-1] == pool[2:])
+        middle = np.flatnonzero(inner)
+        left, right = level[middle - 1], level[middle + 1]
+        short = at_ms[middle + 1] - at_ms[middle] <= limit_ms[pool[middle]]
+        gap = middle[short & (level[middle] < left) & (level[middle] < right)]
+        if not len(gap):
+            break
+        level = level.copy()
+        level[gap] = np.minimum(level[gap - 1], level[gap + 1])
+    return pool, at_ms, level
 
 
 def steps(needs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

@@ -40,18 +40,61 @@ def named_of(fleet: Fleet, crowd: Crowd) -> Named:
     )
 
 
-def checks_of(fleet: Fleet, named: Named, families: Families) -> dict[str, BoolArray]:
-    """Each constraint as (F, P), in the order of reasons."""
-    pools, rates = fleet.pools, fleet.rate_ppm.T[families.work_class]
-    hourly = fleet.ask_usd_micro * (units.PPM / np.maximum(rates, 1))
-    return {
-        "gpus": pools.count >= families.gpus[:, None],
-        "memory": pools.memory_gib >= families.memory_gib[:, None],
-        "model": named.models[families.models] & (rates > 0),
-        "country": named.countries[families.countries],
-        "admission": named.admitted[families.providers],
-        "budget": hourly <= families.ask_most[:, None],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checks:
+    """Each constraint as a small table of its kinds (K, P), and the kind of each family (F,)."""
+
+    tables: dict[str, tuple[BoolArray, IntArray]]
+    """In the order of reasons."""
+
+    def __call__(self, reason: str, family: int) -> BoolArray:
+        """(P,) which pools pass."""
+        table, kind = self.tables[reason]
+        passed: BoolArray = table[kind[family]]
+        return passed
+
+    def met(self, *, but: str = "") -> BoolArray:
+        """(F, P) pools that pass all of them, or all but one."""
+        passed: BoolArray | None = None
+        for reason, (table, kind) in self.tables.items():
+            if reason == but:
+                continue
+            if passed is None:
+                passed = table[kind]
+            elif not table.all():
+                passed &= table[kind]
+        return np.ones((0, 0), dtype=np.bool_) if passed is None else passed
+
+
+def checks_of(fleet: Fleet, named: Named, families: Families) -> Checks:
+    """What families of jobs ask of pools, budgets included."""
+    pools = fleet.pools
+    gpus, gpus_kind = np.unique(families.gpus, return_inverse=True)
+    memory, memory_kind = np.unique(families.memory_gib, return_inverse=True)
+    paid, paid_kind = _paid(fleet, families)
+    return Checks(
+        tables={
+            "gpus": (pools.count >= gpus[:, None], gpus_kind),
+            "memory": (pools.memory_gib >= memory[:, None], memory_kind),
+            "model": (named.models, families.models),
+            "rate": (fleet.rate_ppm.T > 0, families.work_class),
+            "country": (named.countries, families.countries),
+            "admission": (named.admitted, families.providers),
+            "budget": (paid, paid_kind),
+        }
+    )
+
+
+def _paid(fleet: Fleet, families: Families) -> tuple[BoolArray, IntArray]:
+    """Which pools' asks the budgets pay, by class and budget."""
+    kinds, at, kind = np.unique(
+        np.stack([families.work_class.astype(np.float64), families.ask_most]),
+        axis=1,
+        return_index=True,
+        return_inverse=True,
+    )
+    rates = np.maximum(fleet.rate_ppm.T[families.work_class[at]], 1)
+    return fleet.ask_usd_micro * (units.PPM / rates) <= kinds[1][:, None], kind.reshape(-1)
 
 
 def fits(fleet: Fleet, named: Named, crowd: Crowd, jobs: IntArray, pool: IntArray, run_ms: IntArray) -> BoolArray:
@@ -64,16 +107,9 @@ def fits(fleet: Fleet, named: Named, crowd: Crowd, jobs: IntArray, pool: IntArra
     return paid & named.countries[crowd.countries[jobs], pool] & named.admitted[crowd.providers[jobs], pool]
 
 
-def eligible(checks: dict[str, BoolArray]) -> BoolArray:
-    """(F, P) pools that meet them all."""
-    met: BoolArray = np.logical_and.reduce(list(checks.values()))
-    return met
-
-
-def by_country_alone(checks: dict[str, BoolArray]) -> BoolArray:
+def by_country_alone(checks: Checks, allowed: BoolArray) -> BoolArray:
     """(F,) families whose countries rule out a pool that meets all else."""
-    others = np.logical_and.reduce([met for reason, met in checks.items() if reason != "country"])
-    found: BoolArray = (others & ~checks["country"]).any(axis=1)
+    found: BoolArray = checks.met(but="country").sum(axis=1) > allowed.sum(axis=1)
     return found
 
 

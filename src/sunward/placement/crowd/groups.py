@@ -21,6 +21,8 @@ from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 LENGTHS_EXACT = 32
 """So many different numbers of slots are told apart; of more, eight to an octave."""
+SPARE_EXACT_JOBS = 8_192
+"""Of more jobs limits are told apart by eighths of an octave of the time to spare, too."""
 BINS_PER_OCTAVE = 8
 RUN_SPARE_MS = 64
 CODES_MAX = 2**62
@@ -78,7 +80,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
     length = take("length_ms")
     size = length if exact else _sizes(length, slot_ms)
     limit = np.minimum(take("deadline_ms"), end_ms)
-    due = limit if exact else np.clip((limit - fleet.start_ms) // slot_ms, -1, fleet.slots)
+    due = limit if exact else _spare(np.clip((limit - length - fleet.now_ms) // slot_ms, -1, fleet.slots), len(jobs))
     start_by = np.where(take("start_by_ms") > 0, np.minimum(take("start_by_ms"), end_ms), end_ms)
     first_by = start_by if exact else np.clip((start_by - fleet.start_ms) // slot_ms, -1, fleet.slots)
     opens = np.clip(-(-(take("opens_ms") - fleet.start_ms) // slot_ms), 0, fleet.slots)
@@ -153,6 +155,15 @@ def _sizes(length_ms: IntArray, slot_ms: int) -> IntArray:
     return rounded
 
 
+def _spare(slots: IntArray, jobs: int) -> IntArray:
+    """(J,) slots that a start may be put off by, rounded down; of many jobs to eighths of an octave."""
+    if jobs <= SPARE_EXACT_JOBS:
+        return slots
+    step = np.maximum(1, 1 << np.maximum(0, np.log2(np.maximum(slots, 1)).astype(np.int64) - 3))
+    rounded: IntArray = slots // step * step
+    return rounded
+
+
 def _octave_bins(values: FloatArray) -> IntArray:
     """(J,) bins of an eighth of an octave, from 1 on; 0 for what is not positive."""
     bins: IntArray = np.where(values > 0, 1 + np.floor(np.log2(np.maximum(values, 1e-9)) * BINS_PER_OCTAVE), 0).astype(
@@ -195,3 +206,11 @@ def packed(columns: Sequence[IntArray]) -> IntArray:
 def _distinct(code: IntArray) -> tuple[IntArray, IntArray]:
     _, at, which = np.unique(code, return_index=True, return_inverse=True)
     return at, which
+
+
+def ranges(begin: IntArray, count: IntArray) -> IntArray:
+    """`begin`, `begin` + 1, … of each, `count` of them."""
+    total = int(count.sum())
+    within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
+    numbers: IntArray = np.repeat(begin, count) + within
+    return numbers

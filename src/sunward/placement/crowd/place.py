@@ -1,7 +1,7 @@
-"""Rounds: every group takes its cheapest start; where too many want the same, those who would lose most come first.
+"""Batches of groups take their cheapest starts; within a batch those come first who would lose most.
 
-What a round could not place looks again at what is left. Groups take places by number, so a round costs with groups,
-not with jobs.
+A batch is searched on what the ones before it left. Groups take places by number, so all of this costs with groups, not
+with jobs, and with pools and slots.
 """
 
 from __future__ import annotations
@@ -10,18 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sunward.placement.crowd.groups import Groups
-from sunward.placement.crowd.room import Room, Stretches, slots_of, spread
-from sunward.placement.crowd.search import POSSIBLE, Search
+from sunward.placement.crowd.groups import Groups, ranges
+from sunward.placement.crowd.room import Room, Stretches, slots_of
+from sunward.placement.crowd.search import POSSIBLE, Lines, Search
 from sunward.placement.crowd.shortlist import shortlist
 from sunward.placement.crowd.tables import Tables
 from sunward.world.crowd import NOT_GIVEN, Crowd
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 ROUNDS_MAX = 64
+BATCHES = 8
+BATCH_MIN = 64
+"""Groups; fewer are not worth a search of their own."""
+WAVES_MAX = 24
+"""Times that a batch tries again on one search before it searches anew."""
 LOOKED_AT = 8
-"""Pools that a group looks at in the first round; twice as many whenever it found nothing."""
+"""Pools that a group looks at first."""
+FEW_POOLS = 128
+"""So many are all looked at."""
+LOOK_FURTHER = 8
+"""So many times as many whenever it found nothing."""
 NO_SECOND = 1e15
+SCARCE_POOLS = 64
+"""Groups with more pools than this have plenty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,13 +90,20 @@ class Options:
 class Placing:
     """Groups on the way to their places."""
 
-    __slots__ = ("_allowed", "_crowd", "_groups", "_next", "_placed", "_room", "_tables")
+    __slots__ = ("_allowed", "_crowd", "_groups", "_lines", "_next", "_placed", "_room", "_tables")
 
     def __init__(
-        self, tables: Tables, room: Room, crowd: Crowd, groups: Groups, allowed: BoolArray, placed: Placed
+        self,
+        tables: Tables,
+        lines: Lines,
+        room: Room,
+        crowd: Crowd,
+        groups: Groups,
+        allowed: BoolArray,
+        placed: Placed,
     ) -> None:
         """`allowed` is (F, P); what finds a place is written to `placed`, which may hold other jobs."""
-        self._tables, self._room, self._crowd, self._groups = tables, room, crowd, groups
+        self._tables, self._lines, self._room, self._crowd, self._groups = tables, lines, room, crowd, groups
         self._allowed, self._placed = allowed, placed
         self._next = groups.first[:-1].copy()
 
@@ -97,30 +115,46 @@ class Placing:
 
     def run(self, shadow: FloatArray | None) -> None:
         """Place all that find a place."""
-        look = np.full(len(self._groups.family), LOOKED_AT, dtype=np.int64)
         pools = self._allowed.shape[1]
-        if len(self._groups.family) == 0 or pools == 0:
-            return
-        open_groups = np.flatnonzero(self.left > 0)
+        order = self._order()
+        served: BoolArray = np.any(self._allowed, axis=1)
+        order = order[served[self._groups.family[order]]]
+        look = np.full(len(self._groups.family), pools if pools <= FEW_POOLS else LOOKED_AT, dtype=np.int64)
+        size = max(BATCH_MIN, -(-len(order) // BATCHES))
+        waiting, begin = order[:0], 0
         for _ in range(ROUNDS_MAX):
-            if not len(open_groups):
+            batch = np.concatenate([waiting, order[begin : begin + size]])
+            begin += size
+            if not len(batch) or not pools:
                 return
-            options = self._options(open_groups, int(look[open_groups].max()), shadow)
-            self._take(options)
+            options = self._options(batch, look, shadow)
+            self._take(batch, options)
             self._placed.lay_out(self._crowd, self._room)
-            found = np.diff(options.first)[open_groups] > 0
-            # One that took all it saw and still wants more has to look further, as one that found nothing.
-            short = ~found | (self._one_start(open_groups) & (self.left[open_groups] > 0))
-            done = ~found & (look[open_groups] >= pools)
-            look[open_groups[short]] *= 4
-            open_groups = open_groups[~done]
-            open_groups = open_groups[self.left[open_groups] > 0]
+            found = np.diff(options.first)[batch] > 0
+            done = ~found & (look[batch] >= pools)
+            look[batch[~found]] *= LOOK_FURTHER
+            waiting = batch[~done & (self.left[batch] > 0)]
 
-    def _options(self, group: IntArray, most: int, shadow: FloatArray | None) -> Options:
+    def _order(self) -> IntArray:
+        """Groups as they are searched: large gangs first, then those with few pools, then those with little time.
+
+        Shares of tenants belong here: who had less than its share goes first.
+        """
+        groups = self._groups
+        pools = self._allowed.sum(axis=1)[groups.family]
+        spare = groups.limit_ms - groups.length_ms
+        return np.lexsort((np.arange(len(pools)), spare, np.minimum(pools, SCARCE_POOLS), -groups.gpus))
+
+    def _options(self, group: IntArray, look: IntArray, shadow: FloatArray | None) -> Options:
         groups, room = self._groups, self._room
-        kinds = groups.gpus[group], groups.work_class[group]
-        search = Search(self._tables, room, shadow, kinds)
-        at, pool = shortlist(self._tables, room, groups, shadow).pairs(groups, group, self._allowed, most)
+        search = Search(self._tables, self._lines, room, shadow, (groups.gpus[group], groups.work_class[group]))
+        orders = shortlist(self._tables, room, groups, group, shadow)
+        parts = [
+            orders.pairs(groups, np.flatnonzero(look[group] == most), self._allowed, most)
+            for most in np.unique(look[group]).tolist()
+        ]
+        at = np.concatenate([part[0] for part in parts])
+        pool = np.concatenate([part[1] for part in parts])
         found = search.best(groups, group[at], pool)
         self._compare(group, at, pool, found.now_cost)
         good = np.flatnonzero(found.cost < POSSIBLE)
@@ -135,112 +169,68 @@ class Placing:
         )
 
     def _compare(self, group: IntArray, at: IntArray, pool: IntArray, now_cost: FloatArray) -> None:
-        """Remember where jobs could begin at once, as it is when they are first looked at."""
-        order = np.lexsort((pool, now_cost, at))
+        """Remember where jobs could begin at once, as it is when they are last looked at."""
+        there = np.flatnonzero(now_cost < POSSIBLE)
+        order = there[np.lexsort((pool[there], now_cost[there], at[there]))]
         looked, first = np.unique(at[order], return_index=True)
-        best = order[first]
-        where = np.where(now_cost[best] < POSSIBLE, pool[best], NOT_GIVEN)
-        group = group[looked]
-        groups, begin = self._groups, self._next[group]
-        count = groups.first[group + 1] - begin
-        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        self._placed.now_pool[groups.jobs[np.repeat(begin, count) + within]] = np.repeat(where, count)
+        some, where = group[looked], pool[order[first]]
+        begin = self._next[some]
+        count = self._groups.first[some + 1] - begin
+        self._placed.now_pool[self._groups.jobs[ranges(begin, count)]] = np.repeat(where, count)
 
     def _precedence(self, options: Options, some: IntArray) -> IntArray:
-        """Groups in the order in which they take what is scarce: large gangs, then those who lose most without it.
-
-        Shares of tenants belong here: who had less than its share goes first.
-        """
+        """(N,) rank in which groups of a batch take what is scarce: large gangs, then those who lose most without."""
         groups, first = self._groups, options.first[some]
         second = np.minimum(first + 1, len(options.cost) - 1)
         alone = options.first[some + 1] - first < 2  # noqa: PLR2004
         regret = np.where(alone, NO_SECOND, options.cost[second] - options.cost[first]) * groups.gpus[some]
-        return some[np.lexsort((some, groups.limit_ms[some], -regret, -groups.gpus[some]))]
+        rank = np.empty(len(some), dtype=np.int64)
+        rank[np.lexsort((some, groups.limit_ms[some], -regret, -groups.gpus[some]))] = np.arange(len(some))
+        return rank
 
-    def _take(self, options: Options) -> None:
-        groups = self._groups
-        some = np.flatnonzero(np.diff(options.first) > 0)
-        pick = options.first[some]
-        pool, slot = options.pool[pick], options.slot[pick]
-        start, at_once = self._start(some, pool, slot)
-        end = start + self._tables.run_ms(pool, groups.work_class[some], groups.length_ms[some])
-        crowded = self._crowded(some, pool, start, end, at_once)
-        free = some[~crowded]
-        self._give(free, self.left[free], pool[~crowded], start[~crowded], at_once[~crowded])
-        self._placed.lay_out(self._crowd, self._room)
-        order = self._precedence(options, some[crowded])
-        for group in order.tolist():
-            at = int(options.first[group])
-            self._take_one(group, int(options.pool[at]), int(options.slot[at]))
-        for group in order[self._one_start(order)].tolist():
-            # Its next pool is the next best, for no pool has another start for it: it need not look again first.
-            for at in range(int(options.first[group]) + 1, int(options.first[group + 1])):
-                row, first = int(options.pool[at]), int(options.slot[at])
-                if self.left[group] and self._room.free[row, first] >= groups.gpus[group]:
-                    self._take_one(group, row, first)
+    def _take(self, batch: IntArray, options: Options) -> None:
+        """Waves: each group asks for its best start that is left, and is given as many as there is room for."""
+        groups = np.sort(batch[np.diff(options.first)[batch] > 0])
+        rank = self._precedence(options, groups)
+        at, end = options.first[groups], options.first[groups + 1]
+        for _ in range(WAVES_MAX):
+            open_ones = np.flatnonzero((self.left[groups] > 0) & (at < end))
+            if not len(open_ones):
+                return
+            order = open_ones[np.argsort(rank[open_ones])]
+            asked = self._asked(groups[order], options.pool[at[order]], options.slot[at[order]])
+            room = asked.room(self._room)
+            taken = asked.share(self._room, room, self.left[groups[order]])
+            asked.take(self._room, taken)
+            some = taken > 0
+            self._give(groups[order[some]], taken[some], asked.pool[some], asked.start_ms[some], asked.at_once[some])
+            at[order[room <= 0]] += 1
 
-    def _one_start(self, group: IntArray) -> BoolArray:
-        """Groups that may begin in one slot alone, on the reference GPU at least."""
-        groups, fleet = self._groups, self._tables.fleet
-        latest = np.minimum(groups.limit_ms[group] - groups.length_ms[group], groups.start_by_ms[group])
-        one: BoolArray = latest < fleet.start_ms + (groups.opens[group] + 1) * fleet.slot_ms
-        return one
-
-    def _start(self, group: IntArray, pool: IntArray, slot: IntArray) -> tuple[IntArray, BoolArray]:
-        """When starts in given slots begin, and whether at once on containers that are awake."""
-        fleet = self._tables.fleet
-        awake = (slot == 0) & (self._room.idle[pool] >= self._groups.gpus[group])
-        woken = fleet.now_ms + fleet.pools.wake_ms[pool]
-        return np.where(awake, fleet.now_ms, np.maximum(fleet.begin_ms[slot], woken)), awake
-
-    def _crowded(
-        self, group: IntArray, pool: IntArray, start: IntArray, end: IntArray, at_once: BoolArray
-    ) -> BoolArray:
-        """Which picks meet a slot that cannot hold all who picked it."""
-        room, fleet = self._room, self._tables.fleet
-        wanted = self._groups.gpus[group] * self.left[group]
-        first, last = slots_of(fleet, start, end)
-        shape = room.free.shape
-        over = np.zeros((shape[0], shape[1] + 1), dtype=np.int32)
-        np.cumsum(spread((shape[0], shape[1]), pool, first, last, wanted) > room.free, axis=1, out=over[:, 1:])
-        crowded = over[pool, last] > over[pool, first]
-        waking = np.bincount(pool[at_once], weights=wanted[at_once], minlength=shape[0])
-        crowded |= at_once & (waking[pool] > room.idle[pool])
-        return crowded | room.bound[pool]
-
-    def _take_one(self, group: int, pool: int, slot: int) -> None:
-        """As many of a group as find room at one place."""
-        groups, room, fleet = self._groups, self._room, self._tables.fleet
-        gpus, kind = int(groups.gpus[group]), int(groups.work_class[group])
-        where = np.array([pool])
-        start, awake = self._start(np.array([group]), where, np.array([slot]))
-        run = self._tables.run_ms(where, np.array([kind]), groups.length_ms[group : group + 1])
-        if start[0] + run[0] > groups.limit_ms[group] or fleet.now_ms < start[0] > groups.start_by_ms[group]:
-            # It was to begin on containers that others of this round have taken.
-            return
-        first, last = (int(one[0]) for one in slots_of(fleet, start, start + run))
-        most = min(int(self.left[group]), int(room.free[pool, first:last].min()) // gpus)
-        if awake[0]:
-            most = min(most, int(room.idle[pool]) // gpus)
-        watts = 0
-        if room.bound[pool]:
-            watts = int(room.need_w(where, np.array([kind]), np.array([gpus]))[0])
-            site = int(fleet.pools.site[pool])
-            most = min(most, int(room.headroom_w[site, first:last].min()) // max(1, watts)) if watts else most
-        if most <= 0:
-            return
-        room.free[pool, first:last] -= most * gpus
-        if awake[0]:
-            room.idle[pool] -= most * gpus
-        if watts:
-            room.headroom_w[int(fleet.pools.site[pool]), first:last] -= most * watts
-        self._give(np.array([group]), np.array([most]), where, start, awake)
+    def _asked(self, group: IntArray, pool: IntArray, slot: IntArray) -> Asked:
+        groups, fleet, room = self._groups, self._tables.fleet, self._room
+        gpus, kind = groups.gpus[group], groups.work_class[group]
+        first, awake = room.first_start(pool, gpus)
+        at_once = (slot == 0) & awake
+        woken = np.maximum(fleet.begin_ms[slot], fleet.now_ms + fleet.pools.wake_ms[pool])
+        start = np.where(slot == 0, first, woken)
+        end = start + self._tables.run_ms(pool, kind, groups.length_ms[group])
+        late = (end > groups.limit_ms[group]) | ((start > groups.start_by_ms[group]) & (start > fleet.now_ms))
+        begin, last = slots_of(fleet, start, end)
+        return Asked(
+            pool=pool,
+            gpus=gpus,
+            start_ms=start,
+            at_once=at_once,
+            # It was to begin on containers that others have taken since.
+            late=late,
+            cells=ranges(pool * fleet.slots + begin, last - begin),
+            first=np.concatenate([[0], np.cumsum(last - begin)]),
+            need_w=np.where(room.bound[pool], room.need_w(pool, kind, gpus), 0),
+        )
 
     def _give(self, group: IntArray, count: IntArray, pool: IntArray, start: IntArray, at_once: BoolArray) -> None:
         """Name the next jobs of each group."""
-        total = int(count.sum())
-        within = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
-        job = self._groups.jobs[np.repeat(self._next[group], count) + within]
+        job = self._groups.jobs[ranges(self._next[group], count)]
         placed, crowd, where = self._placed, self._crowd, np.repeat(pool, count)
         placed.pool[job] = where
         placed.start_ms[job] = np.repeat(start, count)
@@ -248,3 +238,67 @@ class Placing:
         run = self._tables.run_ms(where, crowd.work_class[job], crowd.length_ms[job])
         placed.end_ms[job] = placed.start_ms[job] + run
         self._next[group] += count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """(N,) what groups ask for at one moment, in the order in which they are served."""
+
+    pool: IntArray
+    gpus: IntArray
+    start_ms: IntArray
+    at_once: BoolArray
+    late: BoolArray
+    cells: IntArray
+    """Positions in `Room.free`, those of each run together."""
+    first: IntArray
+    """(N + 1,) where those of each begin."""
+    need_w: IntArray
+    """Watts of one gang where its site has a ceiling, else 0."""
+
+    def room(self, room: Room) -> IntArray:
+        """(N,) how many gangs find room if each asked alone."""
+        free = np.minimum.reduceat(room.free.reshape(-1)[self.cells], self.first[:-1])
+        most = np.where(self.late, 0, np.maximum(free, 0) // self.gpus)
+        most = np.where(self.at_once, np.minimum(most, room.idle[self.pool] // self.gpus), most)
+        some = np.flatnonzero(self.need_w > 0)
+        if len(some):
+            watts = np.minimum.reduceat(self._headroom(room)[self.cells], self.first[:-1])[some]
+            most[some] = np.minimum(most[some], np.maximum(watts, 0) // self.need_w[some])
+        return most
+
+    def _headroom(self, room: Room) -> IntArray:
+        return room.headroom_w[room.fleet.pools.site].reshape(-1)
+
+    def share(self, room: Room, most: IntArray, left: IntArray) -> IntArray:
+        """(N,) how many each is given; who comes later on a pool counts all before it as being in its way."""
+        wanted = np.minimum(most, left)
+        order = np.argsort(self.pool, kind="stable")
+        pool = self.pool[order]
+        used = np.cumsum(wanted[order] * self.gpus[order])
+        starts = np.concatenate([[True], pool[1:] != pool[:-1]])
+        begin = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+        before = np.empty_like(used)
+        before[order] = used - (wanted * self.gpus)[order] - (used[begin] - (wanted * self.gpus)[order][begin])
+        given = np.clip(most - -(-before // self.gpus), 0, left)
+        # Under a ceiling, and where containers are awake, one asks at a time.
+        alone = (self.need_w > 0) | self.at_once
+        key = np.where(self.need_w > 0, room.fleet.pools.site[self.pool] + len(room.idle), self.pool)
+        _, one = np.unique(np.where(alone, key, -1 - np.arange(len(key))), return_index=True)
+        served = np.zeros(len(key), dtype=np.bool_)
+        served[one] = True
+        return np.where(alone & ~served, 0, given)
+
+    def take(self, room: Room, taken: IntArray) -> None:
+        """Hold what was given."""
+        amount = taken * self.gpus
+        lengths = np.diff(self.first)
+        flat = room.free.reshape(-1)
+        np.subtract.at(flat, self.cells, np.repeat(amount, lengths))
+        np.subtract.at(room.idle, self.pool[self.at_once], amount[self.at_once])
+        some = np.flatnonzero((self.need_w > 0) & (taken > 0))
+        slots = room.free.shape[1]
+        for at in some.tolist():
+            cells = self.cells[self.first[at] : self.first[at + 1]]
+            site = room.fleet.pools.site[self.pool[at]]
+            room.headroom_w[site, cells % slots] -= taken[at] * self.need_w[at]

@@ -11,15 +11,17 @@ import numpy as np
 
 from sunward.model.plan import Assignment, Unplaced
 from sunward.placement.board import Board
-from sunward.placement.crowd.eligible import Named, by_country_alone, checks_of, eligible, named_of, only_site
+from sunward.placement.crowd.eligible import Named, by_country_alone, checks_of, named_of, only_site
 from sunward.placement.crowd.groups import groups_of
 from sunward.placement.crowd.place import Placed, Placing
 from sunward.placement.crowd.refuse import refusals
 from sunward.placement.crowd.report import Decided, assignments
-from sunward.placement.crowd.room import Room, Stretches
+from sunward.placement.crowd.room import Room
+from sunward.placement.crowd.search import Lines
 from sunward.placement.crowd.standing import kept
 from sunward.placement.crowd.tables import Tables, tables_of
 from sunward.placement.fleet import Fleet
+from sunward.placement.sleep import Held
 from sunward.world.crowd import Crowd
 from sunward.world.snapshot import IntArray, Snapshot
 
@@ -33,7 +35,7 @@ class CrowdPlan:
 
     assignments: tuple[Assignment, ...]
     unplaced: tuple[Unplaced, ...]
-    held: Stretches
+    held: Held
     """Everything the crowd holds once the plan stands."""
 
 
@@ -89,10 +91,11 @@ def finish(draft: CrowdDraft, board: Board) -> CrowdPlan:
     refused = _place(draft, room)
     board.free, board.headroom_w = room.free, room.headroom_w
     decided = draft.searched[placed.pool[draft.searched] >= 0]
+    held = placed.held(crowd, np.flatnonzero(placed.pool >= 0))
     return CrowdPlan(
         assignments=assignments(draft.tables, room, crowd, _decided(draft, decided), None),
         unplaced=tuple(refused),
-        held=placed.held(crowd, np.flatnonzero(placed.pool >= 0)),
+        held=(held.pool, held.start_ms, held.end_ms, held.gpus),
     )
 
 
@@ -101,14 +104,15 @@ def _place(draft: CrowdDraft, room: Room) -> list[Unplaced]:
     crowd, tables, placed = draft.crowd, draft.tables, draft.placed
     refused: list[Unplaced] = []
     jobs = draft.searched
+    lines = Lines(tables, np.unique(crowd.carbon_price_usd_per_t))
     for exact in (False, True):
         if not len(jobs) or (exact and len(jobs) > EXACT_MAX):
             break
         groups = groups_of(tables.fleet, crowd, jobs, exact=exact)
         checks = checks_of(tables.fleet, draft.named, groups.families)
-        allowed = eligible(checks)
-        Placing(tables, room, crowd, groups, allowed, placed).run(None)
-        why = np.where(by_country_alone(checks), 1, np.where(only_site(tables.fleet, allowed), 2, 0))
+        allowed = checks.met()
+        Placing(tables, lines, room, crowd, groups, allowed, placed).run(None)
+        why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(tables.fleet, allowed), 2, 0))
         draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
         without = np.flatnonzero(placed.pool[groups.jobs] < 0)
         refused = refusals(tables, crowd, groups, checks, without[np.argsort(groups.jobs[without])])

@@ -7,17 +7,17 @@ import numpy as np
 from sunward import units
 from sunward.model.identity import JobId
 from sunward.model.plan import Unplaced
+from sunward.placement.crowd.eligible import Checks
 from sunward.placement.crowd.groups import Groups
 from sunward.placement.crowd.tables import Tables
 from sunward.world.crowd import Crowd
 from sunward.world.snapshot import BoolArray, IntArray
 
-LASTING = ("gpus", "memory", "model", "country", "admission")
+LASTING = ("gpus", "memory", "model", "rate", "country", "admission")
+NAMED = {"rate": "model"}
 
 
-def refusals(
-    tables: Tables, crowd: Crowd, groups: Groups, checks: dict[str, BoolArray], without: IntArray
-) -> list[Unplaced]:
+def refusals(tables: Tables, crowd: Crowd, groups: Groups, checks: Checks, without: IntArray) -> list[Unplaced]:
     """A refusal for each job of `without`: positions in `Groups.jobs`, rising."""
     group = np.searchsorted(groups.first, without, side="right") - 1
     said: dict[int, tuple[str, str, bool]] = {}
@@ -43,18 +43,16 @@ def refusals(
     return found
 
 
-def _lasting(
-    tables: Tables, crowd: Crowd, groups: Groups, checks: dict[str, BoolArray], family: int
-) -> tuple[str, str, bool]:
+def _lasting(tables: Tables, crowd: Crowd, groups: Groups, checks: Checks, family: int) -> tuple[str, str, bool]:
     """The first constraint that leaves no pool, whatever the time and the load."""
     pools = tables.fleet.pools
     if not pools.ids:
         return "capacity", "no site has joined yet", False
     left = np.ones(len(pools.ids), dtype=np.bool_)
     for reason in LASTING:
-        passed = checks[reason][family]
+        passed = checks(reason, family)
         if not (left & passed).any():
-            return reason, _detail(tables, crowd, groups, reason, family, left), True
+            return NAMED.get(reason, reason), _detail(tables, crowd, groups, reason, family, left), True
         left &= passed
     return "", "", False
 
@@ -67,7 +65,7 @@ def _detail(tables: Tables, crowd: Crowd, groups: Groups, reason: str, family: i
     if reason == "memory":
         most = max(fleet.pools.memory_gib[rows].tolist())
         return f"most memory is {most} GiB, {int(asked.memory_gib[family])} GiB wanted"
-    if reason == "model":
+    if reason in {"model", "rate"}:
         there = ", ".join(sorted({fleet.pools.gpu_model[row] for row in rows}))
         wanted = ", ".join(crowd.model_sets[int(asked.models[family])])
         return f"fitting pools have {there}; wanted {wanted or 'a GPU with a rate for this work'}"
@@ -77,12 +75,12 @@ def _detail(tables: Tables, crowd: Crowd, groups: Groups, reason: str, family: i
     return f"none of {len({int(fleet.pools.site[row]) for row in rows})} fitting sites admits this tenant"
 
 
-def _fastest(tables: Tables, groups: Groups, checks: dict[str, BoolArray], family: int) -> tuple[int, BoolArray]:
+def _fastest(tables: Tables, groups: Groups, checks: Checks, family: int) -> tuple[int, BoolArray]:
     """The best rate of the fitting pools, ppm, and these pools."""
-    lasting = np.logical_and.reduce([checks[reason][family] for reason in LASTING])
+    lasting = np.logical_and.reduce([checks(reason, family) for reason in LASTING])
     kind = int(groups.families.work_class[family])
     rate = tables.fleet.rate_ppm[:, kind]
-    return int(rate[lasting].max(initial=0)), lasting & checks["budget"][family]
+    return int(rate[lasting].max(initial=0)), lasting & checks("budget", family)
 
 
 def _timed(tables: Tables, crowd: Crowd, row: int, rate_ppm: int, paid: BoolArray) -> tuple[str, str, bool]:

@@ -91,15 +91,22 @@ class Room:
             sites = self._base_w.shape
             self.headroom_w = self._base_w - spread((sites[0], sites[1]), site, first[here], last[here], watts)
 
+    def first_start(self, pool: IntArray, gpus: IntArray) -> tuple[IntArray, BoolArray]:
+        """(N,) when a start in slot 0 begins, and whether it does so on containers that are awake."""
+        fleet = self.fleet
+        awake = self.idle[pool] >= gpus
+        return np.where(awake, fleet.now_ms, fleet.now_ms + fleet.pools.wake_ms[pool]), awake
+
     def blocked(self, gpus: IntArray, work_class: IntArray) -> IntArray:
-        """(N, P, H + 1) how many slots before each edge have no room for a gang of each kind."""
-        counts = np.zeros((len(gpus), self.free.shape[0], self.free.shape[1] + 1), dtype=np.int16)
-        site = self.fleet.pools.site
-        bound = np.flatnonzero(self.bound)
+        """(N, P, 2 H + 2) how many slots before each edge have no room for a gang of each kind."""
+        pools, slots = self.free.shape
+        counts = np.zeros((len(gpus), pools, 2 * slots + 2), dtype=np.int16)
+        site, bound = self.fleet.pools.site, np.flatnonzero(self.bound)
         for at, (count, kind) in enumerate(zip(gpus.tolist(), work_class.tolist(), strict=True)):
             full = self.free < count
             if len(bound):
                 need = np.ceil(count * self.above_w[bound, kind])
                 full[bound] |= self.headroom_w[site[bound]] < need[:, None]
-            np.cumsum(full, axis=1, out=counts[at, :, 1:], dtype=np.int16)
+            np.cumsum(full, axis=1, out=counts[at, :, 1 : slots + 1], dtype=np.int16)
+        counts[:, :, slots + 1 :] = counts[:, :, slots : slots + 1]
         return counts

@@ -21,6 +21,8 @@ from sunward.world.snapshot import FloatArray, IntArray, Snapshot
 
 UNKNOWN = ""
 """No zone has this name."""
+TIE_USD_MICRO = 1e-3
+"""Per hour and hour of delay: of two starts that cost the same the earlier is taken, whatever the last digit says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +46,8 @@ class Tables:
     """(Z, E) g·h/kWh."""
     spread_before: FloatArray
     """(Z, E) g·h/kWh."""
+    risky_before: FloatArray
+    """(Z, E) g·h/kWh, with what an unsure forecast is charged."""
     price_before: FloatArray
     """(Z, E) USD·h/kWh."""
     facility_kw: FloatArray
@@ -66,17 +70,18 @@ class Tables:
         value: FloatArray = low + (before[row, slot + 1] - low) * part
         return value
 
-    def line(self, pool: IntArray, work_class: IntArray, carbon_price: IntArray) -> FloatArray:
-        """(N, E) micro-USD of one container that runs from now to each edge."""
+    def line(
+        self, pool: IntArray, work_class: IntArray, carbon_price: IntArray, edges: IntArray | slice = slice(None)
+    ) -> FloatArray:
+        """(N, E) micro-USD of one container that runs from now to each edge, or to some of them."""
         zone, kw = self.zone[pool], self.facility_kw[pool, work_class][:, None]
-        per_g = carbon_usd_per_kwh(np.ones(1), 1) * carbon_price[:, None]
-        power = self.carbon_before[zone] + RISK_FRAC * self.spread_before[zone]
-        power *= per_g
-        power += self.price_before[zone]
+        power = self.risky_before[:, edges][zone]
+        power *= carbon_usd_per_kwh(np.ones(1), 1) * carbon_price[:, None]
+        power += self.price_before[:, edges][zone]
         power *= kw * units.MICRO
         water = self.litres_per_h[pool, work_class] * self.fleet.policy.water_price_usd_micro_per_l
-        power += water[:, None] * self.hours
-        power += self.fleet.ask_usd_micro[pool][:, None] * self.late
+        power += water[:, None] * self.hours[edges] + TIE_USD_MICRO * self.waited[edges]
+        power += self.fleet.ask_usd_micro[pool][:, None] * self.late[edges]
         return power
 
     @property
@@ -84,12 +89,13 @@ class Tables:
         """(E,) hours from now, each with what waiting adds to its ask."""
         return self.hours + self.waited * (self.fleet.policy.delay_ppm_per_h / units.PPM)
 
-    def start(self, pool: IntArray, carbon_price: IntArray) -> FloatArray:
-        """(N, H) micro-USD to wake one container for a start in each slot."""
-        zone = self.zone[pool]
-        per_kwh = self.price[zone] + carbon_usd_per_kwh(self.carbon[zone], 1) * carbon_price[:, None]
-        woken: FloatArray = per_kwh * (self.wake_kwh[pool] * units.MICRO)[:, None]
-        return woken
+    def waking(self, pool: IntArray, carbon_price: IntArray) -> FloatArray:
+        """(N,) micro-USD to wake one container, at the mean of all slots."""
+        zone, usable = self.zone, self.hours[-1]
+        per_kwh = self.price_before[:, -1] / usable
+        carbon = carbon_usd_per_kwh(self.carbon_before[:, -1] / usable, 1)
+        woken: FloatArray = (per_kwh[zone[pool]] + carbon[zone[pool]] * carbon_price) * self.wake_kwh[pool]
+        return woken * units.MICRO
 
     def transfer(
         self, pool: IntArray, data_bytes: IntArray, carbon_price: IntArray, slot: IntArray, origin: IntArray
@@ -100,6 +106,15 @@ class Tables:
         there, here = self.carbon[zone, slot], self.source[origin, slot]
         mean = np.where(np.isnan(here), there, (here + there) / 2)
         carbon = carbon_usd_per_kwh(mean, 1) * carbon_price
+        brought: FloatArray = gigabytes * self.tariff[origin, zone] + kwh * carbon * units.MICRO
+        return brought
+
+    def bringing(self, pool: IntArray, data_bytes: IntArray, carbon_price: IntArray, origin: IntArray) -> FloatArray:
+        """(N,) micro-USD to bring a job's data, at the mean of all slots."""
+        gigabytes, zone = data_bytes / BYTES_PER_GB, self.zone[pool]
+        kwh = gigabytes * self.fleet.policy.transfer_wh_per_gb / WH_PER_KWH
+        there, here = self.carbon.mean(axis=1)[zone], self.source.mean(axis=1)[origin]
+        carbon = carbon_usd_per_kwh(np.where(np.isnan(here), there, (here + there) / 2), 1) * carbon_price
         brought: FloatArray = gigabytes * self.tariff[origin, zone] + kwh * carbon * units.MICRO
         return brought
 
@@ -114,6 +129,8 @@ def tables_of(fleet: Fleet, snapshot: Snapshot, origins: Sequence[str] = ()) -> 
     pools, usable_h = fleet.pools, fleet.usable_ms / units.HOUR_MS
     delay_h = (fleet.begin_ms - fleet.now_ms) / units.HOUR_MS
     it_kw = pools.busy_w / units.W_PER_KW
+    carbon_before = _before(snapshot.carbon_g_per_kwh * usable_h)
+    spread_before = _before(snapshot.carbon_spread_g_per_kwh * usable_h)
     return Tables(
         fleet=fleet,
         zone=pools.zone,
@@ -122,8 +139,9 @@ def tables_of(fleet: Fleet, snapshot: Snapshot, origins: Sequence[str] = ()) -> 
         price=snapshot.price_usd_per_kwh,
         hours=_before(usable_h[None])[0],
         waited=_before((usable_h * delay_h)[None])[0],
-        carbon_before=_before(snapshot.carbon_g_per_kwh * usable_h),
-        spread_before=_before(snapshot.carbon_spread_g_per_kwh * usable_h),
+        carbon_before=carbon_before,
+        spread_before=spread_before,
+        risky_before=carbon_before + RISK_FRAC * spread_before,
         price_before=_before(snapshot.price_usd_per_kwh * usable_h),
         facility_kw=it_kw * pools.overhead[:, None],
         litres_per_h=it_kw * pools.water_l_per_kwh[:, None],
