@@ -6,12 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from sunward.model.certificate import PlanCertificate
 from sunward.model.records import FeedLine, GridView, PlanView
 from sunward.model.request import SiteView
 from sunward.model.wire import ClockMapping
 from sunward.service import views
-from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Plane
+from sunward.service.auth import AUDITOR, OPERATOR, Anyone, Auditor, Plane
 from sunward.service.bodies import answer, page_of
+from sunward.service.certifying import certified
+from sunward.service.limits import Solving
 
 router = APIRouter(tags=["grid"])
 
@@ -55,6 +58,12 @@ async def get_sites(
 async def get_plan(control: Plane, caller: Anyone) -> Response:
     """What is planned now; operator and auditor see every job, all others their own."""
     return answer(views.plan_view(control, None if caller.has(OPERATOR, AUDITOR) else caller.subject))
+
+
+@router.get("/v1/plan/certificate", response_model=PlanCertificate)
+async def get_certificate(control: Plane, _caller: Auditor, _place: Solving) -> Response:
+    """What the plan costs beside a bound that no plan for the same jobs goes below."""
+    return answer(await certified(control))
 
 
 @router.get("/v1/clock", response_model=ClockMapping)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from sunward.cli.main import cli
 from sunward.cli.shell import Shell
+from sunward.model.certificate import PlanCertificate, PricedPool
 from sunward.model.codec import encode
 from sunward.model.explanation import Choice, Explanation, FilterLine, Promise, WaitPoint
 from sunward.model.plan import Alternative, Assignment, AwakeTarget, PolicyInputs, ScoreTerms, Segment, Unplaced
@@ -93,6 +94,22 @@ CHOSEN = Choice(
     price_usd_micro=4_000_000,
     energy_j=7_200_000,
     carbon_mg=340_000,
+)
+CERTIFICATE = PlanCertificate(
+    at_ms=DAY,
+    based_on=7,
+    jobs=3,
+    exact=1,
+    loose=1,
+    stays=1,
+    without=(),
+    cost_usd_micro=4_100_000,
+    bound_usd_micro=4_000_000,
+    gap_ppm=24_390,
+    holds=True,
+    pools=(
+        PricedPool(pool="es-solar/A100", scarce_ms=9_000_000, mean_usd_micro_per_h=12_000, most_usd_micro_per_h=50_000),
+    ),
 )
 EXPLANATION = Explanation(
     job=JOB,
@@ -383,6 +400,7 @@ def whole_service():
             f"GET {job}": answer(job_view()),
             f"GET {job}/history": answer(HISTORY),
             f"GET {job}/explanation": answer(EXPLANATION),
+            "GET /v1/plan/certificate": answer(CERTIFICATE),
             f"POST {job}/cancel": answer(job_view(state="cancelled")),
             f"GET {job}/logs": [log_part(b"one\n", 4, final=False), log_part(b"", 4, final=True)],
             f"GET {job}/output": answer(archive(("model/w.bin", b"weights"), ("log.txt", b"x"))),

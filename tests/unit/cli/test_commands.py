@@ -49,6 +49,7 @@ EVERY = {
         "→ 2023-06-12 13:00Z",
         "████████████▊",
     ),
+    ("plan", "certify"): ("3 jobs with a place", "4.1000 USD", "4.0000 USD", "2.44 %", "2 h 30 min", "0.0120"),
     ("plan", "what-if"): ("1 open job", "5,000", "4.5000 USD", "9 h 00 min", "● frontier", "○ dominated", "340.0 │"),
     ("plan", "j-huge"): ("✗ GPUs", "largest site has 4"),
     ("site",): ("4 H100-SXM", "30 modelled", "1.08 modelled", "busy"),

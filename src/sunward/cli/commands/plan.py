@@ -6,6 +6,7 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.jobs import why
+from sunward.cli.commands.plan_certify import certify
 from sunward.cli.commands.plan_explain import explain
 from sunward.cli.commands.plan_whatif import what_if
 from sunward.cli.quotation import against_now
@@ -21,11 +22,12 @@ ALTERNATIVES = {"now": N_("start now")}
 
 @group(cls=Shown)
 def plan() -> None:
-    """Show the present plan, explain a job's place, or try other carbon prices."""
+    """Show the present plan, explain a job's place, try other carbon prices, or certify it all."""
 
 
 plan.add_command(explain)
 plan.add_command(what_if)
+plan.add_command(certify)
 
 
 @plan.command("show")

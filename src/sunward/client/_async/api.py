@@ -15,6 +15,7 @@ from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
+from sunward.model.certificate import PlanCertificate
 from sunward.model.explanation import Explanation
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
@@ -257,6 +258,10 @@ class AsyncApiClient:
     async def plan(self) -> PlanView:
         """The present plan."""
         return read(await self._http.get("/v1/plan"), PlanView)
+
+    async def plan_certificate(self) -> PlanCertificate:
+        """What the plan costs beside a bound that no plan for the same jobs goes below."""
+        return read(await self._http.get("/v1/plan/certificate"), PlanCertificate)
 
     async def what_if(self, wanted: WhatIfRequest) -> WhatIf:
         """What jobs would cost and cause at other carbon prices."""

@@ -16,6 +16,7 @@ from sunward.client.answers import LogPart, job_path, log_part, read, site_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
+from sunward.model.certificate import PlanCertificate
 from sunward.model.explanation import Explanation
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
@@ -258,6 +259,10 @@ class ApiClient:
     def plan(self) -> PlanView:
         """The present plan."""
         return read(self._http.get("/v1/plan"), PlanView)
+
+    def plan_certificate(self) -> PlanCertificate:
+        """What the plan costs beside a bound that no plan for the same jobs goes below."""
+        return read(self._http.get("/v1/plan/certificate"), PlanCertificate)
 
     def what_if(self, wanted: WhatIfRequest) -> WhatIf:
         """What jobs would cost and cause at other carbon prices."""
