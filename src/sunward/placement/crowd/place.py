@@ -25,9 +25,9 @@ BATCH_MIN = 64
 WAVES_MAX = 24
 """Times that a batch tries again on one search before it searches anew."""
 LOOKED_AT = 8
-"""Pools that a group looks at first."""
-FEW_POOLS = 128
-"""So many are all looked at."""
+"""Pools that a group looks at first, at least."""
+PAIRS = 1 << 16
+"""Pairs of groups and pools that a batch looks at, if that is more."""
 LOOK_FURTHER = 8
 """So many times as many whenever it found nothing."""
 NO_SECOND = 1e15
@@ -119,8 +119,8 @@ class Placing:
         order = self._order()
         served: BoolArray = np.any(self._allowed, axis=1)
         order = order[served[self._groups.family[order]]]
-        look = np.full(len(self._groups.family), pools if pools <= FEW_POOLS else LOOKED_AT, dtype=np.int64)
         size = max(BATCH_MIN, -(-len(order) // BATCHES))
+        look = np.full(len(self._groups.family), max(LOOKED_AT, PAIRS // size), dtype=np.int64)
         waiting, begin = order[:0], 0
         for _ in range(ROUNDS_MAX):
             batch = np.concatenate([waiting, order[begin : begin + size]])
