@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sunward.model.job import JobSpec
-from sunward.model.plan import Assignment, Plan, Segment, Unplaced
+from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign, improve
 from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import begin, finish
@@ -17,7 +17,7 @@ from sunward.placement.polish import polish
 from sunward.placement.prices import named_prices, shadow_prices
 from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
-from sunward.placement.sleep import awake_targets
+from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
 from sunward.world.snapshot import JobView, Snapshot
 
@@ -50,7 +50,6 @@ def plan(snapshot: Snapshot) -> Plan:
         improve(draft)
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     changes = _changes(draft)
-    segments = [*_standing(snapshot), *_held(settled), *_chosen(draft)]
     placed = None if crowd is None else finish(crowd, board)
     if placed is not None:
         changes = tuple(sorted((*changes, *placed.assignments), key=lambda one: one.job))
@@ -63,12 +62,7 @@ def plan(snapshot: Snapshot) -> Plan:
         planner=PLANNER,
         assignments=changes,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
-        awake=with_spares(
-            fleet,
-            snapshot.expected,
-            board.free,
-            awake_targets(fleet, segments, None if placed is None else placed.held),
-        ),
+        awake=with_spares(fleet, snapshot.expected, board.free, _awake(snapshot, settled, draft)),
         prices=named_prices(fleet, prices),
     )
 
@@ -149,8 +143,13 @@ def _changes(draft: Draft) -> tuple[Assignment, ...]:
     return tuple(changed)
 
 
-def _standing(snapshot: Snapshot) -> tuple[Segment, ...]:
-    return () if snapshot.standing is None else snapshot.standing.segments
+def _awake(snapshot: Snapshot, settled: list[JobView], draft: Draft) -> tuple[AwakeTarget, ...]:
+    """What the plan has awake: job by job, or where there is a crowd by what pools hold."""
+    fleet, held = draft.fleet, _held(settled)
+    if snapshot.crowd is None:
+        return awake_targets(fleet, [*held, *_chosen(draft)])
+    until_ms = max([fleet.end_ms, *(segment.end_ms for segment in held)])
+    return many_targets(fleet, fleet.pools.available - draft.board.free, until_ms)
 
 
 def _held(jobs: list[JobView]) -> list[Segment]:

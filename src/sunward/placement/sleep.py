@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from sunward import units
 from sunward.model.identity import PoolId
@@ -13,22 +14,74 @@ from sunward.placement.fleet import NO_CEILING_W, Fleet
 from sunward.world.snapshot import BoolArray, IntArray
 
 FOREVER_MS = 2**62
+EDGES = (0, 1, 2, 4, 8, 24, 96, 384)
+"""Slots at which the targets of many jobs may change."""
+GAP_MAX = 16
+"""Longest gap, in slots, that is bridged where nobody looks at each job."""
 Held = tuple[IntArray, IntArray, IntArray, IntArray]
 """Rows of the fleet, starts, ends and containers."""
 
 
-def awake_targets(fleet: Fleet, segments: Iterable[Segment], more: Held | None = None) -> tuple[AwakeTarget, ...]:
+def awake_targets(fleet: Fleet, segments: Iterable[Segment]) -> tuple[AwakeTarget, ...]:
     """Targets for all planned segments, in order of pool and time; outside them a pool may sleep."""
     known = [one for one in segments if one.pool in fleet.row]
     rows = [(fleet.row[one.pool], one.start_ms, one.end_ms, one.containers) for one in known]
     columns: Held = tuple(np.array(rows, dtype=np.int64).reshape(-1, 4).T)  # type: ignore[assignment]
-    if more is not None:
-        columns = tuple(np.concatenate(pair) for pair in zip(columns, more, strict=True))  # type: ignore[assignment]
     ids = fleet.pools.ids
     return tuple(
         AwakeTarget(pool=PoolId(ids[row]), start_ms=start, end_ms=end, count=count)
         for row, start, end, count in zip(*(one.tolist() for one in _targets(fleet, columns)), strict=True)
     )
+
+
+def many_targets(fleet: Fleet, used: IntArray, until_ms: int) -> tuple[AwakeTarget, ...]:
+    """Targets where pools hold too many jobs to look at each: slot by slot soon, later the most of ever longer spans.
+
+    The next full plan comes before they matter. `used`: (P, H) containers; what goes on beyond the horizon does so
+    until `until_ms`.
+    """
+    wanted = _woken_ahead(fleet, _idled_through(fleet, used))
+    first = np.array([edge for edge in EDGES if edge < fleet.slots], np.int64)
+    most = np.maximum.reduceat(wanted, first, axis=1)
+    begins = np.maximum(fleet.now_ms, fleet.start_ms + first * fleet.slot_ms)
+    ends = np.append(begins[1:], until_ms)
+    rise = np.diff(most, axis=1, prepend=0) > 0
+    lead_ms = fleet.pools.wake_ms % fleet.slot_ms
+    targets: list[AwakeTarget] = []
+    for row in np.flatnonzero(most.any(axis=1)).tolist():
+        early = np.maximum(fleet.now_ms, begins - np.where(rise[row], lead_ms[row], 0))
+        columns = early.tolist(), [*early[1:].tolist(), int(ends[-1])], most[row].tolist()
+        joined = steps([one for one in zip(*columns, strict=True) if one[2]])
+        pool = PoolId(fleet.pools.ids[row])
+        targets += [AwakeTarget(pool=pool, start_ms=start, end_ms=end, count=count) for start, end, count in joined]
+    return tuple(targets)
+
+
+def _idled_through(fleet: Fleet, used: IntArray) -> IntArray:
+    """(P, H) with gaps that are worth idling through filled: of each container, so many slots at most."""
+    gaps = np.minimum(break_even_ms(fleet) // fleet.slot_ms, min(GAP_MAX, fleet.slots))
+    # What cannot sleep needs nobody to keep it awake.
+    gaps[fleet.pools.idle_w <= fleet.pools.asleep_w] = 0
+    bridged = used.copy()
+    for gap in np.unique(gaps[gaps > 0]).tolist():
+        rows = gaps == gap
+        before = np.repeat(np.minimum(fleet.pools.awake[rows], used[rows].max(axis=1))[:, None], gap, axis=1)
+        after = np.zeros_like(before)
+        # The most of the slots up to a gap before, then the least of those up to a gap later: a closing.
+        most = sliding_window_view(np.concatenate([before, used[rows], after], axis=1), gap + 1, axis=1).max(axis=2)
+        bridged[rows] = sliding_window_view(most, gap + 1, axis=1).min(axis=2)
+    return bridged
+
+
+def _woken_ahead(fleet: Fleet, used: IntArray) -> IntArray:
+    """(P, H) with what takes whole slots to wake begun so many slots earlier."""
+    ahead = np.minimum(fleet.pools.wake_ms // fleet.slot_ms, fleet.slots)
+    wanted = used.copy()
+    for slots in np.unique(ahead[ahead > 0]).tolist():
+        rows = ahead == slots
+        later = np.concatenate([used[rows], np.zeros((int(rows.sum()), slots), np.int64)], axis=1)
+        wanted[rows] = sliding_window_view(later, slots + 1, axis=1).max(axis=2)
+    return wanted
 
 
 def break_even_ms(fleet: Fleet) -> IntArray:

@@ -42,7 +42,7 @@ class _Worth:
     gain_usd: FloatArray
     """(A,) of one start that finds them awake."""
     score: FloatArray
-    """(A, S) of an hour of such work: where it would go first."""
+    """(A, S) of an hour of such work, mean over its run: where it would go first."""
 
 
 def with_spares(
@@ -117,18 +117,28 @@ def _chances(mean: float) -> Iterator[float]:
 def _worth(fleet: Fleet, expected: Expected, slots: int) -> _Worth:
     """What one start is worth where, by the objective: money, and carbon at the mean price of such work."""
     pools, rows = fleet.pools, _takers(fleet, expected)
-    carbon_usd = carbon_usd_per_kwh(fleet.carbon[rows, :slots], 1) * expected.carbon_price_usd_per_t
-    usd_per_kwh = (fleet.price[rows, :slots] + carbon_usd) * pools.overhead[rows][:, None]
+    carbon_usd = carbon_usd_per_kwh(fleet.carbon[rows], 1) * expected.carbon_price_usd_per_t
+    usd_per_kwh = (fleet.price[rows] + carbon_usd) * pools.overhead[rows][:, None]
+    run_usd_per_kwh = _ahead(usd_per_kwh, expected.work_h / expected.containers * units.HOUR_MS / fleet.slot_ms)
     idle_kw = (pools.idle_w - pools.asleep_w)[rows] / units.W_PER_KW * max(1, round(expected.containers))
     busy_kw = pools.busy_w[rows].mean(axis=1) / units.W_PER_KW
     delay_share = fleet.policy.delay_ppm_per_h / units.PPM * pools.wake_ms[rows] / units.HOUR_MS
     return _Worth(
         rows=rows,
-        idle_usd_per_h=idle_kw[:, None] * usd_per_kwh,
+        idle_usd_per_h=idle_kw[:, None] * usd_per_kwh[:, :slots],
         gain_usd=delay_share * pools.ask_usd_per_h[rows] * expected.work_h,
-        score=(pools.ask_usd_per_h[rows][:, None] + busy_kw[:, None] * usd_per_kwh)
+        score=(pools.ask_usd_per_h[rows][:, None] + busy_kw[:, None] * run_usd_per_kwh[:, :slots])
         / pools.rate[rows].mean(axis=1)[:, None],
     )
+
+
+def _ahead(values: FloatArray, slots: float) -> FloatArray:
+    """(A, H) mean over so many slots from each one on, within the horizon."""
+    before = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    first = np.arange(values.shape[1])
+    last = np.minimum(first + max(1, round(slots)), values.shape[1])
+    mean: FloatArray = (before[:, last] - before[:, first]) / (last - first)
+    return mean
 
 
 def _takers(fleet: Fleet, expected: Expected) -> IntArray:

@@ -124,8 +124,6 @@ class Standing:
     """(P, H) containers."""
     busy: IntArray
     """(P,) containers held by leases now."""
-    segments: tuple[Segment, ...] = ()
-    """The same stretches one by one, where the plan says what all pools are to have awake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from sunward.model.plan import Segment
 from sunward.units import MINUTE_MS, floor_to
 from sunward.world.capacity import takes_work, withheld
 from sunward.world.crowd import Crowd
@@ -19,7 +18,7 @@ from sunward.world.crowd_view import crowd_of, held_by, simple
 from sunward.world.occupancy import occupied
 from sunward.world.snapshot import IntArray, Snapshot, Standing
 from sunward.world.state import World
-from sunward.world.view import attempts, frame, open_jobs, views
+from sunward.world.view import frame, open_jobs, views
 
 NEW_JOBS_MAX = 64
 """Most new jobs that one immediate plan places; the next one follows at once."""
@@ -83,9 +82,8 @@ def _open(world: World, now_ms: int) -> Snapshot:
     considered = set(_considered(world, now_ms, single))
     chosen = [row for row in single if row in considered]
     names = [job for row in chosen if (job := world.jobs.ids[row]) is not None]
-    rest = [row for row in single if row not in considered]
     crowd = crowd_of(world, now_ms, columns[counted], [pool.pool for _, pool in world.pools()])
-    standing = _standing(world, now_ms, names, rest, crowd)
+    standing = _standing(world, now_ms, names, crowd)
     return frame(world, now_ms, views(world, now_ms, chosen), standing, crowd)
 
 
@@ -126,10 +124,8 @@ def _away(world: World) -> set[str]:
     }
 
 
-def _standing(
-    world: World, now_ms: int, without: Sequence[str], rows: Sequence[int] | None = None, crowd: Crowd | None = None
-) -> Standing:
-    """What every open job holds but those named and a crowd; one by one where `rows` are given."""
+def _standing(world: World, now_ms: int, without: Sequence[str], crowd: Crowd | None = None) -> Standing:
+    """What every open job holds but those named and a crowd."""
     pools = [pool.pool for _, pool in world.pools()]
     slots = world.network.policy.slots
     taken = occupied(world, now_ms, slots, without, pools)
@@ -140,11 +136,7 @@ def _standing(
         column -= held_by(crowd, now_ms, world.network.policy.slot_ms, column.shape)
     # What runs holds its container now, also when it was given a later one.
     column[:, 0] = np.maximum(column[:, 0], busy)
-    return Standing(
-        taken=column,
-        busy=busy,
-        segments=tuple(_segments(world, now_ms, rows)) if rows else (),
-    )
+    return Standing(taken=column, busy=busy)
 
 
 def _held_by(world: World, pool: str, rows: set[int]) -> int:
@@ -153,10 +145,3 @@ def _held_by(world: World, pool: str, rows: set[int]) -> int:
         return 0
     lease_rows, job_rows = world.open_rows[pool].columns()
     return int(world.leases.ints["gpus"][lease_rows[np.isin(job_rows, list(rows))]].sum())
-
-
-def _segments(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[Segment]:
-    jobs, running = world.jobs, attempts(world, now_ms)
-    for row in rows:
-        given = tuple(segment for segment in jobs.objects["segments"][row] if segment.end_ms > now_ms)
-        yield from running[row].held(now_ms, given) if row in running else given

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -86,3 +87,14 @@ def test_what_is_planned_stays_and_is_not_counted_twice():
 def test_steps_take_the_highest():
     assert highest([(0, 4, 1), (2, 3, 5), (3, 6, 1)]) == [(0, 2, 1), (2, 3, 5), (3, 6, 1)]
     assert highest([(0, 1, 2), (1, 2, 2), (4, 5, 1)]) == [(0, 2, 2), (4, 5, 1)]
+
+
+def test_long_work_goes_where_its_whole_run_is_cheapest():
+    # Clean for an hour only, against somewhat clean throughout.
+    series = {"A": [10.0] * 4 + [900.0] * 12, "B": [100.0] * 16}
+    pools = [Pool(id="a", zone="A", **SLOW), Pool(id="b", zone="B", **SLOW)]
+    for work_h, where in ((1.0, "a"), (4.0, "b")):
+        wanted = replace(expected(60.0 / work_h, work_h=work_h, pools=("a", "b")), carbon_price_usd_per_t=100)
+        first = [one for one in kept(wanted, pools, carbon=series) if one[1] == 0]
+        assert {one[0]: one[3] for one in first}[where] == 2
+        assert first[0][0] == where or len(first) == 2

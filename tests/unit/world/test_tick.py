@@ -77,7 +77,6 @@ def test_a_full_plan_considers_so_many_and_the_turn_goes_round(network, monkeypa
         assert considered == sorted(considered)
         seen |= set(considered)
         assert snapshot.standing.taken.sum() == whole.sum() - 4 * 4
-        assert len(snapshot.standing.segments) == 7
     assert len(seen) == 11
 
 

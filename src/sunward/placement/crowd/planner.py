@@ -21,7 +21,6 @@ from sunward.placement.crowd.search import Lines
 from sunward.placement.crowd.standing import kept
 from sunward.placement.crowd.tables import Tables, tables_of
 from sunward.placement.fleet import Fleet
-from sunward.placement.sleep import Held
 from sunward.world.crowd import Crowd
 from sunward.world.snapshot import IntArray, Snapshot
 
@@ -35,8 +34,6 @@ class CrowdPlan:
 
     assignments: tuple[Assignment, ...]
     unplaced: tuple[Unplaced, ...]
-    held: Held
-    """Everything the crowd holds once the plan stands."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,11 +88,9 @@ def finish(draft: CrowdDraft, board: Board) -> CrowdPlan:
     refused = _place(draft, room)
     board.free, board.headroom_w = room.free, room.headroom_w
     decided = draft.searched[placed.pool[draft.searched] >= 0]
-    held = placed.held(crowd, np.flatnonzero(placed.pool >= 0))
     return CrowdPlan(
         assignments=assignments(draft.tables, room, crowd, _decided(draft, decided), None),
         unplaced=tuple(refused),
-        held=(held.pool, held.start_ms, held.end_ms, held.gpus),
     )
 
 
