@@ -20,6 +20,7 @@ from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
 from sunward.cli.shell import Shell, command, option, pass_shell
 from sunward.cli.text import _
+from sunward.cli.watching import watches
 from sunward.cli.when import moment
 from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
@@ -60,6 +61,7 @@ MARGIN_MS = 2_000
 @option("--carbon-history", type=click.Path(path_type=Path), help="Carbon intensity gone, to learn forecasts from.")
 @option("--price-history", type=click.Path(path_type=Path), help="Power prices gone, to learn forecasts from.")
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
+@option("--grid", "grid_file", type=click.Path(path_type=Path), help="Grid events, as a grid.toml names their servers.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @pass_shell
 def up(
@@ -83,6 +85,7 @@ def up(
     price: Path | None,
     carbon_history: Path | None,
     price_history: Path | None,
+    grid_file: Path | None,
     feeds_file: Path | None,
     *,
     webhook_allow_private: bool,
@@ -94,6 +97,7 @@ def up(
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
+    grid = watches(grid_file)
     _refuse_both(files, subscriptions)
     door = Door(
         host=host,
@@ -128,7 +132,7 @@ def up(
         with fetching(control, subscriptions, shell.home) as told, learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
             _tell(shell, url)
-            serve(control, config, listener, entrance)
+            serve(control, config, listener, entrance, grid)
 
 
 def _tell(shell: Shell, url: str) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import FrameType
 
 import uvicorn
@@ -33,6 +33,7 @@ from sunward.service.bodies import describe
 from sunward.service.config import Entrance, ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.gate import Gate, PatientProtocol
+from sunward.service.grid_events import Watch, keep_watching
 from sunward.service.limits import Limits
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
@@ -56,12 +57,18 @@ ROUTERS = (
 )
 
 
-def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], None] | None = None) -> FastAPI:
+def build_app(
+    control: ControlPlane,
+    config: ServiceConfig,
+    stop: Callable[[], None] | None = None,
+    watches: Sequence[Watch] = (),
+) -> FastAPI:
     """The application; while it lives the control plane runs, and `stop` is called when that ends by itself."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        running = [asyncio.create_task(work) for work in (control.run(), keep_delivering(control, config))]
+        grid = (keep_watching(control, one) for one in watches)
+        running = [asyncio.create_task(work) for work in (control.run(), keep_delivering(control, config), *grid)]
         for one in running:
             one.add_done_callback(lambda task: _ended(control, task, stop))
         try:
@@ -79,7 +86,7 @@ def build_app(control: ControlPlane, config: ServiceConfig, stop: Callable[[], N
     for area in ROUTERS:
         # Taken as they are: `include_router` would build every route and its models anew for each application.
         app.router.routes.extend(area.router.routes)
-    _add_health(app, control)
+    _add_health(app, control, watches)
     require_declared(app)
     problems.install(app)
     describe(app)
@@ -98,8 +105,8 @@ def _ended(control: ControlPlane, task: asyncio.Task[None], stop: Callable[[], N
         stop()
 
 
-def _add_health(app: FastAPI, control: ControlPlane) -> None:
-    registry = registry_of(control)
+def _add_health(app: FastAPI, control: ControlPlane, watches: Sequence[Watch]) -> None:
+    registry = registry_of(control, watches)
 
     @app.get("/healthz", tags=["health"], response_class=Response)
     async def get_health() -> Response:
@@ -136,7 +143,11 @@ def _tune() -> None:
 
 
 def serve(
-    control: ControlPlane, config: ServiceConfig, listener: socket.socket, entrance: Entrance | None = None
+    control: ControlPlane,
+    config: ServiceConfig,
+    listener: socket.socket,
+    entrance: Entrance | None = None,
+    watches: Sequence[Watch] = (),
 ) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
@@ -146,7 +157,7 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    app = build_app(control, config, stop)
+    app = build_app(control, config, stop, watches)
     entrance = entrance or Entrance()
     settings = uvicorn.Config(
         app,

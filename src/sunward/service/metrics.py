@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -16,7 +17,9 @@ from prometheus_client.core import (
 
 from sunward.model.job import JobState
 from sunward.service.control import ControlPlane
+from sunward.service.grid_events import Watch, age_s
 from sunward.units import SECOND_MS
+from sunward.world.ceilings import ceiling_w
 
 POOLS_MAX = 1_000
 """Most pools told one by one; a larger network is told in sums."""
@@ -26,8 +29,9 @@ ALL_POOLS = "all"
 class Collector:
     """Reads the state when asked; keeps nothing."""
 
-    def __init__(self, control: ControlPlane) -> None:
+    def __init__(self, control: ControlPlane, watches: Sequence[Watch] = ()) -> None:
         self._control = control
+        self._watches = watches
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of the control plane."""
@@ -62,14 +66,15 @@ class Collector:
         yield _gauge("plan_changes_of_one_job", "Most such changes of one open job.", _most_changes(control))
         yield _counter("feed_failures", "Failures of signal sources.", control.feed_failures)
         yield from _feeds(control)
+        yield from _grid(control, self._watches)
         yield _counter("batches_accepted", "Signed batches of readings stored.", control.intake.accepted)
         yield _counter("energy_sealed_joules", "Facility energy sealed, served and idle.", control.sealed_j)
 
 
-def registry_of(control: ControlPlane) -> CollectorRegistry:
-    """A registry of this control plane alone."""
+def registry_of(control: ControlPlane, watches: Sequence[Watch] = ()) -> CollectorRegistry:
+    """A registry of this control plane alone, and of the servers it hears grid events from."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(control))
+    registry.register(Collector(control, watches))
     return registry
 
 
@@ -126,6 +131,32 @@ def _feeds(control: ControlPlane) -> Iterator[Metric]:
     yield age
     yield told
     yield failing
+
+
+def _grid(control: ControlPlane, watches: Sequence[Watch]) -> Iterator[Metric]:
+    """What limits sites now, and how the servers stand that tell it; labels are sites."""
+    limit = GaugeMetricFamily("sunward_site_ceiling_watts", "What a site may draw now, if limited.", labels=["site"])
+    now_ms = control.clock.grid_ms()
+    for name, site in control.state.world.sites.items():
+        watts = ceiling_w(site, now_ms, now_ms + 1)
+        if not site.left_ms and not math.isinf(watts):
+            limit.add_metric([name], watts)
+    yield limit
+    if not watches:
+        return
+    age = GaugeMetricFamily("sunward_grid_events_age_seconds", "Time since a grid server answered.", labels=["site"])
+    failing = GaugeMetricFamily("sunward_grid_events_failures_in_a_row", "Failed requests in a row.", labels=["site"])
+    unread = GaugeMetricFamily("sunward_grid_events_unread", "Events told that mean nothing here.", labels=["site"])
+    for site_name in sorted({one.site for one in watches}):
+        here = [one for one in watches if one.site == site_name]
+        ages = [seconds for one in here if (seconds := age_s(one, control.clock.machine_ms())) is not None]
+        if ages:
+            age.add_metric([site_name], max(ages))
+        failing.add_metric([site_name], max(one.failures for one in here))
+        unread.add_metric([site_name], sum(one.unread for one in here))
+    yield age
+    yield failing
+    yield unread
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:
