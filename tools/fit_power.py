@@ -1,10 +1,13 @@
 """Fit what the power model takes from measurements: power-cap curves and draw by GPU and class of work.
 
 Run: SUNWARD_DATA=../shared python tools/fit_power.py
-Writes cap_curve.csv and class_power.csv next to the hardware catalogue.
+Writes cap_curve.csv, cap_points.csv and class_power.csv next to the hardware catalogue.
 
 - Cap curve, from the power-limit runs of the Zeus study: with x = cap / uncapped draw and d = max(0, 1 - x), the rate
   is 1 - linear*d - cubic*d^3, least squares over all runs of a GPU model, weighted alike; `*` pools all models.
+- Cap points, from the same runs, by GPU model and limit: of all workloads the 10th percentile and the median of the
+  rate and the median of the board power, over those at the highest limit. A lower limit is given no more of any than
+  the next higher one: what the runs differ by there is noise.
 - Draw: median of the measured board power at full load over its power limit, by GPU model and class.
 """
 
@@ -32,6 +35,10 @@ DEPTH_NEEDED, RUNS_NEEDED = 0.3, 40
 """A model gets a curve of its own when so many of its runs were capped so far below their draw."""
 FEW_SEQUENCES_MAX = 32
 """Up to so many sequences at once count as online, more as batch."""
+WORKLOADS_MIN = 10
+"""Fewer workloads at a limit are no distribution."""
+SURE = 0.1
+"""Nine workloads of ten run at least as fast as planned."""
 ZEUS = "Zeus power-limit study (NSDI 2023)"
 ML_ENERGY = "ML.ENERGY benchmark v3"
 
@@ -58,6 +65,41 @@ def relative(runs: Runs) -> dict[str, list[tuple[float, float, float]]]:
             capped_s = float(np.mean([seconds for seconds, _ in repeats]))
             found[str(model)].append((cap_w / draw_w, cap_w / top, time_s / capped_s))
     return found
+
+
+def cap_points(rows: list[Record]) -> list[Record]:
+    """Lines of cap_points.csv."""
+    shares: dict[tuple[str, float], list[tuple[float, float]]] = defaultdict(list)
+    runs = capped_runs(rows)
+    for (model, *_), limits in runs.items():
+        top = max(max(other) for key, other in runs.items() if key[0] == model)
+        if top in limits:
+            top_s, top_w = np.mean(limits[top], axis=0)
+            for cap_w, repeats in limits.items():
+                capped_s, draw_w = np.mean(repeats, axis=0)
+                shares[str(model), cap_w / top].append((top_s / capped_s, draw_w / top_w))
+    lines: list[Record] = []
+    above = (1.0, 1.0, 1.0)
+    for model, cap_frac in sorted(shares, key=lambda key: (key[0], -key[1])):
+        rate, power = np.array(shares[model, cap_frac]).T
+        if len(rate) < WORKLOADS_MIN:
+            continue
+        above = (1.0, 1.0, 1.0) if cap_frac == 1 else above
+        found = (float(np.quantile(rate, SURE)), float(np.median(rate)), float(np.median(power)))
+        above = (min(above[0], found[0]), min(above[1], found[1]), min(above[2], found[2]))
+        names = ("rate_p10", "rate_p50", "power_p50")
+        lines.append(
+            {
+                "model": CATALOGUE_KEYS[model],
+                "work_class": "training",
+                "cap_frac": f"{cap_frac:.4f}",
+                **{name: f"{value:.3f}" for name, value in zip(names, above, strict=True)},
+                "workloads": len(rate),
+                "source": ZEUS,
+                "quality": "measured",
+            }
+        )
+    return lines
 
 
 def fit(points: list[tuple[float, float, float]]) -> tuple[float, float]:
@@ -138,6 +180,7 @@ def main() -> None:
     zeus = pq.read_table(options.data / "gpu" / "zeus_power_limit.parquet").to_pylist()
     served = pq.read_table(options.data / "gpu" / "mlenergy_v3.parquet").to_pylist()
     write(options.out / "cap_curve.csv", cap_rows(zeus))
+    write(options.out / "cap_points.csv", cap_points(zeus))
     write(options.out / "class_power.csv", draw_rows(zeus, served))
 
 

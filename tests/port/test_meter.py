@@ -195,6 +195,42 @@ def test_a_refused_power_limit_is_a_value(stub: Path) -> None:
     assert answer["said"] == ["power limit not permitted: only an administrator may set it here"] * 2
 
 
+LEASED = """
+    import json
+    from sunward.adapters.nvml import NvmlMeter, cap_refused, power_limit
+    from sunward.agent.devices import DeviceBook
+    from sunward.model.site import LeaseOrder, PoolPower
+    names = ("GPU-stub-0", "GPU-stub-1")
+    meter, book, limits = NvmlMeter(names, 0), DeviceBook({"p": names}, 300), []
+
+    def look(at_ms):
+        for name, state in book.states.items():
+            meter.set_state(name, state.state, state.work_class, at_ms, state.power_cap_w)
+        limits.append([power_limit(name).now_w for name in names])
+
+    book.update([PoolPower(pool="p", asleep=0, waking=0, idle=2, busy=0)])
+    refused = cap_refused(names[0])
+    look(0)
+    devices = book.lease(LeaseOrder(
+        lease="j.1", job="j", attempt=1, pool="p", gpus=1, action="run", bundle="", checkpoint="",
+        checkpoint_units=0, units=9, unit_ms_grid=1, power_cap_w=200,
+    ))
+    look(1)
+    book.recap(devices, 0)
+    look(2)
+    book.drain(devices)
+    book.release(devices)
+    look(3)
+    print(json.dumps({"refused": refused, "limits": limits}))
+"""
+
+
+def test_a_planned_limit_is_set_for_its_lease_lifted_to_the_owners_and_taken_back(stub: Path) -> None:
+    answer = with_driver(stub, LEASED)
+    assert answer == {"refused": "", "limits": [[350, 350], [200, 350], [300, 350], [350, 350]]}
+    assert "not permitted" in str(with_driver(stub, LEASED, "denied")["refused"])
+
+
 def test_nvml_with_a_modelled_host_is_called_estimated(stub: Path) -> None:
     script = """
         import json

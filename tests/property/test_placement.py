@@ -108,7 +108,10 @@ def shuffled(world: Snapshot, order: list[int]) -> Snapshot:
     columns = {}
     for column in fields(PoolColumns):
         values = getattr(world.pools, column.name)
-        columns[column.name] = values[rows] if isinstance(values, np.ndarray) else tuple(values[row] for row in rows)
+        if values is not None:
+            columns[column.name] = (
+                values[rows] if isinstance(values, np.ndarray) else tuple(values[row] for row in rows)
+            )
     open_jobs = sorted(world.jobs, key=lambda one: order[int(one.spec.job[1:]) % len(order)])
     return replace(world, pools=PoolColumns(**columns), jobs=tuple(open_jobs))
 

@@ -11,7 +11,7 @@ from sunward.model.identity import JobId, PoolId, TenantId, ZoneId
 from sunward.model.job import JobSpec
 from sunward.model.plan import PolicyInputs, Segment
 from sunward.units import HOUR_MS, MINUTE_MS
-from sunward.world.snapshot import WORK_CLASSES, JobView, PoolColumns, Snapshot
+from sunward.world.snapshot import WORK_CLASSES, JobView, PoolColumns, PowerCaps, Snapshot
 
 NOW_MS = 1_750_000_500_000 - 1_750_000_500_000 % HOUR_MS
 SLOT_MS = 15 * MINUTE_MS
@@ -42,6 +42,8 @@ class Pool:
     wake_ms: int = 0
     awake: int = 0
     admission: str = "anyone"
+    caps: tuple[tuple[int, float, float], ...] = ()
+    """Power limits in every class of work, highest first: board watts, busy watts and rate under it."""
 
 
 def snapshot(
@@ -90,6 +92,7 @@ def job(
     segments: tuple[Segment, ...] = (),
     revision: int = 1,
     elapsed_ms: int = 0,
+    power_cap_w: int = 0,
     **fields: object,
 ) -> JobView:
     """An open job of `hours` on the reference GPU, due `due_h` after NOW_MS; other fields go to its specification."""
@@ -101,6 +104,7 @@ def job(
         pool=pool,
         fixed=fixed,
         segments=segments,
+        power_cap_w=power_cap_w,
     )
 
 
@@ -171,4 +175,16 @@ def _columns(pools: Sequence[Pool], sites: Sequence[str], zones: Sequence[str], 
         wake_ms=integers([pool.wake_ms for pool in pools]),
         awake=integers([pool.awake for pool in pools]),
         admission=tuple(pool.admission for pool in pools),
+        caps=_caps(pools),
     )
+
+
+def _caps(pools: Sequence[Pool]) -> PowerCaps | None:
+    most = max((len(pool.caps) for pool in pools), default=0)
+    if not most:
+        return None
+    table = np.zeros((len(pools), len(WORK_CLASSES), most, 3))
+    table[..., 2] = 1.0
+    for row, pool in enumerate(pools):
+        table[row, :, : len(pool.caps)] = np.array(pool.caps).reshape(-1, 3)
+    return PowerCaps(cap_w=table[..., 0].astype(np.int64), busy_w=table[..., 1], rate=table[..., 2])

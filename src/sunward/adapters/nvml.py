@@ -230,6 +230,14 @@ def set_power_limit(uuid: str, limit_w: int) -> str:
         return ""
 
 
+def cap_refused(uuid: str) -> str:
+    """Why a GPU's power may not be limited, tried by setting the limit that holds already; empty where it may."""
+    try:
+        return set_power_limit(uuid, power_limit(uuid).now_w)
+    except SourceError as reason:
+        return reason.message
+
+
 def _power_w(handle: object) -> float:
     return float(pynvml.nvmlDeviceGetPowerUsage(handle)) / MILLIWATT_PER_W
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sunward.adapters.cage import Cage
 from sunward.adapters.lan import lan_name
+from sunward.adapters.nvml import cap_refused
 from sunward.agent.environment import PUBLIC_INDEX, SetupRules
 from sunward.agent.inputs import InputRules
 from sunward.agent.sleep import load_proof
@@ -131,6 +132,8 @@ class AgentConfig:
     """A GPU as hot as this takes no work until it is cooler; 0 = no limit. Needs the NVML meter."""
     gpu_power_w_max: int = 0
     """Most watts of a GPU while a job holds it, where the driver permits a limit; 0 = no limit."""
+    power_caps: bool | None = None
+    """Whether plans may limit a leased GPU's power; unset = where its driver permits it, modelled: no."""
     traffic_gib_per_day: float = 0.0
     """Files and logs carried in a UTC day, after which no new work is taken; 0 = no limit."""
     disk_free_gib: float = 1.0
@@ -228,7 +231,26 @@ def site_spec(config: AgentConfig, site: str, public_key: str, cage: Cage | None
         asleep_w=config.asleep_w,
         payout=config.payout.lower(),
         gpu_year=config.gpu_year,
+        power_caps=proved_caps(config),
     )
+
+
+def proved_caps(config: AgentConfig) -> bool:
+    """Whether plans may limit the GPUs' power: as the owner says, and of real ones only what the drivers permit.
+
+    Raises: InputError when the owner says yes and a driver says no.
+    """
+    if config.power_caps is False or config.meter == "modelled":
+        return bool(config.power_caps)
+    devices = [device for pool in config.pools for device in pool.devices]
+    refused = [remark for device in devices if (remark := cap_refused(device))]
+    if refused and config.power_caps:
+        raise InputError(
+            f"agent.toml asks for power_caps, and the driver says: {refused[0]}; "
+            "run the agent as a system service of root, or leave it out",
+            code="SW-730",
+        )
+    return bool(devices) and not refused
 
 
 def proved_sleep(config: AgentConfig) -> Sleep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sunward.errors import InvariantError
 from sunward.model.hardware import PowerState, WorkClass
@@ -60,10 +60,18 @@ class DeviceBook:
         if len(free) < order.gpus:
             return ()
         given = tuple(free[: order.gpus])
-        caps_w = [cap_w for cap_w in (order.power_cap_w, self._cap_w) if cap_w]
-        busy = DeviceState(PowerState.BUSY, order.lease, order.work_class, min(caps_w, default=0))
+        busy = DeviceState(PowerState.BUSY, order.lease, order.work_class, self._lower(order.power_cap_w))
         self.states.update(dict.fromkeys(given, busy))
         return given
+
+    def recap(self, devices: Iterable[str], power_cap_w: int) -> None:
+        """Take another power limit for devices that are leased."""
+        for device in devices:
+            self.states[device] = replace(self.states[device], power_cap_w=self._lower(power_cap_w))
+
+    def _lower(self, power_cap_w: int) -> int:
+        """The lower of the plan's and the owner's limit; 0 = none."""
+        return min((cap_w for cap_w in (power_cap_w, self._cap_w) if cap_w), default=0)
 
     def keep(self, devices: Iterable[str]) -> None:
         """Take the devices that the owner keeps now; they are leased no more until they are left out again."""

@@ -19,9 +19,9 @@ from sunward.adapters.nvml import (
     NOT_PERMITTED,
     NvmlDevice,
     NvmlGauges,
+    cap_refused,
     nvml_devices,
     power_limit,
-    set_power_limit,
 )
 from sunward.agent.config import CONFIG_FILE, AgentConfig, load_config
 from sunward.agent.identity import load_membership
@@ -147,11 +147,8 @@ def _metered(device: NvmlDevice) -> Finding:
 
 
 def _capped(device: NvmlDevice) -> Finding:
-    """Whether a power cap may be set, by setting the limit that holds already."""
-    try:
-        remark = set_power_limit(device.uuid, power_limit(device.uuid).now_w)
-    except SourceError as reason:
-        remark = reason.message
+    """Whether a power cap may be set."""
+    remark = cap_refused(device.uuid)
     if not remark:
         return Finding(name="power cap", level=Level.GOOD, what=f"{device.uuid}: may be set")
     fix = "run the agent as a system service of root" if remark == NOT_PERMITTED else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -135,6 +135,7 @@ class LeaseKeeper:
         for lease, held in self._held.items():
             if held.stage is not Stage.ENDED:
                 held.wish = self._wished(named.get(lease), held.wish)
+                self._recap(held, named.get(lease))
         for lease, order in named.items():
             if lease not in self._held and order.action == Wish.RUN and not self._draining:
                 self._accept(order, now_ms)
@@ -201,6 +202,12 @@ class LeaseKeeper:
         wish = Wish(order.action)
         # A job that was asked to stop cannot be asked to stay: its report brings a new attempt.
         return Wish.SUSPEND if wish is Wish.RUN and (self._draining or before is Wish.SUSPEND) else wish
+
+    def _recap(self, held: Held, order: LeaseOrder | None) -> None:
+        """Take another power limit; one that is lifted holds while the job runs on."""
+        if order is not None and order.power_cap_w != held.order.power_cap_w:
+            held.order = replace(held.order, power_cap_w=order.power_cap_w)
+            self._book.recap(held.devices if held.stage is Stage.RUNNING else (), order.power_cap_w)
 
     def _accept(self, order: LeaseOrder, now_ms: int) -> None:
         folder = self._root / order.lease

@@ -68,11 +68,10 @@ def _length(quote: Quote, jobs: int) -> list[tuple[str, str]]:
 
 
 def _gpus(request: JobRequest, assignment: Assignment) -> list[tuple[str, str]]:
-    """How many GPUs an elastic job would have, stretch by stretch."""
-    if request.gpus_max <= request.gpus:
+    """How many GPUs an elastic job would have, and under which power limits, stretch by stretch."""
+    if request.gpus_max <= request.gpus and not any(segment.power_cap_w for segment in assignment.segments):
         return []
-    counts = [str(segment.containers) for segment in assignment.segments]
-    return [(_("GPUs"), _(", then ").join(counts))]
+    return [(_("GPUs"), show.stretches(show.gpus(segment) for segment in assignment.segments))]
 
 
 def _cost(price_usd_micro: int, jobs: int) -> str:

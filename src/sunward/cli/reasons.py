@@ -74,6 +74,7 @@ PLACED = {
     "waiting": N_("waiting brings cleaner or cheaper power"),
     "moving": N_("moving brings cleaner or cheaper power"),
     "resizing": N_("another number of GPUs is cheaper or cleaner now"),
+    "capping": N_("another power limit is cheaper or cleaner now"),
     "residency": N_("only the allowed countries are considered"),
     "only_site": N_("only one site can run it"),
     "kept": N_("the running plan is kept: no other is better by enough"),

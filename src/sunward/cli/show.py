@@ -15,6 +15,7 @@ from rich.text import Text
 
 from sunward.cli.text import _
 from sunward.model.codec import encode
+from sunward.model.plan import Segment
 from sunward.units import (
     G_PER_KG,
     HOUR_MS,
@@ -101,6 +102,17 @@ def width() -> int:
 def clean(text: str) -> str:
     """Text without control characters: names and details come from others, and terminals obey escapes."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def gpus(part: Segment) -> str:
+    """How many GPUs a stretch holds, and what each may draw where that is limited."""
+    limit = _(", at most {watts} W each").format(watts=part.power_cap_w) if part.power_cap_w else ""
+    return f"{part.containers}{limit}"
+
+
+def stretches(texts: Iterable[str]) -> str:
+    """What changes from stretch to stretch."""
+    return _(", then ").join(texts)
 
 
 def stamp(at_ms: int) -> str:

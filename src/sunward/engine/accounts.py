@@ -18,7 +18,7 @@ from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, PPM, floor_to, price_usd_micro
 from sunward.world import catalogue
 from sunward.world.outlook import useful
-from sunward.world.power import rates
+from sunward.world.power import lease_rate, rates
 from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.state import QUALITIES, Site, World
 from sunward.world.view import container_w
@@ -134,13 +134,27 @@ def _run_now(world: World, spec: JobSpec, leases: list[str]) -> RunNow:
 
 
 def _as_run(world: World, spec: JobSpec, row: int) -> tuple[Piece, ...]:
-    """The time that the useful work really took; of an elastic job what it would have taken on the least GPUs."""
+    """The time that the useful work really took, less what power limits added by the catalogue.
+
+    Of an elastic job it is what it would have taken on the least GPUs.
+    """
     leases = world.leases
     pieces = []
     for lease, run_ms in useful(world, row, world.at_ms):
         alone_ms = -(-run_ms * world.jobs.speed_ppm(row, int(leases.ints["gpus"][lease])) // PPM)
-        pieces.append(_piece(spec, leases.objects["pool"][lease].partition("/")[2], alone_ms))
+        gpu = leases.objects["pool"][lease].partition("/")[2]
+        slowed = lease_rate(gpu, spec.work_class, _cap_w(world, row, lease)) / lease_rate(gpu, spec.work_class, 0)
+        pieces.append(_piece(spec, gpu, alone_ms if slowed == 1 else math.ceil(alone_ms * slowed)))
     return tuple(pieces)
+
+
+def _cap_w(world: World, row: int, lease: int) -> int:
+    """The power limit of a lease; of one that was lifted the plan's, so that a counterfactual is never too long."""
+    held_w, found = int(world.leases.ints["power_cap_w"][lease]), world.jobs.objects["assignment"][row]
+    if held_w or found is None:
+        return held_w
+    pool = world.leases.objects["pool"][lease]
+    return min((one.power_cap_w for one in found.segments if one.pool == pool and one.power_cap_w), default=0)
 
 
 def _as_told(world: World, spec: JobSpec, row: int, leases: list[str]) -> tuple[Piece, ...]:

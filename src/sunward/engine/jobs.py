@@ -233,24 +233,26 @@ def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, 
         return
     if not world.jobs.ints["interruptible"][world.jobs.row_of[job]]:
         return
-    here = world.leases.objects["pool"][row], int(world.leases.ints["gpus"][row])
-    # Another number of GPUs is a stop and a start as well, also where it is the same pool.
-    elsewhere = present is not None and (present.pool, present.containers) != here
+    here = world.leases.objects["pool"][row], *(int(world.leases.ints[name][row]) for name in ("gpus", "power_cap_w"))
+    # Another number of GPUs or power limit is a stop and a start as well, also where it is the same pool.
+    elsewhere = present is not None and (present.pool, present.containers, present.power_cap_w) != here
     later = present is None and any(segment.start_ms > turn.at_ms for segment in segments)
     if present is None and not later and world.jobs.ints["length_kind"][world.jobs.row_of[job]]:
         # It runs longer than was planned for, and on: the plan must know.
         turn.request_plan("overrun")
     if elsewhere or later:
-        leases.begin_suspend(turn, lease, _why_paused(turn, present, here[0]))
+        leases.begin_suspend(turn, lease, _why_paused(turn, present, *here[:2]))
 
 
-def _why_paused(turn: Turn, present: Segment | None, here: str) -> str:
+def _why_paused(turn: Turn, present: Segment | None, pool: str, gpus: int) -> str:
     slot_ms = turn.world.network.policy.slot_ms
     slot_start_ms = floor_to(turn.at_ms, slot_ms)
-    limits = overlapping(turn.world.sites[here.partition("/")[0]], turn.at_ms, slot_start_ms + slot_ms)
+    limits = overlapping(turn.world.sites[pool.partition("/")[0]], turn.at_ms, slot_start_ms + slot_ms)
     if any(one.start_ms >= slot_start_ms for one in limits):
         # A limit begins in this slot, so the plan has kept it clear.
         return leases.CURTAILED
     if present is None:
         return "waiting"
-    return "resizing" if present.pool == here else "moving"
+    if present.pool != pool:
+        return "moving"
+    return "resizing" if present.containers != gpus else "capping"

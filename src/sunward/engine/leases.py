@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -15,9 +17,10 @@ from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
 from sunward.world import draw
 from sunward.world.capacity import takes_work, withheld
 from sunward.world.ceilings import ceiling_w, is_capped
+from sunward.world.progress import progress
 from sunward.world.state import Site
 
-PLANNED = frozenset({"moving", "resizing", "waiting"})
+PLANNED = frozenset({"moving", "resizing", "capping", "waiting"})
 """Why a plan suspends a lease; the same plan says where and when its job goes on."""
 CURTAILED = "curtailed"
 """Why a lease is suspended that draws more than its site may; a plan says where its job goes on, at once or later."""
@@ -56,10 +59,9 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     table.ints["attempts"][row] += 1
     attempt = int(table.ints["attempts"][row])
     lease = lease_id(job, attempt)
-    lease_row = world.open_lease(lease, job, attempt, site.spec.site, segment.pool, segment.containers)
+    lease_row = world.open_lease(lease, job, attempt, site.spec.site, segment)
     world.leases.ints["from_units"][lease_row] = table.ints["units_done"][row]
     world.leases.ints["units"][lease_row] = table.ints["units_done"][row]
-    world.leases.ints["power_cap_w"][lease_row] = segment.power_cap_w
     table.ints["live_units"][row] = table.ints["units_done"][row]
     turn.move_job(job, JobState.STAGING, "offered", site=site.spec.site)
     turn.orders_changed(site.spec.site)
@@ -71,7 +73,7 @@ def _may_draw(turn: Turn, site: Site, job_row: int, segment: Segment) -> bool:
     room_w = draw.room_w(site.spec, ceiling_w(site, turn.at_ms, soon_ms)) if is_capped(site) else draw.NO_LIMIT_W
     if room_w == draw.NO_LIMIT_W:
         return True
-    more_w = draw.job_w(turn.world, job_row, segment.pool, segment.containers)
+    more_w = draw.job_w(turn.world, job_row, segment.pool, segment.containers, segment.power_cap_w)
     return draw.drawn_w(turn.world, site.spec.site) + more_w <= room_w
 
 
@@ -201,6 +203,7 @@ def _report_one(turn: Turn, one: LeaseReport, row: int) -> None:
     now = LeaseState(int(world.leases.ints["state"][row]))
     then = lease_step(now, one.phase)
     if then is None:
+        _hurry(turn, one.lease, row, job_row)
         return
     if then is LeaseState.CLOSED:
         _ended(turn, one, JobId(job), row)
@@ -212,6 +215,34 @@ def _report_one(turn: Turn, one: LeaseReport, row: int) -> None:
         turn.move_job(
             job, JobState.RUNNING, "resumed" if attempt > 1 else "started", site=world.leases.objects["site"][row]
         )
+        _hurry(turn, one.lease, row, job_row)
+
+
+def _hurry(turn: Turn, lease: str, row: int, job_row: int) -> None:
+    """Lift the power limit of work that would end too late under it: that it may be slow was the deadline's to say."""
+    world = turn.world
+    if not world.leases.ints["power_cap_w"][row] or world.leases.ints["state"][row] != LeaseState.RUNNING:
+        return
+    end_ms = progress(world, np.array([row]), np.array([job_row]), turn.at_ms).end_ms[0]
+    # Half of the margin is for the start, which is over, the other half for the end.
+    late = end_ms + world.network.policy.finish_margin_ms // 2 > world.jobs.ints["deadline_ms"][job_row]
+    if not late or not _may_draw_all(turn, lease, row, job_row, int(end_ms)):
+        return
+    world.lift_cap(lease)
+    # A plan that is being worked out now still thinks the limit holds.
+    world.jobs.ints["revision"][job_row] += 1
+    turn.orders_changed(world.leases.objects["site"][row])
+    turn.request_plan("limit lifted")
+
+
+def _may_draw_all(turn: Turn, lease: str, row: int, job_row: int, end_ms: int) -> bool:
+    """Whether the site's ceiling leaves room for a lease without its power limit, to its end."""
+    world = turn.world
+    site, pool = world.sites[world.leases.objects["site"][row]], world.leases.objects["pool"][row]
+    if not is_capped(site):
+        return True
+    more_w = draw.job_w(world, job_row, pool, int(world.leases.ints["gpus"][row]), 0) - draw.lease_w(world, lease)
+    return draw.drawn_w(world, site.spec.site) + more_w <= draw.room_w(site.spec, ceiling_w(site, turn.at_ms, end_ms))
 
 
 def _keep_progress(turn: Turn, one: LeaseReport, row: int, job_row: int) -> None:

@@ -11,9 +11,8 @@ from sunward.model.identity import SiteId
 from sunward.model.job import LeaseState, LengthKind
 from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
 from sunward.units import PPM
-from sunward.world import catalogue
 from sunward.world.capacity import withheld
-from sunward.world.power import relative_rate
+from sunward.world.power import lease_rate
 from sunward.world.sleeping import sleeps
 from sunward.world.state import World
 
@@ -59,7 +58,8 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
     if pool is None:
         raise InvariantError(f"lease {lease} names a pool that is not enrolled")
     gpus = int(world.leases.ints["gpus"][row])
-    rate = relative_rate(catalogue.load().gpu(pool.gpu_model), spec.work_class) * (spec.speed_ppm(gpus) / PPM)
+    cap_w = int(world.leases.ints["power_cap_w"][row])
+    rate = lease_rate(pool.gpu_model, spec.work_class, cap_w) * (spec.speed_ppm(gpus) / PPM)
     suspending = world.leases.ints["state"][row] == LeaseState.SUSPENDING
     unknown = spec.length_kind is LengthKind.UNKNOWN
     stop = suspending and world.leases.objects["reason"][row] == "cancelled"
@@ -75,7 +75,7 @@ def _lease_order(state: State, lease: str) -> LeaseOrder:
         checkpoint_units=int(world.jobs.ints["units_done"][job_row]),
         units=spec.units,
         unit_ms_grid=0 if unknown else max(1, round(spec.length_ms / rate / spec.units)),
-        power_cap_w=int(world.leases.ints["power_cap_w"][row]),
+        power_cap_w=cap_w,
         work_class=spec.work_class,
         timeout_ms=max(0, run_ms_left(state, job_row) or 0),
     )

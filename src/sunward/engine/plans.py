@@ -190,11 +190,18 @@ def _accept(turn: Turn, assignment: Assignment) -> None:
         jobs.ints["revision"][row] += 1
 
 
-def _course(segments: tuple[Segment, ...], at_ms: int) -> tuple[tuple[str, int, int, int], ...]:
-    """Where, when and on how many a job is still to run; that it may end later is no change of it."""
+def _course(segments: tuple[Segment, ...], at_ms: int) -> tuple[tuple[str, int, int, int, int], ...]:
+    """Where, when, on how many, under which limit a job is still to run; that it may end later is no change of it."""
     ahead = [one for one in segments if one.end_ms > at_ms]
     return tuple(
-        (one.pool, one.containers, max(one.start_ms, at_ms), 0 if one is ahead[-1] else one.end_ms) for one in ahead
+        (
+            one.pool,
+            one.containers,
+            one.power_cap_w,
+            max(one.start_ms, at_ms),
+            0 if one is ahead[-1] else one.end_ms,
+        )
+        for one in ahead
     )
 
 

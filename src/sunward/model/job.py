@@ -124,6 +124,8 @@ class JobSpec:
     """Probability stated for finish-by, and start-by where asked; 0 = none is stated."""
     family: str = ""
     """Which jobs of the tenant this one is like, as an opaque word: their lengths tell of its length; or empty."""
+    max_slowdown_ppm: int = 0
+    """Most that a power limit may add to its run time; 0 = what the deadline leaves, negative = nothing."""
     counterfactual: int = 1
     """Version of the counterfactuals on its receipt, fixed before it runs."""
     latency_max_ms: int = 0

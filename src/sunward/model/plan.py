@@ -66,8 +66,8 @@ class Assignment:
     """Facility energy expected for these segments."""
     carbon_mg: int
     reason: str
-    """Stable key of the main reason: `now`, `waiting`, `moving`, `resizing`, `residency`, `only_site`, `kept`,
-    `deadline`."""
+    """Stable key of the main reason: `now`, `waiting`, `moving`, `resizing`, `capping`, `residency`, `only_site`,
+    `kept`, `deadline`."""
     saves_ppm: int
     """Carbon saved against starting now on the best pool free now, ppm; negative = worse."""
     alternatives: tuple[Alternative, ...] = ()

@@ -91,6 +91,8 @@ class SiteSpec:
     """Address of the network card by which a neighbour on that network wakes it, as was proved; empty = it cannot."""
     retired_keys: tuple[RetiredKey, ...] = ()
     """Keys that signed before `public_key`, oldest first."""
+    power_caps: bool = False
+    """Its driver lets the agent limit the power of a leased GPU, as was tried when the agent started."""
 
     def key_at(self, counter: int) -> str:
         """The key that signs the batch of a number."""

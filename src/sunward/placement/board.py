@@ -35,9 +35,10 @@ class Board:
         runs = runs_of(self._fleet, job)
         if job.pool in self._fleet.row and not any(run.first == 0 for run in runs):
             now, row = self._fleet.now_ms, self._fleet.row[job.pool]
-            runs = (Run(row, now, now + int(self._fleet.usable_ms[0]), 0, 1, job.held), *runs)
+            runs = (Run(row, now, now + int(self._fleet.usable_ms[0]), 0, 1, job.held, job.power_cap_w), *runs)
         for run in runs:
-            watts = need_w(self._fleet, np.array([run.row]), job.spec.work_class, run.gpus)
+            level = np.array([self._fleet.cap_level(run.row, job.spec.work_class, run.cap_w)])
+            watts = need_w(self._fleet, np.array([run.row]), job.spec.work_class, run.gpus, level)
             self._add(run, -run.gpus, -int(watts[0]))
 
     def take(self, demand: Demand, option: Option) -> None:
@@ -86,5 +87,6 @@ def runs_of(fleet: Fleet, job: JobView) -> tuple[Run, ...]:
         if start < end and segment.pool in fleet.row:
             first = (start - fleet.start_ms) // fleet.slot_ms
             last = -(-(end - fleet.start_ms) // fleet.slot_ms)
-            runs.append(Run(fleet.row[segment.pool], start, end, first, last, segment.containers))
+            row = fleet.row[segment.pool]
+            runs.append(Run(row, start, end, first, last, segment.containers, segment.power_cap_w))
     return tuple(runs)

@@ -11,26 +11,17 @@ import numpy as np
 
 from sunward import units
 from sunward.model.hardware import WorkClass
-from sunward.model.job import JobSpec
 from sunward.model.plan import ScoreTerms, Unplaced
+from sunward.placement.caps import Book, caps_w, offers_for, with_caps
 from sunward.placement.filter import Fit, fit, is_fresh, is_pausable, rate_ppm, settling_ms, stop_ms, unbanked_ms
 from sunward.placement.fleet import Fleet
 from sunward.placement.gravity import NOWHERE, Cargo, brought, cargo_of, moves
-from sunward.placement.score import (
-    ASK,
-    CARBON,
-    ENERGY,
-    RISK,
-    SHADOW,
-    WATER,
-    SlotCosts,
-    joined,
-    share,
-    slot_costs,
-    to_integer,
-)
+from sunward.placement.score import ASK, CARBON, ENERGY, RISK, SHADOW, WATER, SlotCosts, share, to_integer
 from sunward.placement.survival import Survival, survival_of
 from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
+
+CostBook = Book
+"""Slot costs that like jobs share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +35,8 @@ class Run:
     last: int
     gpus: int
     """Containers held at once."""
+    cap_w: int = 0
+    """Power limit of each board; 0 = none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +66,8 @@ class Demand:
     costs: SlotCosts
     cost_rows: IntArray
     """(A,) rows of the costs."""
+    caps_w: IntArray
+    """(A,) power limits; 0 = none."""
     rate_ppm: IntArray
     """(A,)."""
     remaining_ms: int
@@ -122,23 +117,22 @@ class Demand:
         return self.fit.counts
 
     def fits(self, runs: tuple[Run, ...]) -> bool:
-        """Whether every run is on a pool that fits, with a count that is planned with."""
-        known = set(zip(self.rows.tolist(), self.counts.tolist(), strict=True))
-        return all((run.row, run.gpus) in known for run in runs)
+        """Whether every run is on a pool that fits, with a count and a power limit that are planned with."""
+        known = set(zip(self.rows.tolist(), self.counts.tolist(), self.caps_w.tolist(), strict=True))
+        return all((run.row, run.gpus, run.cap_w) in known for run in runs)
 
     def at(self, run: Run) -> int:
-        """Position of a run's pool and count."""
+        """Position of a run's pool, count and power limit."""
         first = int(np.searchsorted(self.rows, run.row))
-        return first + self.job.spec.counts.index(run.gpus)
+        if not self.fit.levels.any():
+            return first + self.job.spec.counts.index(run.gpus)
+        same = (self.rows == run.row) & (self.counts == run.gpus) & (self.caps_w == run.cap_w)
+        return int(same.argmax())
 
     @property
     def rows(self) -> IntArray:
-        """(A,) rows of the fleet, rising; of an elastic job each once for every count."""
+        """(A,) rows of the fleet, rising; each once for every count of an elastic job and every power limit."""
         return self.fit.rows
-
-
-CostBook = dict[tuple[WorkClass, tuple[int, ...], int, int], SlotCosts]
-"""Slot costs by (work class, counts of GPUs, carbon price, slots): like jobs share them."""
 
 
 def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
@@ -146,12 +140,13 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
     fitting = fit(fleet, job)
     if isinstance(fitting, Unplaced):
         return fitting
-    spec, rows, counts = job.spec, fitting.rows, fitting.counts
-    fleet = fleet.near(spec.deadline_ms)
-    costs = _costs(fleet, spec, book)
-    cost_rows = rows + len(fleet.pools.ids) * np.searchsorted(spec.counts, counts)
+    spec, fleet = job.spec, fleet.near(job.spec.deadline_ms)
+    offers = offers_for(fleet, job, book)
+    fitting = with_caps(fleet, job, fitting, offers)
+    rows, counts, limits_w = fitting.rows, fitting.counts, caps_w(fleet, spec.work_class, fitting)
+    costs, cost_rows = offers.costs, offers.row[rows, np.searchsorted(spec.counts, counts), fitting.levels]
     current, cargo = fleet.row.get(job.pool, NOWHERE), cargo_of(fleet, job)
-    here = (rows == current) & (counts == job.held)
+    here = (rows == current) & (counts == job.held) & (limits_w == job.power_cap_w)
     asleep = _to_wake(fleet, job, rows, counts)
     woken_ms = fleet.now_ms + fleet.pools.wake_ms[rows][:, None]
     delay = np.maximum(0, woken_ms - fleet.begin_ms) * (asleep > 0)
@@ -163,7 +158,8 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         fit=fitting,
         costs=costs,
         cost_rows=cost_rows,
-        rate_ppm=rate_ppm(fleet, spec, rows, counts),
+        caps_w=limits_w,
+        rate_ppm=rate_ppm(fleet, spec, rows, counts, fitting.levels),
         remaining_ms=fitting.hold_ms,
         survival=survival_of(job.lengths),
         limit_ms=min(spec.deadline_ms, fleet.end_ms),
@@ -176,20 +172,11 @@ def demand_of(fleet: Fleet, job: JobView, book: CostBook) -> Demand | Unplaced:
         wake=to_integer(costs.wake_one[cost_rows] * asleep),
         transfer=brought(fleet, cargo, rows),
         cargo=cargo,
-        need_w=need_w(fleet, rows, spec.work_class, counts),
+        need_w=need_w(fleet, rows, spec.work_class, counts, fitting.levels),
         current=current,
         here=here,
         pausable=is_pausable(job),
     )
-
-
-def _costs(fleet: Fleet, spec: JobSpec, book: CostBook) -> SlotCosts:
-    """Slot costs of a job, those of each count of containers after those of the one before."""
-    kind, price = spec.work_class, spec.carbon_price_usd_per_t
-    key = (kind, spec.counts, price, fleet.slots)
-    if key not in book:
-        book[key] = joined([slot_costs(fleet, kind, count, price) for count in spec.counts])
-    return book[key]
 
 
 def _to_wake(fleet: Fleet, job: JobView, rows: IntArray, counts: IntArray) -> IntArray:
@@ -209,17 +196,22 @@ def start_run(fleet: Fleet, costs: SlotCosts, rows: IntArray, delay_ms: IntArray
     return run
 
 
-def need_w(fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int | IntArray) -> IntArray:
-    """Facility watts that busy containers draw above sleeping ones, rounded up."""
-    pools = fleet.pools
-    busy_w = pools.busy_w[rows, WORK_CLASSES.index(work_class)]
+def need_w(
+    fleet: Fleet, rows: IntArray, work_class: WorkClass, gpus: int | IntArray, levels: IntArray | None = None
+) -> IntArray:
+    """Facility watts that busy containers draw above sleeping ones, rounded up; `levels`: under power limits."""
+    pools, kind = fleet.pools, WORK_CLASSES.index(work_class)
+    busy_w = pools.busy_w[rows, kind]
+    if levels is not None and pools.caps is not None and levels.any():
+        busy_w = np.where(levels > 0, pools.caps.busy_w[rows, kind, np.maximum(levels - 1, 0)], busy_w)
     watts: IntArray = np.ceil(gpus * (busy_w - pools.asleep_w[rows]) * pools.overhead[rows]).astype(np.int64)
     return np.maximum(watts, 0)
 
 
 def continues(fleet: Fleet, demand: Demand, run: Run) -> bool:
     """Whether a run only goes on with what runs now: nothing is woken, moved or restarted."""
-    return run.row == demand.current and run.gpus == demand.job.held and run.start_ms <= fleet.now_ms
+    now = demand.current, demand.job.held, demand.job.power_cap_w
+    return (run.row, run.gpus, run.cap_w) == now and run.start_ms <= fleet.now_ms
 
 
 def price(fleet: Fleet, demand: Demand, runs: tuple[Run, ...]) -> Priced:

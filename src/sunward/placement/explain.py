@@ -38,6 +38,7 @@ def segments_of(fleet: Fleet, option: Option) -> tuple[Segment, ...]:
             start_ms=run.start_ms,
             end_ms=run.end_ms,
             containers=run.gpus,
+            power_cap_w=run.cap_w,
         )
         for run in option.runs
     )
@@ -128,6 +129,8 @@ def _reason(fleet: Fleet, task: Task, option: Option) -> str:
         return "moving"
     if demand.current != NOWHERE and any(run.gpus != demand.job.held for run in option.runs):
         return "resizing"
+    if demand.current != NOWHERE and any(run.cap_w != demand.job.power_cap_w for run in option.runs):
+        return "capping"
     if first.first > 0:
         return "waiting"
     return "now" if task.windows.possible[:, 1:].any() else "deadline"
@@ -137,7 +140,8 @@ def _rivals(task: Task, option: Option, board: Board) -> _Rivals:
     found = roomy(task.windows, board.open(task.demand))
     # Those of the option itself are not shown: it may use some of the cheapest pools.
     shown = ALTERNATIVES_MAX + len({run.row for run in option.runs})
-    per_pool = tuple(best_per_pool(task, found, shown * len(task.demand.job.spec.counts)))
+    most = int(np.unique(task.demand.rows, return_counts=True)[1].max())
+    per_pool = tuple(best_per_pool(task, found, shown * most))
     starts = found.any(axis=0)
     if not starts.any():
         return _Rivals(None, is_now=False, per_pool=per_pool)
@@ -168,7 +172,7 @@ def _shown(fleet: Fleet, option: Option, rivals: _Rivals) -> list[tuple[str, Opt
     used = {run.row for run in option.runs}
     best: dict[int, Option] = {}
     for one in rivals.per_pool:
-        # An elastic job has an option for each count; the first of a pool is the cheapest.
+        # A job has an option for each count and power limit; the first of a pool is the cheapest.
         best.setdefault(one.runs[0].row, one)
     others = [(fleet.pools.ids[row], one) for row, one in best.items() if row not in used]
     now = rivals.soonest if rivals.is_now else None

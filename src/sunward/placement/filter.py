@@ -42,6 +42,8 @@ class Fit:
     """(A,) rows of the fleet, in order of pool id; of an elastic job each once for every count it has there."""
     counts: IntArray
     """(A,) containers held at once, of one pool in rising order."""
+    levels: IntArray
+    """(A,) power limits, counted from 1 in the order of the pool's, rising; 0 = none."""
     needed_ms: IntArray
     """(A,) run time of what remains, start and restart apart; where it runs now, as if it ran on."""
     hold_ms: int
@@ -105,7 +107,8 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     return Fit(
         rows=rows,
         counts=counts,
-        needed_ms=_needed(fleet, job, hold_ms, rows, counts),
+        levels=np.zeros_like(rows),
+        needed_ms=needed_ms(fleet, job, hold_ms, rows, counts),
         hold_ms=hold_ms,
         residency=bool((others & ~checks["country"]).any()),
     )
@@ -125,9 +128,16 @@ def _most(fleet: Fleet, spec: JobSpec) -> IntArray:
     return most
 
 
-def rate_ppm(fleet: Fleet, spec: JobSpec, rows: IntArray, counts: IntArray) -> IntArray:
-    """(A,) rate of a job on so many containers of each pool, against one reference GPU or the least number of them."""
-    rate: IntArray = fleet.rate_ppm[rows, WORK_CLASSES.index(spec.work_class)]
+def rate_ppm(fleet: Fleet, spec: JobSpec, rows: IntArray, counts: IntArray, levels: IntArray | None = None) -> IntArray:
+    """(A,) rate of a job on so many containers of each pool, against one reference GPU or the least number of them.
+
+    `levels`: under these power limits.
+    """
+    kind = WORK_CLASSES.index(spec.work_class)
+    rate: IntArray = fleet.rate_ppm[rows, kind]
+    if levels is not None and fleet.pools.caps is not None and levels.any():
+        capped = fleet.pools.caps.rate[rows, kind, np.maximum(levels - 1, 0)]
+        rate = np.where(levels > 0, np.rint(capped * units.PPM).astype(np.int64), rate)
     if spec.elastic:
         rate = rate * np.array(spec.speedup_ppm, dtype=np.int64)[counts - spec.gpus] // units.PPM
     return rate
@@ -165,9 +175,11 @@ def _hold_ms(fleet: Fleet, job: JobView, fitting: BoolArray) -> int:
     return min(wanted, possible) if possible > 0 else wanted
 
 
-def _needed(fleet: Fleet, job: JobView, hold_ms: int, rows: IntArray, counts: IntArray) -> IntArray:
+def needed_ms(
+    fleet: Fleet, job: JobView, hold_ms: int, rows: IntArray, counts: IntArray, levels: IntArray | None = None
+) -> IntArray:
     """(A,) run time of what remains; a pool without a rate never ends."""
-    rate = rate_ppm(fleet, job.spec, rows, counts)
+    rate = rate_ppm(fleet, job.spec, rows, counts, levels)
     never = 2 * (fleet.end_ms - fleet.now_ms + fleet.slot_ms) + max(0, job.spec.deadline_ms - fleet.now_ms)
     needed: IntArray = np.where(rate > 0, -(-hold_ms * units.PPM // np.maximum(rate, 1)), never)
     if job.pool in fleet.row:
@@ -199,8 +211,8 @@ def _checks(fleet: Fleet, job: JobView) -> tuple[dict[str, BoolArray], int, Time
     checks = _lasting_checks(fleet, job)
     hold_ms = _hold_ms(fleet, job, np.logical_and.reduce(list(checks.values())))
     every, most = np.arange(len(fleet.pools.ids)), _most(fleet, job.spec)
-    fastest = _needed(fleet, job, hold_ms, every, most)
-    times = Times(fastest, _needed(fleet, job, hold_ms, every, np.full_like(most, job.spec.gpus)))
+    fastest = needed_ms(fleet, job, hold_ms, every, most)
+    times = Times(fastest, needed_ms(fleet, job, hold_ms, every, np.full_like(most, job.spec.gpus)))
     return checks | _timed_checks(fleet, job, times), hold_ms, times
 
 

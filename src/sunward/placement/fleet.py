@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from sunward import units
+from sunward.model.hardware import WorkClass
 from sunward.model.plan import PolicyInputs
-from sunward.world.snapshot import FloatArray, IntArray, PoolColumns, Snapshot
+from sunward.world.snapshot import WORK_CLASSES, FloatArray, IntArray, PoolColumns, PowerCaps, Snapshot
 
 NO_CEILING_W = 2**62
 NEAR_SLOTS_MIN = 16
@@ -61,6 +62,14 @@ class Fleet:
     """(P,) verified greenness of the pool's site, 0 when unknown."""
     nearer: dict[int, Fleet] = field(default_factory=dict)
     """The same fleet over fewer slots, made when first asked for."""
+
+    def cap_level(self, row: int, work_class: WorkClass, cap_w: int) -> int:
+        """Which of a pool's power limits it is, counted from 1; 0 = none, or none that the pool has."""
+        caps = self.pools.caps
+        if caps is None or not cap_w:
+            return 0
+        known = caps.cap_w[row, WORK_CLASSES.index(work_class)].tolist()
+        return known.index(cap_w) + 1 if cap_w in known else 0
 
     def near(self, limit_ms: int) -> Fleet:
         """This fleet with its signals over no more slots than a job with this limit needs, rounded up.
@@ -141,11 +150,16 @@ def _in_order(pools: PoolColumns) -> PoolColumns:
         return pools
     columns: dict[str, Any] = {}
     for column in fields(PoolColumns):
-        values = getattr(pools, column.name)
-        columns[column.name] = (
-            values[order] if isinstance(values, np.ndarray) else tuple(values[index] for index in order.tolist())
-        )
+        columns[column.name] = _permuted(getattr(pools, column.name), order)
     return PoolColumns(**columns)
+
+
+def _permuted(values: Any, order: IntArray) -> Any:  # noqa: ANN401
+    if values is None:
+        return None
+    if isinstance(values, PowerCaps):
+        return PowerCaps(**{one.name: getattr(values, one.name)[order] for one in fields(PowerCaps)})
+    return values[order] if isinstance(values, np.ndarray) else tuple(values[index] for index in order.tolist())
 
 
 def _headroom(snapshot: Snapshot, pools: PoolColumns) -> IntArray:

@@ -223,16 +223,16 @@ def _going_on(lattice: Lattice, steps: Steps, values: Values, here: int, bound: 
 
 
 def _merge(fleet: Fleet, demand: Demand, among: IntArray, path: list[int]) -> tuple[Run, ...]:
-    """Consecutive slots on one pool, with one count, become one run that ends with its last slot."""
+    """Consecutive slots on one pool, with one count and power limit, become one run that ends with its last slot."""
     runs: list[Run] = []
     for slot, at in enumerate(path):
         if at == PAUSED:
             continue
         end = int(fleet.begin_ms[slot] + fleet.usable_ms[slot])
-        row, gpus = int(demand.rows[among[at]]), int(demand.counts[among[at]])
-        if runs and (runs[-1].row, runs[-1].gpus, runs[-1].last) == (row, gpus, slot):
+        row, gpus, cap_w = (int(one[among[at]]) for one in (demand.rows, demand.counts, demand.caps_w))
+        if runs and (runs[-1].row, runs[-1].gpus, runs[-1].cap_w, runs[-1].last) == (row, gpus, cap_w, slot):
             runs[-1] = replace(runs[-1], end_ms=end, last=slot + 1)
         else:
             start = int(fleet.begin_ms[slot] + demand.delay_ms[among[at], slot])
-            runs.append(Run(row, start, end, slot, slot + 1, gpus))
+            runs.append(Run(row, start, end, slot, slot + 1, gpus, cap_w))
     return tuple(runs)

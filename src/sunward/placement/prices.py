@@ -237,7 +237,7 @@ def priced(fleet: Fleet, tasks: Sequence[Task], prices: FloatArray) -> list[Task
         demand = task.demand
         key = id(demand.costs)
         if key not in known:
-            known[key] = _with_prices(demand.costs, prices, demand.job.spec.counts)
+            known[key] = _with_prices(demand.costs, prices)
         near = fleet.near(demand.job.spec.deadline_ms)
         begin = start_run(near, known[key], demand.cost_rows, demand.delay_ms)
         dearer = replace(demand, costs=known[key], start_run=begin)
@@ -245,9 +245,9 @@ def priced(fleet: Fleet, tasks: Sequence[Task], prices: FloatArray) -> list[Task
     return found
 
 
-def _with_prices(costs: SlotCosts, prices: FloatArray, counts: tuple[int, ...]) -> SlotCosts:
-    """Costs of one kind of gang, those of each count of containers after those of the one before."""
-    added = to_integer(np.concatenate([prices[:, : costs.run.shape[1]] * count for count in counts]))
+def _with_prices(costs: SlotCosts, prices: FloatArray) -> SlotCosts:
+    """Costs with the prices of the containers that each row holds."""
+    added = to_integer(prices[costs.pool, : costs.run.shape[1]] * costs.gpus[:, None])
     terms, before = costs.terms.copy(), costs.before_run.copy()
     terms[RISK] += added
     before[:, 1:] += np.cumsum(added, axis=1)

@@ -28,8 +28,12 @@ ENERGY, CARBON, WATER, ASK, RISK, SHADOW = range(6)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SlotCosts:
-    """Costs of one kind of gang on every pool."""
+    """Costs of one kind of gang on every pool; with more counts or power limits, one row more a pool for each."""
 
+    pool: IntArray
+    """(P,) pool of each row, in the order of the fleet."""
+    gpus: IntArray
+    """(P,) containers held at once."""
     terms: IntArray
     """(5, P, H) micro-USD: energy, carbon, water, ask, risk; (6, P, H) with the shadow price, where it counts."""
     run: IntArray
@@ -46,21 +50,29 @@ class SlotCosts:
 
 def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_per_t: int) -> SlotCosts:
     """Score `gpus` containers of one work class on every pool and slot."""
-    pools = fleet.pools
-    it_w = pools.busy_w[:, WORK_CLASSES.index(work_class)] * gpus
-    it_j = it_w[:, None] * fleet.usable_ms / units.SECOND_MS
+    busy_w = fleet.pools.busy_w[:, WORK_CLASSES.index(work_class)]
+    return costs_on(fleet, slice(None), busy_w, gpus, carbon_price_usd_per_t)
+
+
+def costs_on(
+    fleet: Fleet, rows: slice | IntArray, busy_w: FloatArray, gpus: int, carbon_price_usd_per_t: int
+) -> SlotCosts:
+    """Score `gpus` containers on some pools and every slot; `busy_w`: IT watts of one on each of these pools."""
+    pools, price = fleet.pools, fleet.price[rows]
+    overhead = pools.overhead[rows]
+    it_j = (busy_w * gpus)[:, None] * fleet.usable_ms / units.SECOND_MS
     it_kwh = it_j / units.J_PER_KWH
-    facility_kwh = it_kwh * pools.overhead[:, None]
-    carbon_usd = carbon_usd_per_kwh(fleet.carbon, carbon_price_usd_per_t)
-    spread_usd = carbon_usd_per_kwh(fleet.spread, carbon_price_usd_per_t)
-    litres = it_kwh * pools.water_l_per_kwh[:, None]
+    facility_kwh = it_kwh * overhead[:, None]
+    carbon_usd = carbon_usd_per_kwh(fleet.carbon[rows], carbon_price_usd_per_t)
+    spread_usd = carbon_usd_per_kwh(fleet.spread[rows], carbon_price_usd_per_t)
+    litres = it_kwh * pools.water_l_per_kwh[rows][:, None]
     hours = fleet.usable_ms / units.HOUR_MS
-    ask_usd_micro = fleet.ask_usd_micro[:, None] * gpus * hours
+    ask_usd_micro = fleet.ask_usd_micro[rows][:, None] * gpus * hours
     delay_h = (fleet.begin_ms - fleet.now_ms) / units.HOUR_MS
     delay_usd_micro = ask_usd_micro * delay_h * fleet.policy.delay_ppm_per_h / units.PPM
     terms = np.stack(
         [
-            to_micro(facility_kwh * fleet.price),
+            to_micro(facility_kwh * price),
             to_micro(facility_kwh * carbon_usd),
             to_integer(litres * fleet.policy.water_price_usd_micro_per_l),
             to_integer(ask_usd_micro),
@@ -68,18 +80,20 @@ def slot_costs(fleet: Fleet, work_class: WorkClass, gpus: int, carbon_price_usd_
         ]
     )
     if fleet.shadow_usd_micro_per_h is not None:
-        terms = np.concatenate([terms, to_integer(fleet.shadow_usd_micro_per_h * gpus * hours)[None]])
+        terms = np.concatenate([terms, to_integer(fleet.shadow_usd_micro_per_h[rows] * gpus * hours)[None]])
     run = terms.sum(axis=0)
     before_run = np.zeros((run.shape[0], fleet.slots + 1), dtype=np.int64)
     np.cumsum(run, axis=1, out=before_run[:, 1:])
-    wake_kwh = (pools.wake_j * pools.overhead / units.J_PER_KWH)[:, None]
+    wake_kwh = (pools.wake_j[rows] * overhead / units.J_PER_KWH)[:, None]
     return SlotCosts(
+        pool=np.arange(len(pools.ids), dtype=np.int64)[rows],
+        gpus=np.full(len(run), gpus, dtype=np.int64),
         terms=terms,
         run=run,
         before_run=before_run,
-        energy_j=to_integer(it_j * pools.overhead[:, None]),
-        carbon_mg=to_integer(facility_kwh * fleet.carbon * units.MG_PER_G),
-        wake_one=wake_kwh * (fleet.price + carbon_usd) * units.MICRO,
+        energy_j=to_integer(it_j * overhead[:, None]),
+        carbon_mg=to_integer(facility_kwh * fleet.carbon[rows] * units.MG_PER_G),
+        wake_one=wake_kwh * (price + carbon_usd) * units.MICRO,
     )
 
 
@@ -91,7 +105,7 @@ def joined(costs: Sequence[SlotCosts]) -> SlotCosts:
         terms=np.concatenate([one.terms for one in costs], axis=1),
         **{
             name: np.concatenate([getattr(one, name) for one in costs])
-            for name in ("run", "before_run", "energy_j", "carbon_mg", "wake_one")
+            for name in ("pool", "gpus", "run", "before_run", "energy_j", "carbon_mg", "wake_one")
         },
     )
 

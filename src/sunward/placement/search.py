@@ -18,6 +18,8 @@ POOLS_PAUSED_MAX = 12
 """A job with pauses is searched on this many of its cheapest pools; the search is exact up to that many."""
 ROWS_PAUSED_MAX = 24
 """An elastic job is searched on so many pairs of a pool and a count."""
+ROWS_CAPPED_MAX = 12
+"""Power limits are searched beside them on so many pairs of a pool and a limit, so that none is searched on fewer."""
 CELLS_PER_SLOT = 5_000
 """What one step of the search with pauses costs besides its cells, counted in cells."""
 GREEN_PERCENT = 1
@@ -42,7 +44,9 @@ def task_of(fleet: Fleet, demand: Demand) -> Task:
     if demand.pausable and not is_free(fleet, demand, np.arange(pools)):
         quanta = -(-demand.remaining_ms // quantum_ms(demand.remaining_ms, fleet.slot_ms))
         most = ROWS_PAUSED_MAX if demand.job.spec.elastic else POOLS_PAUSED_MAX
-        effort = fleet.slots * (min(pools, most) * quanta + CELLS_PER_SLOT)
+        capped = int(np.count_nonzero(demand.caps_w))
+        rows = min(pools - capped, most) + min(capped, ROWS_CAPPED_MAX)
+        effort = fleet.slots * (rows * quanta + CELLS_PER_SLOT)
     return Task(demand, windows_of(fleet, demand), effort)
 
 
@@ -90,9 +94,8 @@ def _cheapest_pools(task: Task, room: BoolArray, found: BoolArray) -> IntArray:
     any_best = np.where(task.windows.possible, task.windows.total, limit).min(axis=1)
     usable = np.flatnonzero(room.any(axis=1))
     order = sorted(usable.tolist(), key=lambda at: (int(now_best[at]), int(any_best[at]), at))
-    if task.demand.job.spec.elastic:
-        order = _all_counts(task.demand, order)
-    else:
-        del order[POOLS_PAUSED_MAX:]
-    chosen = set(order) | set(np.flatnonzero(task.demand.here).tolist())
+    plain = [at for at in order if not task.demand.caps_w[at]]
+    capped = [at for at in order if task.demand.caps_w[at]]
+    plain = _all_counts(task.demand, plain) if task.demand.job.spec.elastic else plain[:POOLS_PAUSED_MAX]
+    chosen = {*plain, *capped[:ROWS_CAPPED_MAX], *np.flatnonzero(task.demand.here).tolist()}
     return np.array(sorted(chosen), dtype=np.int64)

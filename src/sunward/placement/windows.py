@@ -136,6 +136,7 @@ def option_at(demand: Demand, windows: Windows, at: int, slot: int) -> Option:
         slot,
         int(windows.last[at, slot]),
         int(demand.counts[at]),
+        int(demand.caps_w[at]),
     )
     return Option((run,), int(windows.total[at, slot]))
 

@@ -6,7 +6,7 @@ It follows orders, reports levels and signs nothing: its readings enter the seal
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sunward.metering.seal import Hashed
 from sunward.model.codec import digest, digest_bytes
@@ -39,6 +39,10 @@ class Run:
     units: int = 0
     safe_units: int = 0
     timed_out: bool = False
+    paced_ms: int = 0
+    """Since when a unit takes what it takes now; 0 = from the start."""
+    paced_units: int = 0
+    """Units done until then."""
 
     @property
     def limit_ms(self) -> int | None:
@@ -48,12 +52,23 @@ class Run:
     @property
     def end_ms(self) -> int:
         """When it is done if nothing stops it."""
-        return self.start_ms + (self.order.units - self.order.checkpoint_units) * self.unit_ms
+        since_ms, units = self._paced
+        return since_ms + (self.order.units - units) * self.unit_ms
 
     def units_at(self, at_ms: int) -> int:
         """Units done over all attempts."""
-        done = max(0, at_ms - self.start_ms) // self.unit_ms
-        return min(self.order.units, self.order.checkpoint_units + done)
+        since_ms, units = self._paced
+        return min(self.order.units, units + max(0, at_ms - since_ms) // self.unit_ms)
+
+    @property
+    def _paced(self) -> tuple[int, int]:
+        return (self.paced_ms, self.paced_units) if self.paced_ms else (self.start_ms, self.order.checkpoint_units)
+
+    def repace(self, order: LeaseOrder, unit_ms: int, at_ms: int) -> None:
+        """Go on at another pace; a unit under way counts for nothing."""
+        if at_ms > self.start_ms:
+            self.paced_units, self.paced_ms = self.units_at(at_ms), at_ms
+        self.order, self.unit_ms = order, unit_ms
 
 
 @dataclass(slots=True)
@@ -66,6 +81,7 @@ class Device:
     state: str = PowerState.ASLEEP
     lease: str = ""
     work_class: WorkClass = WorkClass.GENERIC
+    power_cap_w: int = 0
     since_ms: int = 0
     counted_j: float = 0.0
     told_j: int = 0
@@ -76,7 +92,8 @@ class Device:
         if self.state == PowerState.ASLEEP:
             return 0.0
         busy = 1.0 if self.state == PowerState.BUSY else 0.0
-        return power.device_power_w(catalogue.load().gpu(self.gpu_model), self.work_class, busy)
+        gpu = catalogue.load().gpu(self.gpu_model)
+        return power.device_power_w(gpu, self.work_class, busy, self.power_cap_w or None)
 
     def settle(self, at_ms: int) -> None:
         """Close the span up to a moment."""
@@ -97,10 +114,10 @@ class Device:
         self.told_j = int(self.counted_j)
         self.since_ms = at_ms
 
-    def change(self, state: str, lease: str, work_class: WorkClass, at_ms: int) -> None:
+    def change(self, state: str, lease: str, work_class: WorkClass, at_ms: int, power_cap_w: int = 0) -> None:
         """Take another state from a moment on."""
         self.settle(at_ms)
-        self.state, self.lease, self.work_class = state, lease, work_class
+        self.state, self.lease, self.work_class, self.power_cap_w = state, lease, work_class, power_cap_w
 
 
 class SimSite:
@@ -157,6 +174,8 @@ class SimSite:
                 self.runs[lease] = Run(order, (), at_ms, phase=Phase.SUSPENDED, changed_ms=at_ms)
             elif order.action != "run" and run.stop_ms is None:
                 run.stop_ms = at_ms + STOP_MS
+            elif order.power_cap_w != run.order.power_cap_w:
+                self._recap(run, order, at_ms)
         for awake in orders.awake:
             self._set_awake(awake.pool, awake.count, at_ms)
 
@@ -188,11 +207,18 @@ class SimSite:
             safe_units=order.checkpoint_units,
         )
 
+    def _recap(self, run: Run, order: LeaseOrder, at_ms: int) -> None:
+        """Another power limit, and with it another pace."""
+        run.repace(replace(order, checkpoint_units=run.order.checkpoint_units), self._unit_ms(order), at_ms)
+        if run.phase == Phase.RUNNING:
+            for name in run.devices:
+                self._change(name, PowerState.BUSY, order.lease, order.work_class, at_ms, order.power_cap_w)
+
     def _unit_ms(self, order: LeaseOrder) -> int:
         true_ms = self.true_ms.get((order.job, order.gpus))
         if true_ms is None:
             return order.unit_ms_grid
-        rate = power.relative_rate(catalogue.load().gpu(self._pool(order.pool).gpu_model), order.work_class)
+        rate = power.lease_rate(self._pool(order.pool).gpu_model, order.work_class, order.power_cap_w)
         return max(1, round(true_ms / rate / order.units))
 
     def keep(self, names: Iterable[str], at_ms: int) -> None:
@@ -247,7 +273,8 @@ class SimSite:
         if run.phase == Phase.ACCEPTED and run.start_ms <= at_ms:
             run.phase, run.changed_ms = Phase.RUNNING, at_ms
             for name in run.devices:
-                self._change(name, PowerState.BUSY, run.order.lease, run.order.work_class, at_ms)
+                cap_w = run.order.power_cap_w
+                self._change(name, PowerState.BUSY, run.order.lease, run.order.work_class, at_ms, cap_w)
         run.units = max(run.units, run.units_at(at_ms)) if run.phase == Phase.RUNNING else run.units
         if run.phase == Phase.RUNNING and run.end_ms <= at_ms:
             self._end(run, Phase.FINISHED, at_ms)
@@ -344,9 +371,11 @@ class SimSite:
             withheld=len(self.kept.intersection(pool.devices)),
         )
 
-    def _change(self, name: str, state: str, lease: str, work_class: WorkClass, at_ms: int) -> None:
+    def _change(
+        self, name: str, state: str, lease: str, work_class: WorkClass, at_ms: int, power_cap_w: int = 0
+    ) -> None:
         self._settle_host(at_ms)
-        self.devices[name].change(state, lease, work_class, at_ms)
+        self.devices[name].change(state, lease, work_class, at_ms, power_cap_w)
 
     def _host_w(self) -> float:
         total = 0.0

@@ -114,6 +114,7 @@ def _assignment(snapshot: Snapshot, job: JobView, assignment: Assignment) -> Ite
     for pool in sorted({one.pool for one in assignment.segments}):
         yield from _pool_constraints(snapshot, job, snapshot.pools.ids.index(pool))
     yield from _work(snapshot, job, assignment.segments)
+    yield from _limits(snapshot, job, assignment.segments)
     yield from _pauses(snapshot, job, assignment.segments)
     if job.lengths is not None:
         yield from promise_faults(job, job.lengths, assignment, list(_stretches(snapshot, job, assignment.segments)))
@@ -192,19 +193,48 @@ def _stretches(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) 
     """Each start but the very first of a job loses the stop and restart time, or what is left of it, before work."""
     spec, where = job.spec, WORK_CLASSES.index(job.spec.work_class)
     stop_ms = spec.stop_ms or snapshot.policy.switch_ms
-    last = job.pool, job.gpus or spec.gpus, snapshot.now_ms
+    last = job.pool, job.gpus or spec.gpus, job.power_cap_w, snapshot.now_ms
     started = bool(job.pool) or job.units_done > 0 or job.begun
     for one in segments:
-        goes_on = (one.pool, one.containers, one.start_ms) == last
+        goes_on = (one.pool, one.containers, one.power_cap_w, one.start_ms) == last
         lost = 0 if goes_on or not started else stop_ms
         if goes_on and one is segments[0]:
             known_whole = spec.units == 1 and job.lengths is None
             lost = max(0, stop_ms - job.elapsed_ms) - (job.elapsed_ms if known_whole else 0)
-        rate = Fraction(float(snapshot.pools.rate[snapshot.pools.ids.index(one.pool), where]))
+        rate = Fraction(_under_limit(snapshot, one, where)[1])
         if spec.gpus_max > spec.gpus:
             rate *= Fraction(spec.speedup_ppm[one.containers - spec.gpus], units.PPM)
         yield Stretch(one, lost, rate)
-        started, last = True, (one.pool, one.containers, one.end_ms)
+        started, last = True, (one.pool, one.containers, one.power_cap_w, one.end_ms)
+
+
+def _under_limit(snapshot: Snapshot, segment: Segment, where: int) -> tuple[float, float]:
+    """IT watts and rate of one container in a class of work, under the segment's power limit if it has a known one."""
+    pools, row = snapshot.pools, snapshot.pools.ids.index(segment.pool)
+    if pools.caps is not None:
+        for at, cap_w in enumerate(pools.caps.cap_w[row, where].tolist()):
+            if 0 < cap_w == segment.power_cap_w:
+                return float(pools.caps.busy_w[row, where, at]), float(pools.caps.rate[row, where, at])
+    return float(pools.busy_w[row, where]), float(pools.rate[row, where])
+
+
+def _limits(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
+    """Power limits that the site can set, on jobs that can be seen to fall behind, and as slow as the tenant allows."""
+    where, allowed = WORK_CLASSES.index(job.spec.work_class), job.spec.max_slowdown_ppm
+    before = {job.power_cap_w, *(one.power_cap_w for one in job.segments)}
+    for one in segments:
+        if not one.power_cap_w:
+            continue
+        row, caps = snapshot.pools.ids.index(one.pool), snapshot.pools.caps
+        if caps is None or one.power_cap_w not in caps.cap_w[row, where].tolist():
+            yield f"{one.pool} cannot be limited to {one.power_cap_w} W"
+            continue
+        if job.lengths is not None or job.spec.units == 1:
+            yield f"limited to {one.power_cap_w} W, and nobody would see that it is late"
+        slower = Fraction(float(snapshot.pools.rate[row, where])) / Fraction(_under_limit(snapshot, one, where)[1])
+        most = 1 + Fraction(max(0, allowed), units.PPM) * (1 + RATE_TOLERANCE)
+        if allowed and slower > most and one.power_cap_w not in before:
+            yield f"limited to {one.power_cap_w} W it takes {float(slower):.3f} times as long"
 
 
 def _work(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> Iterator[str]:
@@ -262,7 +292,7 @@ def _used(snapshot: Snapshot, job: JobView, segments: tuple[Segment, ...]) -> tu
     overlaps = 0
     for one in segments:
         row = pools.ids.index(one.pool)
-        watts = float(pools.busy_w[row, where]) * one.containers * float(pools.overhead[row])
+        watts = _under_limit(snapshot, one, where)[0] * one.containers * float(pools.overhead[row])
         for slot, overlap_ms in _overlaps(snapshot, one):
             used_j = watts * overlap_ms / units.SECOND_MS
             energy_j += used_j
@@ -366,7 +396,7 @@ def _watts(snapshot: Snapshot, row: int, it_w: float) -> Fraction:
 
 def _above_sleep(snapshot: Snapshot, held: _Held) -> Fraction:
     row = snapshot.pools.ids.index(held.segment.pool)
-    busy = float(snapshot.pools.busy_w[row, WORK_CLASSES.index(held.job.spec.work_class)])
+    busy, _ = _under_limit(snapshot, held.segment, WORK_CLASSES.index(held.job.spec.work_class))
     asleep = float(snapshot.pools.asleep_w[row])
     return (_watts(snapshot, row, busy) - _watts(snapshot, row, asleep)) * held.segment.containers
 

@@ -49,6 +49,19 @@ class CapCurve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapPoint:
+    """What work of one class did under one power limit, over the same work at the highest limit."""
+
+    cap_frac: float
+    """The limit over the highest one."""
+    rate_frac: float
+    """Throughput that nine workloads of ten reached."""
+    power_frac: float
+    """Board power, median of the workloads."""
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
     """Board power at full load in one class of work, over the board's limit."""
 
@@ -100,6 +113,8 @@ class GpuModel:
     draws: Mapping[WorkClass, Draw]
     """Measured where a benchmark has this GPU and class, else the class's own."""
     cap_curve: CapCurve
+    cap_points: Mapping[WorkClass, tuple[CapPoint, ...]]
+    """Measured, from the lowest limit to the highest; a class that was not measured is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +181,7 @@ def load() -> Catalogue:
         raise InvariantError("work_classes.csv does not name every class of work once")
     curves = {row["model"]: _curve(row) for row in _rows("cap_curve.csv")}
     measured = {(row["model"], row["work_class"]): _draw(row) for row in _rows("class_power.csv")}
-    gpus = tuple(_gpu(row, work, curves, measured) for row in _rows("gpus.csv"))
+    gpus = tuple(_gpu(row, work, curves, measured, _cap_points()) for row in _rows("gpus.csv"))
     coolings = tuple(_cooling(row) for row in _rows("cooling.csv"))
     return Catalogue(
         gpus=gpus,
@@ -223,11 +238,28 @@ def _curve(row: Mapping[str, str]) -> CapCurve:
     )
 
 
+@cache
+def _cap_points() -> dict[str, dict[WorkClass, tuple[CapPoint, ...]]]:
+    """By model and class of work, from the lowest limit to the highest."""
+    found: dict[str, dict[WorkClass, tuple[CapPoint, ...]]] = {}
+    for row in sorted(_rows("cap_points.csv"), key=lambda one: float(one["cap_frac"])):
+        of_model, work_class = found.setdefault(row["model"], {}), WorkClass(row["work_class"])
+        point = CapPoint(
+            cap_frac=float(row["cap_frac"]),
+            rate_frac=float(row["rate_p10"]),
+            power_frac=float(row["power_p50"]),
+            provenance=_provenance(row),
+        )
+        of_model[work_class] = (*of_model.get(work_class, ()), point)
+    return found
+
+
 def _gpu(
     row: Mapping[str, str],
     work: Mapping[WorkClass, WorkProfile],
     curves: Mapping[str, CapCurve],
     measured: Mapping[tuple[str, str], Draw],
+    points: Mapping[str, Mapping[WorkClass, tuple[CapPoint, ...]]],
 ) -> GpuModel:
     model = row["model"]
     return GpuModel(
@@ -253,6 +285,7 @@ def _gpu(
         embodied=_provenance(row, "embodied_"),
         draws={name: measured.get((model, name), profile.draw) for name, profile in work.items()},
         cap_curve=curves.get(model, curves[ANY_GPU]),
+        cap_points=points.get(model, {}),
     )
 
 

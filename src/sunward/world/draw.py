@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
+from sunward.model.hardware import WorkClass
 from sunward.model.job import LeaseState
 from sunward.model.plan import Segment
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import PPM, floor_to
 from sunward.world.ceilings import ceilings_w, is_capped
+from sunward.world.limits import limited_w
 from sunward.world.occupancy import slot_range
 from sunward.world.progress import progress
 from sunward.world.sleeping import idling
@@ -22,11 +24,16 @@ from sunward.world.view import container_w
 NO_LIMIT_W = 2**62
 
 
-def above_w(site: SiteSpec, pool: PoolSpec, work_class: str, containers: int) -> int:
-    """Facility watts that busy containers draw above sleeping ones, rounded up as the planner does."""
+def above_w(site: SiteSpec, pool: PoolSpec, work_class: str, containers: int, cap_w: int = 0) -> int:
+    """Facility watts that busy containers draw above sleeping ones, rounded up as the planner does.
+
+    `cap_w`: the power limit of each; 0 = none.
+    """
     busy_w, idle_w, modelled_w = container_w(pool.gpu_model)
+    kind = WorkClass(work_class)
     asleep_w = idling(site, idle_w, modelled_w).asleep_w
-    one_w = busy_w[WORK_CLASSES.index(work_class)] - asleep_w
+    drawn_w = limited_w(pool.gpu_model, kind, cap_w) if cap_w else busy_w[WORK_CLASSES.index(kind)]
+    one_w = drawn_w - asleep_w
     return max(0, math.ceil(containers * one_w * (site.overhead_ppm / PPM)))
 
 
@@ -48,14 +55,15 @@ def lease_w(world: World, lease: str) -> int:
     """What an open lease draws above its containers asleep."""
     row = world.leases.row_of[lease]
     job_row = world.jobs.row_of[world.leases.objects["job"][row]]
-    return job_w(world, job_row, world.leases.objects["pool"][row], int(world.leases.ints["gpus"][row]))
+    gpus, cap_w = (int(world.leases.ints[name][row]) for name in ("gpus", "power_cap_w"))
+    return job_w(world, job_row, world.leases.objects["pool"][row], gpus, cap_w)
 
 
-def job_w(world: World, job_row: int, pool: str, containers: int) -> int:
-    """What a job draws on so many containers of a pool above those containers asleep."""
+def job_w(world: World, job_row: int, pool: str, containers: int, cap_w: int) -> int:
+    """What a job draws on so many containers of a pool above those containers asleep; `cap_w`: under a power limit."""
     spec, site = world.pool(pool), world.sites[pool.partition("/")[0]]
     work_class = world.jobs.words[world.jobs.ints["work_class"][job_row]]
-    return 0 if spec is None else above_w(site.spec, spec, work_class, containers)
+    return 0 if spec is None else above_w(site.spec, spec, work_class, containers, cap_w)
 
 
 def drawn_w(world: World, site: str, *, staying: bool = False) -> int:
@@ -100,7 +108,7 @@ class Headroom:
                 self._subtract(left, job_row, segment)
 
     def _watts(self, job_row: int, segment: Segment) -> int:
-        return job_w(self._world, job_row, segment.pool, segment.containers)
+        return job_w(self._world, job_row, segment.pool, segment.containers, segment.power_cap_w)
 
     def _subtract(self, left: IntArray, job_row: int, segment: Segment) -> None:
         first, last = slot_range(segment, self._start_ms, self._slot_ms, self._slots)
@@ -146,5 +154,6 @@ def _held(world: World, rows: list[int], at_ms: int) -> Iterator[tuple[int, tupl
             continue
         lease_row, moves, end_ms = ends[row]
         pool, gpus = world.leases.objects["pool"][lease_row], int(world.leases.ints["gpus"][lease_row])
-        own = Segment(pool=pool, start_ms=at_ms, end_ms=end_ms, containers=gpus)
+        cap_w = int(world.leases.ints["power_cap_w"][lease_row])
+        own = Segment(pool=pool, start_ms=at_ms, end_ms=end_ms, containers=gpus, power_cap_w=cap_w)
         yield row, given if moves and given else (own,)

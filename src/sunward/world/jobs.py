@@ -32,6 +32,7 @@ NUMBERS = (
     "promise_ppm",
     "latency_max_ms",
     "counterfactual",
+    "max_slowdown_ppm",
 )
 WORDS = (
     "tenant",

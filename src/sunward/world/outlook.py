@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sunward.model.hardware import WorkClass
 from sunward.model.job import JobSpec, LengthKind
 from sunward.units import PPM
 from sunward.world.lengths import RATIO, RATIO_MS, RUN, Curve, Key, LengthBook, chain_of
-from sunward.world.power import rates
-from sunward.world.snapshot import WORK_CLASSES, Lengths
+from sunward.world.power import lease_rate
+from sunward.world.snapshot import Lengths
 from sunward.world.state import World
 
 HELD_PPM = 950_000
@@ -33,8 +34,9 @@ class Ran:
 
 def pace_ppm(world: World, row: int, lease_row: int) -> int:
     """How fast a job runs on what an attempt of it holds, against its least number of reference GPUs."""
-    work_class = world.jobs.words[world.jobs.ints["work_class"][row]]
-    rate = rates(world.leases.objects["pool"][lease_row].partition("/")[2])[WORK_CLASSES.index(work_class)]
+    work_class = WorkClass(world.jobs.words[world.jobs.ints["work_class"][row]])
+    cap_w = int(world.leases.ints["power_cap_w"][lease_row])
+    rate = lease_rate(world.leases.objects["pool"][lease_row].partition("/")[2], work_class, cap_w)
     return max(1, round(rate * world.jobs.speed_ppm(row, int(world.leases.ints["gpus"][lease_row]))))
 
 

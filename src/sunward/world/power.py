@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sunward.errors import InputError
 from sunward.units import Watt
@@ -12,16 +15,32 @@ from sunward.world.snapshot import WORK_CLASSES
 
 if TYPE_CHECKING:
     from sunward.model.hardware import WorkClass
-    from sunward.world.catalogue import Cooling, GpuModel, WorkProfile
+    from sunward.world.catalogue import CapPoint, Cooling, GpuModel, WorkProfile
 
 RATE_MIN = 0.05
 """A capped GPU is never modelled slower than this share of its own speed; the fit says nothing so far down."""
+CAP_STEP = 0.97
+"""A cap is worth planning with where it takes at most this share of the energy that the next higher one takes."""
 WET_BULB_C_MIN, WET_BULB_C_MAX = -60.0, 40.0
 """Wet bulbs outside these do not occur in weather records."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapChoice:
+    """A power cap that plans choose from, and what it does to one container."""
+
+    cap_w: int
+    """Board watts, the limit to set."""
+    device_w: float
+    """Board watts drawn at full load."""
+    rate: float
+    """Throughput against the reference GPU."""
+
+
 def device_power_w(gpu: GpuModel, work_class: WorkClass, utilisation: float, cap_w: float | None = None) -> Watt:
-    """Board power at a utilisation: idle + (full - idle)*u, with full as measured for the class, at most the cap.
+    """Board power at a utilisation: idle + (full - idle)*u, with full as measured for the class and cap.
+
+    Where no cap was measured for the class, full is at most the cap.
 
     Raises: InputError for a utilisation outside 0..1 or a cap the board does not accept.
     """
@@ -29,7 +48,7 @@ def device_power_w(gpu: GpuModel, work_class: WorkClass, utilisation: float, cap
     full_w = _uncapped_w(gpu, work_class)
     if cap_w is not None:
         _require_cap(gpu, cap_w)
-        full_w = min(full_w, cap_w)
+        full_w = min(full_w * _measured(gpu, work_class, cap_w, "power_frac", 1.0), cap_w)
     return Watt(gpu.power_w_idle + (full_w - gpu.power_w_idle) * utilisation)
 
 
@@ -55,17 +74,48 @@ def rates(gpu_model: str) -> tuple[float, ...]:
     return tuple(relative_rate(gpu, work_class) for work_class in WORK_CLASSES)
 
 
+@cache
+def lease_rate(gpu_model: str, work_class: WorkClass, cap_w: int) -> float:
+    """Throughput of one container of a model under a power limit, 0 = none, against the reference GPU."""
+    return relative_rate(load().gpu(gpu_model), work_class, cap_w or None)
+
+
 def capped_rate(gpu: GpuModel, work_class: WorkClass, cap_w: float | None) -> float:
     """Throughput under a cap over the same GPU's throughput without one, in (0, 1].
 
+    As measured for the class, with nine workloads of ten no slower; else by the GPU's curve.
     Raises: InputError for a cap the board does not accept.
     """
     if cap_w is None:
         return 1.0
     _require_cap(gpu, cap_w)
+    if gpu.cap_points.get(work_class):
+        return _measured(gpu, work_class, cap_w, "rate_frac", 1.0)
     depth = max(0.0, 1.0 - cap_w / _uncapped_w(gpu, work_class))
     curve = gpu.cap_curve
     return max(RATE_MIN, 1.0 - curve.linear * depth - curve.cubic * depth**3)
+
+
+@cache
+def cap_choices(gpu_model: str, work_class: WorkClass) -> tuple[CapChoice, ...]:
+    """The caps that plans choose from, highest first: measured limits, each of which saves energy over the one before.
+
+    None where the class was not measured on this model: how much slower it would be is not known.
+    """
+    gpu = load().gpu(gpu_model)
+    choices: list[CapChoice] = []
+    least = _uncapped_w(gpu, work_class)
+    for point in reversed(gpu.cap_points.get(work_class, ())):
+        cap_w = round(point.cap_frac * gpu.power_w_max)
+        if cap_w < power_cap_w_min(gpu):
+            break
+        device_w = device_power_w(gpu, work_class, 1.0, cap_w)
+        if device_w / point.rate_frac <= CAP_STEP * least:
+            choices.append(
+                CapChoice(cap_w=cap_w, device_w=device_w, rate=relative_rate(gpu, work_class, cap_w)),
+            )
+            least = device_w / point.rate_frac
+    return tuple(choices)
 
 
 def power_cap_w_min(gpu: GpuModel) -> Watt:
@@ -96,6 +146,15 @@ def overhead_ratio(cooling: Cooling, wet_bulb_c: float, load_frac: float) -> flo
         )
     warm_c = max(0.0, wet_bulb_c - cooling.free_wet_bulb_c)
     return 1.0 + cooling.base_frac + cooling.fixed_frac / load_frac + cooling.slope_per_c * warm_c
+
+
+def _measured(gpu: GpuModel, work_class: WorkClass, cap_w: float, name: str, otherwise: float) -> float:
+    """A share between the measured limits; above the highest and below the lowest as there."""
+    points: tuple[CapPoint, ...] = gpu.cap_points.get(work_class, ())
+    if not points:
+        return otherwise
+    limits = [point.cap_frac for point in points]
+    return float(np.interp(cap_w / gpu.power_w_max, limits, [getattr(point, name) for point in points]))
 
 
 def _uncapped_w(gpu: GpuModel, work_class: WorkClass) -> float:

@@ -23,6 +23,18 @@ NumberArray = FloatArray | IntArray
 WORK_CLASSES = tuple(WorkClass)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PowerCaps:
+    """Power limits that a lease may be given, where the site proved that it can set them; K limits, highest first."""
+
+    cap_w: IntArray
+    """(P, C, K) board watts; 0 = no such limit."""
+    busy_w: FloatArray
+    """(P, C, K) IT watts of one busy container under it."""
+    rate: FloatArray
+    """(P, C, K) throughput of one container under it against the reference GPU."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolColumns:
     """All pools, one row each, in order of pool id."""
@@ -59,6 +71,8 @@ class PoolColumns:
     awake: IntArray
     """(P,) containers awake now."""
     admission: tuple[str, ...]
+    caps: PowerCaps | None = None
+    """None = no pool has any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +112,8 @@ class JobView:
     """A job of unknown length has run before, which no unit need show: its next start is a restart."""
     gpus: int = 0
     """Containers it runs on now; 0 = it does not run."""
+    power_cap_w: int = 0
+    """Limit of each board that it runs under now; 0 = none."""
     checkpoint_bytes: int = 0
     """What must travel besides its data when it goes on at another site."""
     data_site: str = ""

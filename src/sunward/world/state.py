@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sunward.errors import InvariantError
 from sunward.model.datum import Quality
 from sunward.model.events import NetworkStarted
-from sunward.model.identity import LeaseId, PoolId, SiteId
+from sunward.model.hardware import WorkClass
+from sunward.model.identity import LeaseId, SiteId
 from sunward.model.job import LeaseState
 from sunward.model.plan import AwakeTarget, Segment
 from sunward.model.reading import LeaseSeals, SiteSeal
@@ -22,10 +23,9 @@ from sunward.world.bookings import OpenRows, Steps
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.lengths import LengthBook
-from sunward.world.power import rates
+from sunward.world.power import lease_rate
 from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
-from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.table import Table
 
 LEASE_INTS = (
@@ -154,8 +154,9 @@ class World:
         spec = self.sites[site].spec
         return sorted(lease for pool in spec.pools for lease in self.on_pool.get(pool.pool, ()))
 
-    def open_lease(self, lease: LeaseId, job: str, attempt: int, site: SiteId, pool: PoolId, gpus: int) -> int:
-        """Record an offered lease and return its row."""
+    def open_lease(self, lease: LeaseId, job: str, attempt: int, site: SiteId, segment: Segment) -> int:
+        """Record a lease offered for a segment and return its row."""
+        pool, gpus, cap_w = segment.pool, segment.containers, segment.power_cap_w
         row = self.leases.add(lease)
         ints, objects = self.leases.ints, self.leases.objects
         ints["state"][row] = LeaseState.OFFERED
@@ -164,7 +165,8 @@ class World:
         ints["offered_ms"][row] = self.at_ms
         ints["offered_sequence"][row] = self.sequence
         ints["ask_usd_micro"][row] = self.sites[site].spec.ask_usd_micro_per_gpu_h
-        ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool, gpus)
+        ints["power_cap_w"][row] = cap_w
+        ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool, gpus, cap_w)
         objects["job"][row] = job
         objects["site"][row] = site
         objects["pool"][row] = pool
@@ -177,10 +179,20 @@ class World:
         self._take_up(job, lease)
         return row
 
-    def _run_ms(self, job_row: int, pool: str, gpus: int) -> int:
-        """Grid time that the whole job takes on so many containers of a pool."""
-        work_class = self.jobs.words[self.jobs.ints["work_class"][job_row]]
-        rate = rates(pool.partition("/")[2])[WORK_CLASSES.index(work_class)]
+    def lift_cap(self, lease: str) -> None:
+        """Let a lease run without its power limit from now on; its job's plan says the same."""
+        row = self.leases.row_of[lease]
+        job, pool = self.leases.objects["job"][row], self.leases.objects["pool"][row]
+        gpus = int(self.leases.ints["gpus"][row])
+        self.leases.ints["power_cap_w"][row] = 0
+        self.leases.ints["run_ms"][row] = self._run_ms(self.jobs.row_of[job], pool, gpus, 0)
+        given = self.jobs.objects["segments"][self.jobs.row_of[job]]
+        self.give(job, tuple(replace(one, power_cap_w=0) if one.pool == pool else one for one in given))
+
+    def _run_ms(self, job_row: int, pool: str, gpus: int, cap_w: int) -> int:
+        """Grid time that the whole job takes on so many containers of a pool, under a power limit."""
+        work_class = WorkClass(self.jobs.words[self.jobs.ints["work_class"][job_row]])
+        rate = lease_rate(pool.partition("/")[2], work_class, cap_w)
         speed = self.jobs.speed_ppm(job_row, gpus) / PPM
         return math.ceil(int(self.jobs.ints["length_ms"][job_row]) / (rate * speed))
 

@@ -23,6 +23,7 @@ from sunward.world.capacity import capacity, withheld
 from sunward.world.ceilings import ceilings_w
 from sunward.world.crowd import Crowd
 from sunward.world.jobs import JobTable
+from sunward.world.limits import power_caps
 from sunward.world.power import rates
 from sunward.world.progress import progress
 from sunward.world.sleeping import idling, sleeps
@@ -172,6 +173,7 @@ def _declared(
         wake_ms=np.array([one.wake_ms for one in idle], np.int64),
         awake=np.zeros(len(pools), np.int64),
         admission=tuple(site.admission.value for site, _ in pools),
+        caps=power_caps(pools),
     )
 
 
@@ -317,7 +319,8 @@ def _still_possible(world: World, view: JobView, fastest: float, now_ms: int, *,
         return spec
     if not stands or ready_ms <= asked_ms:
         return replace(spec, deadline_ms=asked_ms)
-    return replace(spec, deadline_ms=now_ms + math.ceil(LATE_FACTOR * left_ms) + policy.slot_ms)
+    late_ms = math.ceil(LATE_FACTOR * left_ms / min(fastest, 1.0))
+    return replace(spec, deadline_ms=now_ms + late_ms + policy.slot_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +380,7 @@ def _running_view(view: JobView, attempt: Attempt, now_ms: int) -> JobView:
         elapsed_ms=attempt.elapsed_ms,
         pool="" if attempt.stopping else attempt.pool,
         gpus=0 if attempt.stopping else attempt.gpus,
+        power_cap_w=0 if attempt.stopping else attempt.power_cap_w,
         fixed=not attempt.moves,
         segments=attempt.held(now_ms, view.segments),
         data_site=attempt.pool.partition("/")[0],

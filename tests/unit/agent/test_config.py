@@ -145,6 +145,22 @@ def test_only_a_proved_sleep_is_declared(tmp_path: Path) -> None:
         declared(meter="nvml")
 
 
+def test_limits_are_declared_as_the_owner_says_and_the_drivers_permit(tmp_path: Path, monkeypatch) -> None:
+    def declared(text: str) -> bool:
+        return site_spec(load_config(written(tmp_path, text)), "no-hydro", "00" * 32, Sandbox("bwrap")).power_caps
+
+    real = 'meter = "nvml"\nsleep = "gpu_idle"\n' + GOOD.replace("count = 2", 'devices = ["GPU-a", "GPU-b"]')
+    refusals = {"GPU-a": "", "GPU-b": ""}
+    monkeypatch.setattr("sunward.agent.config.cap_refused", refusals.__getitem__)
+    assert [declared(GOOD), declared("power_caps = true" + GOOD)] == [False, True]
+    assert [declared(real), declared("power_caps = false\n" + real)] == [True, False]
+    refusals["GPU-b"] = "power limit not permitted"
+    assert not declared(real)
+    with pytest.raises(InputError, match="the driver says: power limit not permitted") as caught:
+        declared("power_caps = true\n" + real)
+    assert caught.value.code == "SW-730"
+
+
 def test_a_card_is_declared_on_the_network_it_was_proved_on(tmp_path: Path) -> None:
     proof = Proof(sleep=Sleep.SUSPEND, wake_s=12, proved_at="", by="", wake_mac="02:00:00:00:00:01", lan="home")
     save_proof(tmp_path, proof)

@@ -63,7 +63,7 @@ def _show_all(shell: Shell, view: PlanView) -> None:
 def _segments(assignment: Assignment) -> list[show.Row]:
     reason = word(PLACED, assignment.reason)
     return [
-        (assignment.job, part.pool, show.stamp(part.start_ms), show.stamp(part.end_ms), str(part.containers), reason)
+        (assignment.job, part.pool, show.stamp(part.start_ms), show.stamp(part.end_ms), show.gpus(part), reason)
         for part in assignment.segments
     ]
 

@@ -102,6 +102,8 @@ def _show_choices(choices: Sequence[Choice]) -> None:
         (_("finish"), *(show.stamp(one.segments[-1].end_ms) for one in choices)),
         (_("where"), *(", ".join(dict.fromkeys(part.pool for part in one.segments)) for one in choices)),
     ]
+    if any(part.power_cap_w for one in choices for part in one.segments):
+        rows.append(("GPU", *(show.stretches(show.gpus(part) for part in one.segments) for one in choices)))
     show.table((_("TERM, USD"), *(word(CHOICES, one.label) for one in choices)), rows)
 
 
