@@ -80,7 +80,8 @@ def _columns(pools: int, containers: int, models: tuple[str, ...], zones: tuple[
         memory_gib=np.array([catalogue.load().gpu(model).memory_gib for model in of], np.int64),
         overhead=np.array([OVERHEADS[row % len(OVERHEADS)] for row in range(pools)]),
         water_l_per_kwh=np.full(pools, 0.5),
-        ask_usd_per_h=np.array([1.0 + 0.1 * (row % 7) for row in range(pools)]),
+        # Work costs the same everywhere but for its energy: what is asked goes with the rate.
+        ask_usd_per_h=np.array([rates(model)[-1] for model in of]),
         busy_w=np.array([known[model][0] for model in of]),
         idle_w=idle_w,
         asleep_w=np.array([known[model][2] for model in of]),

@@ -40,7 +40,7 @@ OVERHEAD_PPM = 1_200_000
 WEI = 10**24
 LOOSE = 1.2
 """Deadline over run time: too near to wait for a cleaner hour of any worth."""
-CASES = ((90, 6.0, 2.0), (600, 6.0, 4.0), (600, 2.0, 2.0))
+CASES = ((600, 12.0, 12.0), (90, 12.0, 12.0), (600, 2.0, 4.0))
 """Seconds to wake, starts an hour at office hours, hours of a job."""
 
 
@@ -112,7 +112,7 @@ def main() -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=3, help="the first one only teaches")
-    parser.add_argument("--containers", type=int, default=24, help="at each of the three sites")
+    parser.add_argument("--containers", type=int, default=64, help="at each of the three sites")
     parser.add_argument("--cases", type=int, default=len(CASES), help="how many of the cases are run")
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -181,7 +181,7 @@ def _jobs(options: argparse.Namespace, per_h: float, length_h: float) -> tuple[t
         first, last = (START_MS + day * units.DAY_MS + hour * units.HOUR_MS for hour in OFFICE_H)
         count = int(draw.poisson(per_h * (OFFICE_H[1] - OFFICE_H[0])))
         for at_ms in np.sort(draw.integers(first, last, count)).tolist():
-            length_ms = int(max(0.2, draw.exponential(length_h)) * units.HOUR_MS)
+            length_ms = int(draw.uniform(0.5, 1.5) * length_h * units.HOUR_MS)
             found.append((at_ms, _job(len(found), at_ms, length_ms)))
     return tuple(found)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from sqlalchemy import func, select
 
 from sunward.adapters import tables
 from sunward.model.codec import encode
 from sunward.model.events import JobsSubmitted, PlanProposed
+from sunward.service.solver import here
+from sunward.world import tick
 from tests.api.harness import JOB, Agent, Service, submit
 
 
@@ -111,3 +114,21 @@ def test_a_job_that_nobody_can_place_yet_waits_for_a_site(service: Service) -> N
     service.plan()
     assert service.control.state.world.fresh == set()
     assert service.ok("GET", f"/v1/jobs/{job}")["refusal"]["reason"] == "admission"
+
+
+def test_a_flood_of_new_jobs_is_placed_by_one_full_plan(
+    service: Service, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick, "FLOOD", 4)
+    monkeypatch.setattr(tick, "TICK_JOBS_MAX", 4)
+    agent.sync()
+    assert many(service, 10) == [201] * 10
+    service.control.solve, plan_once = here, service.control.plan_once
+    service.loop.run_until_complete(plan_once())
+    plans = [one.plan for one in records(service, "plan_proposed")]
+    assert [plan.adds for plan in plans] == [False]
+    assert len(plans[0].assignments) + len(plans[0].unplaced) == 10
+    assert plans[0].assignments
+    assert not service.control.state.world.fresh
+    shown = service.ok("GET", "/v1/plan", "operator")
+    assert len(shown["assignments"]) == len(plans[0].assignments)

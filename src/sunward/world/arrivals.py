@@ -20,6 +20,8 @@ UNIT = 1 << 16
 """Weight of what has just been counted."""
 KEPT, OF = 3, 4
 """What a day leaves of the weight of the days before it."""
+BESIDE = ((-1, 0.5), (0, 1.0), (1, 0.5))
+"""Hours beside one, and how much of what was counted in them counts."""
 SILENT_DAYS = 1.0
 """Days without arrivals that are held to have been before the first: one busy hour is not yet a habit."""
 DAYS_MAX = 60
@@ -93,15 +95,22 @@ class ArrivalBook:
         return spread
 
     def _rate(self, now_ms: int, hour: int) -> float:
+        """Of one hour; those beside it count half, for what comes at nine comes at ten too."""
+        starts, looked_at = 0.0, SILENT_DAYS
+        for beside, share in BESIDE:
+            counted, hours = self._counted(now_ms, hour + beside)
+            starts, looked_at = starts + share * counted, looked_at + share * hours
+        return starts / looked_at
+
+    def _counted(self, now_ms: int, hour: int) -> tuple[float, float]:
+        """Starts counted in an hour of the day, and hours that were looked at, as of the day of that hour."""
         row, day = self.hours[hour % HOURS_A_DAY], hour // HOURS_A_DAY
-        if not row.starts:
-            return 0.0
-        looked_at = SILENT_DAYS
+        looked_at = 0.0
         for before in range(max(self.since_ms // DAY_MS, day - DAYS_MAX), day + 1):
             begins = (before * HOURS_A_DAY + hour % HOURS_A_DAY) * HOUR_MS
             seen_ms = min(begins + HOUR_MS, now_ms) - max(begins, self.since_ms)
             looked_at += max(0, seen_ms) / HOUR_MS * (KEPT / OF) ** (day - before)
-        return row.starts / UNIT * (KEPT / OF) ** max(0, day - row.day) / looked_at
+        return row.starts / UNIT * (KEPT / OF) ** max(0, day - row.day), looked_at
 
     def dump(self) -> list[Any]:
         """The book as plain values."""

@@ -29,11 +29,14 @@ def test_nothing_learnt_is_nothing_expected():
     assert ArrivalBook().expected(DAY, np.array([DAY])) is None
 
 
-def test_a_habit_is_expected_in_its_hour_alone_and_trusted_with_the_days():
+def test_a_habit_is_expected_about_its_hour_and_trusted_with_the_days():
     book = learnt(days=1)
-    first = rates(book, DAY + 12 * HOUR_MS, 24 + 8, 24 + 9, 24 + 9.75, 24 + 10)
-    assert first[0] == first[3] == 0
-    assert first[1] == first[2] == pytest.approx(6 * 0.75 / (1 + 0.75))
+    first = rates(book, DAY + 12 * HOUR_MS, 24 + 7, 24 + 8, 24 + 9, 24 + 9.75, 24 + 10, 24 + 11)
+    assert first[0] == first[5] == 0
+    # Of the hour itself, and half of the one after it; the one before was before anything was known.
+    assert first[2] == first[3] == pytest.approx(6 * 0.75 / (1 + 0.75 * 1.5))
+    assert 0 < first[1] < first[2]
+    assert 0 < first[4] < first[2]
     later = rates(learnt(days=20), DAY + 20 * DAY_MS, 20 * 24 + 9)[0]
     assert first[1] < later < 6
 
