@@ -36,6 +36,7 @@ ROUTES = {
     ("POST", "/v1/agents/declare"): {AGENT},
     ("POST", "/v1/agents/wake"): {AGENT},
     ("GET", "/v1/plan"): EVERYONE,
+    ("GET", "/v1/plan/certificate"): {AUDITOR, OPERATOR},
     ("GET", "/v1/clock"): EVERYONE,
     ("POST", "/v1/enrolments"): {OPERATOR, PROVIDER},
     ("GET", "/v1/tokens"): {OPERATOR},
