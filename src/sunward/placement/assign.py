@@ -132,6 +132,25 @@ def best_per_pool(task: Task, found: BoolArray, most: int | None = None) -> list
     return sorted(best, key=lambda option: (option.total, option.runs[0].start_ms, option.runs[0].row))
 
 
+def _is_claimed(draft: Draft, job: str, option: Option) -> bool:
+    """Whether an option has no room beside what other tenants had planned and have had no turn for yet."""
+    tenant = draft.tasks[job].demand.job.spec.tenant
+    others = [
+        run
+        for other, kept in draft.kept.items()
+        if other not in draft.chosen and draft.tasks[other].demand.job.spec.tenant != tenant
+        for run in kept.runs
+    ]
+    for run in option.runs:
+        free = draft.board.free[run.row, run.first : run.last].copy()
+        for other in others:
+            if other.row == run.row:
+                free[max(0, other.first - run.first) : max(0, other.last - run.first)] -= other.gpus
+        if (free < run.gpus).any():
+            return True
+    return False
+
+
 def present_option(fleet: Fleet, task: Task) -> Option | None:
     """A job's present segments as an option, unless they break a constraint or no longer end the work."""
     demand = task.demand
@@ -224,13 +243,17 @@ def _container_ms(option: Option) -> int:
 
 
 def _renew(draft: Draft, job: str) -> None:
-    """Place a job, where it was as long as nobody took that in an earlier turn and nothing is better by enough."""
+    """Place a job, where it was as long as nobody took that in an earlier turn and nothing is better by enough.
+
+    What only another tenant's plan kept it from is its turn's to take: any gain is enough.
+    """
     placed, kept = _place(draft, job), draft.kept.get(job)
     if kept is None:
         return
     new = give(draft, job)
     stays = draft.board.holds(draft.tasks[job].demand, kept)
-    if stays and (not placed or new is None or new.total + margin(draft, job, kept, new) >= kept.total):
+    least = 0 if new is None or _is_claimed(draft, job, new) else margin(draft, job, kept, new)
+    if stays and (not placed or new is None or new.total + least >= kept.total):
         take(draft, job, kept)
     elif new is not None:
         take(draft, job, new)

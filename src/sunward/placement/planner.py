@@ -19,7 +19,7 @@ from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
-from sunward.world.snapshot import JobView, Snapshot
+from sunward.world.snapshot import JobView, Snapshot, Standing
 
 PLANNER = "regret-3"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
@@ -45,7 +45,7 @@ def plan(snapshot: Snapshot) -> Plan:
         else:
             tasks[job.spec.job] = task_of(fleet, demand)
     prices = shadow_prices(fleet, board, [tasks[job] for job in sorted(tasks)])
-    draft = assign(fleet, board, tasks, _held_shares(fleet, settled))
+    draft = assign(fleet, board, tasks, _held_shares(fleet, snapshot.jobs, settled, snapshot.standing))
     if not polish(draft, prices):
         improve(draft)
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
@@ -67,11 +67,18 @@ def plan(snapshot: Snapshot) -> Plan:
     )
 
 
-def _held_shares(fleet: Fleet, settled: Sequence[JobView]) -> Shares:
-    """What tenants hold in jobs that are not planned here."""
+def _held_shares(
+    fleet: Fleet, jobs: Sequence[JobView], settled: Sequence[JobView], standing: Standing | None
+) -> Shares:
+    """What tenants hold apart from what is chosen for their jobs here."""
     shares = Shares(fleet.policy.tenant_shares)
+    for tenant, held_ms in () if standing is None else standing.tenants:
+        shares.add(tenant, held_ms)
     for job in settled:
         shares.add(job.spec.tenant, container_ms(job.segments, fleet.now_ms))
+    for job in jobs:
+        # What runs counts whole until it ends: turns would shift with every minute otherwise.
+        shares.add(job.spec.tenant, job.held * job.elapsed_ms if job.pool else 0)
     return shares
 
 

@@ -140,6 +140,8 @@ class Standing:
     """(P, H) containers."""
     busy: IntArray
     """(P,) containers held by leases now."""
+    tenants: tuple[tuple[str, int], ...] = ()
+    """(tenant, container ms from now on), where tenants have shares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

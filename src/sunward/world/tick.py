@@ -18,7 +18,7 @@ from sunward.world.crowd_view import crowd_of, held_by, simple
 from sunward.world.occupancy import occupied
 from sunward.world.snapshot import IntArray, Snapshot, Standing
 from sunward.world.state import World
-from sunward.world.view import frame, open_jobs, views
+from sunward.world.view import attempts, frame, open_jobs, views
 
 NEW_JOBS_MAX = 64
 """Most new jobs that one immediate plan places; the next one follows at once."""
@@ -84,7 +84,23 @@ def _open(world: World, now_ms: int) -> Snapshot:
     names = [job for row in chosen if (job := world.jobs.ids[row]) is not None]
     crowd = crowd_of(world, now_ms, columns[counted], [pool.pool for _, pool in world.pools()])
     standing = _standing(world, now_ms, names, crowd)
+    if world.network.policy.tenant_shares:
+        rest = [row for row in single if row not in considered]
+        standing = replace(standing, tenants=_by_tenant(world, now_ms, rest))
     return frame(world, now_ms, views(world, now_ms, chosen), standing, crowd)
+
+
+def _by_tenant(world: World, now_ms: int, rows: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    """What tenants hold from now on in some jobs."""
+    sums: dict[str, int] = {}
+    running = attempts(world, now_ms)
+    for row in rows:
+        given = tuple(segment for segment in world.jobs.objects["segments"][row] if segment.end_ms > now_ms)
+        held = running[row].held(now_ms, given) if row in running else given
+        tenant = world.jobs.tenant(row)
+        spent = sum(one.containers * (one.end_ms - max(one.start_ms, now_ms)) for one in held)
+        sums[tenant] = sums.get(tenant, 0) + spent
+    return tuple(sorted(sums.items()))
 
 
 def _considered(world: World, now_ms: int, rows: Sequence[int]) -> Iterator[int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
+import numpy as np
 import pytest
 
 from sunward.model.identity import TenantId
@@ -15,7 +16,7 @@ from sunward.placement.planner import plan
 from sunward.placement.shares import Shares
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS
-from sunward.world.snapshot import JobView, Snapshot
+from sunward.world.snapshot import JobView, Snapshot, Standing
 from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot
 
 SHARES = PolicyInputs(tenant_shares=(("a", 3), ("b", 1)))
@@ -81,6 +82,14 @@ def test_what_runs_counts_and_is_left_alone() -> None:
     assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [30, 0]
 
 
+def test_what_is_held_by_jobs_that_are_not_looked_at_counts() -> None:
+    full = world(crowd("a", 100, due_h=10) + crowd("b", 100, due_h=10))
+    nothing = np.zeros((1, 60), dtype=np.int64)
+    held = Standing(taken=nothing, busy=nothing[:, 0], tenants=(("b", 4 * HOUR_MS),))
+    made = plan(replace(full, standing=held))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [33, 7]
+
+
 def test_without_scarcity_nothing_changes() -> None:
     few = crowd("a", 9) + crowd("b", 9, hours=3.0)
     wide = (Pool(id="es", count=18), Pool(id="no", count=18, ask=0.9))
@@ -99,6 +108,18 @@ def test_a_late_tenant_gets_its_turns_and_no_promise_is_broken() -> None:
     assert {one.job for one in made.assignments} >= {f"b-{number:03d}" for number in range(20)}
     first = [one for one in made.assignments if one.job[0] == "b" and one.segments[0].start_ms < NOW_MS + 8 * HOUR_MS]
     assert len(first) == 8
+
+
+def test_a_turn_is_worth_more_than_the_margin_against_restlessness() -> None:
+    """What others planned first is no reason to stay behind them; what is free anyway is none to move for little."""
+    slow = replace(SHARES, delay_ppm_per_h=2_000)
+    early = plan(world(crowd("a", 40, due_h=40), slow))
+    given = {one.job: one.segments for one in early.assignments}
+    late = [replace(one, segments=(segment("es", 10 + n // 4, 11 + n // 4),)) for n, one in enumerate(crowd("b", 8))]
+    waiting = [replace(one, segments=given[one.spec.job]) for one in crowd("a", 40, due_h=40)]
+    moved = {one.job: one.segments[0].start_ms for one in plan(world([*waiting, *late], slow)).assignments}
+    assert sorted((moved[one.spec.job] - NOW_MS) // HOUR_MS for one in late) == list(range(8))
+    assert plan(world(late, slow)).assignments == ()
 
 
 def test_a_promise_comes_before_a_turn() -> None:

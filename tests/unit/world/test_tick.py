@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sunward.engine.snapshots import dump, load
-from sunward.model.events import AgentLost, CancelRequested
+from sunward.model.events import AgentLost, CancelRequested, PolicySet
 from sunward.model.identity import JobId, SiteId
 from sunward.model.job import LengthKind
 from sunward.model.site import Phase
@@ -15,7 +17,7 @@ from sunward.world.crowd_view import held_by
 from sunward.world.snapshot import WORK_CLASSES, Snapshot
 from sunward.world.tick import take_new, take_openings, take_some, take_tick
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
-from tests.support.scenarios import START_MS, job
+from tests.support.scenarios import START_MS, TENANT, job
 
 
 @pytest.fixture
@@ -196,3 +198,14 @@ def test_what_has_begun_is_no_longer_in_the_crowd(network, monkeypatch):
     crowd = take_tick(network.state.world, network.at_ms).crowd
     assert crowd is not None
     assert crowd.ids == ("j-waits",)
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_what_is_not_considered_counts_for_its_tenant_where_tenants_have_shares(network, monkeypatch, weighed):
+    monkeypatch.setattr(tick, "TICK_JOBS_MAX", 4)
+    placed(network, 11)
+    if weighed:
+        policy = replace(network.state.world.network.policy, tenant_shares=((TENANT, 2),))
+        network.tell(PolicySet(policy=policy))
+    standing = take_tick(network.state.world, START_MS).standing
+    assert standing.tenants == (((TENANT, 7 * HOUR_MS),) if weighed else ())
