@@ -45,12 +45,15 @@ def plan(snapshot: Snapshot) -> Plan:
         else:
             tasks[job.spec.job] = task_of(fleet, demand)
     prices = shadow_prices(fleet, board, [tasks[job] for job in sorted(tasks)])
-    draft = assign(fleet, board, tasks, _held_shares(fleet, snapshot.jobs, settled, snapshot.standing))
+    shares = _held_shares(fleet, snapshot.jobs, settled, snapshot.standing)
+    if crowd is not None:
+        crowd.count(shares)
+    draft = assign(fleet, board, tasks, shares)
     if not polish(draft, prices):
         improve(draft)
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     changes = _changes(draft)
-    placed = None if crowd is None else finish(crowd, board)
+    placed = None if crowd is None else finish(crowd, board, shares)
     if placed is not None:
         changes = tuple(sorted((*changes, *placed.assignments), key=lambda one: one.job))
         unplaced += placed.unplaced

@@ -36,6 +36,12 @@ class Shares:
         """Count what a tenant takes, or gives back."""
         self._held_ms[tenant] = self._held_ms.get(tenant, 0) + container_ms
 
+    def copy(self) -> Shares:
+        """The same as it is now, to go on or back from."""
+        other = Shares(self._weights.items())
+        other._held_ms = dict(self._held_ms)
+        return other
+
     def served(self, tenant: str) -> int:
         """What a tenant holds for its weight: comparable between tenants, and nothing else."""
         return self._held_ms.get(tenant, 0) * (self._common // self._weights.get(tenant, WEIGHT_UNNAMED))

@@ -17,6 +17,8 @@ from sunward.placement.shares import Shares
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS
 from sunward.world.snapshot import JobView, Snapshot, Standing
+from tests.support.crowds import Asked
+from tests.support.crowds import crowd as counted_together
 from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot
 
 SHARES = PolicyInputs(tenant_shares=(("a", 3), ("b", 1)))
@@ -34,14 +36,28 @@ def world(jobs: Sequence[JobView], policy: PolicyInputs = SHARES, hours: int = 6
     return snapshot(FLEET, jobs, slots=hours, slot_ms=HOUR_MS, policy=policy)
 
 
+def many(tenant: str, count: int, *, due_h: float = 60.0, hours: float = 1.0, given: bool = False) -> list[Asked]:
+    """As `crowd`, counted together; `given` the hours one after another, four jobs each."""
+    places = [(0, number // 4, number // 4 + hours) if given else None for number in range(count)]
+    return [
+        Asked(id=f"{tenant}-{number:03d}", tenant=tenant, due_h=due_h, hours=hours, given=place)
+        for number, place in enumerate(places)
+    ]
+
+
+def counted(jobs: Sequence[Asked], policy: PolicyInputs = SHARES) -> Snapshot:
+    return replace(world([], policy), crowd=counted_together(jobs))
+
+
 def started(made: Plan) -> list[tuple[int, str]]:
     """Hour of start and tenant of every assignment, in order of time."""
     found = (((one.segments[0].start_ms - NOW_MS) // HOUR_MS, one.job[0]) for one in made.assignments)
     return sorted(found)
 
 
-def test_three_to_one_over_any_window_of_a_full_fleet() -> None:
-    full = world(crowd("a", 100) + crowd("b", 100))
+@pytest.mark.parametrize("together", [False, True])
+def test_three_to_one_over_any_window_of_a_full_fleet(together: bool) -> None:  # noqa: FBT001
+    full = counted(many("a", 100) + many("b", 100)) if together else world(crowd("a", 100) + crowd("b", 100))
     made = plan(full)
     assert check_plan(full, made) == []
     assert len(made.assignments) == 200
@@ -143,6 +159,37 @@ def test_new_jobs_take_turns_too() -> None:
     full = world(crowd("a", 30, due_h=5) + crowd("b", 30, due_h=5))
     made = place(full)
     assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [15, 5]
+
+
+def test_a_crowd_gets_its_shares_of_what_fits() -> None:
+    made = plan(counted(many("a", 100, due_h=10) + many("b", 100, due_h=10)))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ab"] == [30, 10]
+    longer = plan(counted(many("a", 60, hours=2, due_h=10) + many("b", 60, due_h=10)))
+    held = {one: sum(tenant == one for _, tenant in started(longer)) for one in "ab"}
+    assert 2 * held["a"] + held["b"] == 40
+    assert abs(2 * held["a"] - 30) <= 2
+
+
+def test_what_others_of_a_crowd_hold_counts_and_so_do_single_jobs() -> None:
+    running = [replace(one, pool="es", fixed=True, segments=(segment("es", 0, 5),)) for one in crowd("b", 2, hours=5.0)]
+    made = plan(replace(counted(many("a", 40, due_h=10) + many("c", 40, due_h=10)), jobs=tuple(running)))
+    assert [sum(tenant == one for _, tenant in started(made)) for one in "ac"] == [22, 8]
+
+
+def test_a_late_tenant_of_a_crowd_gets_its_turns_and_no_promise_is_broken() -> None:
+    both = counted(many("a", 100, due_h=40, given=True) + many("b", 20, due_h=40))
+    made = plan(both)
+    assert check_plan(both, made) == []
+    assert made.unplaced == ()
+    first = [one for one in made.assignments if one.job[0] == "b" and one.segments[0].start_ms < NOW_MS + 12 * HOUR_MS]
+    assert len(first) >= 10
+    again = counted(many("a", 100, due_h=40, given=True) + many("b", 20, due_h=40), NEUTRAL)
+    assert all(one.segments[0].start_ms >= NOW_MS + 25 * HOUR_MS for one in plan(again).assignments)
+
+
+def test_a_promise_of_a_crowd_comes_before_a_turn() -> None:
+    made = plan(counted(many("a", 40, due_h=10, given=True) + many("b", 5, due_h=10)))
+    assert (made.assignments, {one.job[0] for one in made.unplaced}) == ((), {"b"})
 
 
 def test_nobody_is_pushed_aside_by_who_holds_more() -> None:

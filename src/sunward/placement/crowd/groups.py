@@ -51,6 +51,8 @@ class Groups:
     origin: IntArray
     """(G,) where the data lies, of groups that have any."""
     pausable: BoolArray
+    tenant: IntArray
+    """(G,) of the group's jobs where tenants are told apart, else of any of them."""
     families: Families
 
     @property
@@ -73,8 +75,8 @@ class Families:
     """(F,) micro-USD per GPU and reference hour that the budget pays; inf = no limit."""
 
 
-def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False) -> Groups:
-    """Count some jobs of a crowd by what they ask; `exact`: without bins."""
+def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False, by_tenant: bool = False) -> Groups:
+    """Count some jobs of a crowd by what they ask; `exact`: without bins, `by_tenant`: those of each tenant apart."""
     take = _Columns(crowd, jobs)
     slot_ms, end_ms = fleet.slot_ms, fleet.end_ms
     length = take("length_ms")
@@ -104,6 +106,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
             data_bin,
             origin,
             crowd.pausable[jobs].astype(np.int64),
+            *([take("tenant")] if by_tenant else []),
         ]
     )
     at, group = _distinct(code)
@@ -120,6 +123,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
         start_by_ms=np.minimum.reduceat(start_by[order], first[:-1]) if len(at) else start_by[:0],
         opens=opens[at],
         pausable=crowd.pausable[jobs[at]],
+        tenant=take("tenant")[at],
         origin=origin[at],
         data_bytes=_most(take("data_bytes"), data_bin)[at],
         families=Families(**{name: take(name)[family_at] for name in named}, ask_most=-_most(-ask, ask_bin)[family_at]),

@@ -6,7 +6,8 @@ with jobs, and with pools and slots.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -15,10 +16,13 @@ from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.search import POSSIBLE, Lines, Search
 from sunward.placement.crowd.shortlist import shortlist
 from sunward.placement.crowd.tables import Tables
+from sunward.placement.shares import Shares
 from sunward.world.crowd import NOT_GIVEN, Crowd
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 ROUNDS_MAX = 64
+TURNS = 1_024
+"""Tenants with shares take a round's places in about so many turns."""
 BATCHES = 8
 BATCH_MIN = 64
 """Groups; fewer are not worth a search of their own."""
@@ -58,6 +62,24 @@ class Placed:
             end_ms=self.end_ms[jobs],
         )
 
+    def copy(self) -> Placed:
+        """The same as it is now."""
+        return Placed(**{each.name: getattr(self, each.name).copy() for each in fields(Placed)})
+
+    def differs(self, other: Placed) -> BoolArray:
+        """(J,) jobs that have another place, or other times there."""
+        pairs = ((self.pool, other.pool), (self.start_ms, other.start_ms), (self.end_ms, other.end_ms))
+        moved: BoolArray = np.logical_or.reduce([one != two for one, two in pairs])
+        return moved
+
+    def count(self, crowd: Crowd, jobs: IntArray, shares: Shares, sign: int) -> None:
+        """Add what some jobs have to what their tenants hold, or take it off."""
+        if not shares.set:
+            return
+        spent = crowd.gpus[jobs] * (self.end_ms[jobs] - self.start_ms[jobs])
+        for tenant, each in zip(crowd.tenant[jobs].tolist(), spent.tolist(), strict=True):
+            shares.add(crowd.tenants[tenant], sign * each)
+
     def lay_out(self, crowd: Crowd, room: Room) -> None:
         """What all of it leaves, each job at its own length."""
         jobs = np.flatnonzero(self.pool >= 0)
@@ -90,7 +112,7 @@ class Options:
 class Placing:
     """Groups on the way to their places."""
 
-    __slots__ = ("_allowed", "_crowd", "_groups", "_lines", "_next", "_placed", "_room", "_tables")
+    __slots__ = ("_allowed", "_crowd", "_groups", "_lines", "_next", "_placed", "_room", "_shares", "_tables")
 
     def __init__(
         self,
@@ -101,10 +123,11 @@ class Placing:
         groups: Groups,
         allowed: BoolArray,
         placed: Placed,
+        shares: Shares,
     ) -> None:
-        """`allowed` is (F, P); what finds a place is written to `placed`, which may hold other jobs."""
+        """`allowed` is (F, P); what finds a place is written to `placed`, which may hold other jobs, and `shares`."""
         self._tables, self._lines, self._room, self._crowd, self._groups = tables, lines, room, crowd, groups
-        self._allowed, self._placed = allowed, placed
+        self._allowed, self._placed, self._shares = allowed, placed, shares
         self._next = groups.first[:-1].copy()
 
     @property
@@ -119,8 +142,8 @@ class Placing:
         order = self._order()
         served: BoolArray = np.any(self._allowed, axis=1)
         order = order[served[self._groups.family[order]]]
-        size = max(BATCH_MIN, -(-len(order) // BATCHES))
-        look = np.full(len(self._groups.family), max(LOOKED_AT, PAIRS // size), dtype=np.int64)
+        size = len(order) if self._shares.set else max(BATCH_MIN, -(-len(order) // BATCHES))
+        look = np.full(len(self._groups.family), max(LOOKED_AT, PAIRS // max(1, size)), dtype=np.int64)
         waiting, begin = order[:0], 0
         for _ in range(ROUNDS_MAX):
             batch = np.concatenate([waiting, order[begin : begin + size]])
@@ -128,7 +151,7 @@ class Placing:
             if not len(batch) or not pools:
                 return
             options = self._options(batch, look, shadow)
-            self._take(batch, options)
+            (self._take_turns if self._shares.set else self._take)(batch, options)
             self._placed.lay_out(self._crowd, self._room)
             found = np.diff(options.first)[batch] > 0
             done = ~found & (look[batch] >= pools)
@@ -136,10 +159,7 @@ class Placing:
             waiting = batch[~done & (self.left[batch] > 0)]
 
     def _order(self) -> IntArray:
-        """Groups as they are searched: large gangs first, then those with few pools, then those with little time.
-
-        Shares of tenants belong here: who had less than its share goes first.
-        """
+        """Groups as they are searched: large gangs first, then those with few pools, then those with little time."""
         groups = self._groups
         pools = self._allowed.sum(axis=1)[groups.family]
         spare = groups.limit_ms - groups.length_ms
@@ -206,6 +226,38 @@ class Placing:
             self._give(groups[order[some]], taken[some], asked.pool[some], asked.start_ms[some], asked.at_once[some])
             at[order[room <= 0]] += 1
 
+    def _take_turns(self, batch: IntArray, options: Options) -> None:
+        """As the turns of tenants come, a few jobs at a time: one as long as there are few of them."""
+        groups = np.sort(batch[np.diff(options.first)[batch] > 0])
+        few = max(1, int(self.left[groups].sum()) // TURNS)
+        queues: dict[str, deque[int]] = {}
+        for group in groups[np.argsort(self._precedence(options, groups))].tolist():
+            queues.setdefault(self._crowd.tenants[self._groups.tenant[group]], deque()).append(group)
+        at = options.first[:-1].copy()
+        while queues:
+            tenant = min(queues, key=lambda one: (self._shares.served(one), one))
+            group = queues[tenant][0]
+            if not self._take_few(group, few, options, at):
+                queues[tenant].popleft()
+            if not queues[tenant]:
+                del queues[tenant]
+
+    def _take_few(self, group: int, few: int, options: Options, at: IntArray) -> bool:
+        """At most so many of a group at its best start that has room; `at` is how far each group has come."""
+        few = min(few, int(self.left[group]))
+        rest = np.arange(at[group], options.first[group + 1] if few else at[group])
+        for some in (rest[:1], rest[1:]):
+            asked = self._asked(np.full(len(some), group), options.pool[some], options.slot[some])
+            there = np.flatnonzero(asked.room(self._room) > 0)[:1] if len(some) else some
+            if len(there):
+                at[group] = some[there[0]]
+                one = self._asked(np.array([group]), options.pool[at[[group]]], options.slot[at[[group]]])
+                taken = np.minimum(one.room(self._room), few)
+                one.take(self._room, taken)
+                self._give(np.array([group]), taken, one.pool, one.start_ms, one.at_once)
+                return True
+        return False
+
     def _asked(self, group: IntArray, pool: IntArray, slot: IntArray) -> Asked:
         groups, fleet, room = self._groups, self._tables.fleet, self._room
         gpus, kind = groups.gpus[group], groups.work_class[group]
@@ -238,6 +290,7 @@ class Placing:
         run = self._tables.run_ms(where, crowd.work_class[job], crowd.length_ms[job])
         placed.end_ms[job] = placed.start_ms[job] + run
         self._next[group] += count
+        placed.count(crowd, job, self._shares, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,7 +21,8 @@ from sunward.placement.crowd.search import Lines
 from sunward.placement.crowd.standing import kept
 from sunward.placement.crowd.tables import Tables, tables_of
 from sunward.placement.fleet import Fleet
-from sunward.world.crowd import Crowd
+from sunward.placement.shares import Shares
+from sunward.world.crowd import NOT_GIVEN, Crowd
 from sunward.world.snapshot import IntArray, Snapshot
 
 EXACT_MAX = 4_096
@@ -53,6 +54,10 @@ class CrowdDraft:
     taken_w: IntArray
     """(S, H)."""
 
+    def count(self, shares: Shares) -> None:
+        """Add what is kept to what tenants hold."""
+        self.placed.count(self.crowd, np.flatnonzero(self.placed.pool >= 0), shares, 1)
+
 
 FIXED = ("", "residency", "only_site")
 
@@ -78,23 +83,46 @@ def begin(fleet: Fleet, snapshot: Snapshot, crowd: Crowd, board: Board) -> Crowd
     )
 
 
-def finish(draft: CrowdDraft, board: Board) -> CrowdPlan:
+def finish(draft: CrowdDraft, board: Board, shares: Shares) -> CrowdPlan:
     """Place the rest on what others left on the board, which holds it all in the end."""
     crowd, placed = draft.crowd, draft.placed
     board.free += draft.taken
     board.headroom_w += draft.taken_w
     room = Room(draft.tables.fleet, board)
+    before, waiting, held_then = placed.copy(), draft.searched, shares.copy()
+    let_go = _let_go(draft, shares)
     placed.lay_out(crowd, room)
-    refused = _place(draft, room)
+    refused = _place(draft, room, shares)
+    if (placed.pool[let_go] < 0).any():
+        # A promise comes before a turn: what had a place keeps it, and only what is new takes turns.
+        draft.placed = placed = before.copy()
+        draft.searched = waiting
+        placed.lay_out(crowd, room)
+        refused = _place(draft, room, held_then)
     board.free, board.headroom_w = room.free, room.headroom_w
-    decided = draft.searched[placed.pool[draft.searched] >= 0]
+    decided = draft.searched[(placed.pool[draft.searched] >= 0) & placed.differs(before)[draft.searched]]
     return CrowdPlan(
         assignments=assignments(draft.tables, room, crowd, _decided(draft, decided), None),
         unplaced=tuple(refused),
     )
 
 
-def _place(draft: CrowdDraft, room: Room) -> list[Unplaced]:
+def _let_go(draft: CrowdDraft, shares: Shares) -> IntArray:
+    """Give up places that begin later and belong to tenants who hold more for their weight than one who waits."""
+    crowd, placed, now_ms = draft.crowd, draft.placed, draft.tables.fleet.now_ms
+    if not shares.set or not len(draft.searched):
+        return draft.searched[:0]
+    served = np.array([shares.served(tenant) for tenant in crowd.tenants], dtype=object)
+    least = min(served[crowd.tenant[draft.searched]])
+    more = np.array([one > least for one in served], dtype=np.bool_)
+    rows = np.flatnonzero((placed.pool >= 0) & ~placed.at_once & (placed.start_ms > now_ms) & more[crowd.tenant])
+    placed.count(crowd, rows, shares, -1)
+    placed.pool[rows] = NOT_GIVEN
+    draft.searched = np.sort(np.concatenate([draft.searched, rows]))
+    return rows
+
+
+def _place(draft: CrowdDraft, room: Room, shares: Shares) -> list[Unplaced]:
     """Groups first; then, one by one, the few that only their bins kept out."""
     crowd, tables, placed = draft.crowd, draft.tables, draft.placed
     refused: list[Unplaced] = []
@@ -103,10 +131,10 @@ def _place(draft: CrowdDraft, room: Room) -> list[Unplaced]:
     for exact in (False, True):
         if not len(jobs) or (exact and len(jobs) > EXACT_MAX):
             break
-        groups = groups_of(tables.fleet, crowd, jobs, exact=exact)
+        groups = groups_of(tables.fleet, crowd, jobs, exact=exact, by_tenant=shares.set)
         checks = checks_of(tables.fleet, draft.named, groups.families)
         allowed = checks.met()
-        Placing(tables, lines, room, crowd, groups, allowed, placed).run(None)
+        Placing(tables, lines, room, crowd, groups, allowed, placed, shares).run(None)
         why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(tables.fleet, allowed), 2, 0))
         draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
         without = np.flatnonzero(placed.pool[groups.jobs] < 0)
