@@ -34,6 +34,7 @@ BYTES_PER_GB = 10**9
 POLICY = PolicyInputs(
     transfer_usd_micro_per_gb=round(USD_PER_GB * MICRO),
     transfer_wh_per_gb=round(KWH_PER_GB * W_PER_KW),
+    transfer_by_region=False,
     switch_ms=round(STOP_H * HOUR_MS),
     finish_margin_ms=0,
     delay_ppm_per_h=0,
