@@ -12,12 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks._crowds import crowd_of, with_crowd
 from benchmarks._series import Grid
 from sunward.errors import InputError
-from sunward.units import HOUR_MS, W_PER_KW
-from sunward.world.crowd import Crowd
-from sunward.world.snapshot import BoolArray, FloatArray, IntArray, Snapshot
+from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 MEAN_USE = 0.5
 PIECE, GANG, PAUSING = range(3)
@@ -39,9 +36,9 @@ HISTORY_H = 26 * 168
 class Size:
     """Of an instance."""
 
-    zones: int = 20
-    hours: int = 120
-    containers: int = 6
+    zones: int = 12
+    hours: int = 72
+    containers: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,28 +142,6 @@ def _job(
     return gpus, length, arrival, arrival + window, places
 
 
-def crowd_rows(mixed: Mixed, some: IntArray, now_h: int = 0) -> Crowd:
-    """Some of the jobs as a crowd, seen at an hour."""
-    opens = np.maximum(mixed.arrival_h[some], now_h)
-    return crowd_of(
-        ids=[name_of(one) for one in some.tolist()],
-        gpus=mixed.gpus[some],
-        opens_ms=(mixed.first_hour + opens) * HOUR_MS,
-        deadline_ms=(mixed.first_hour + mixed.deadline_h[some]) * HOUR_MS,
-        length_ms=mixed.length_h[some] * HOUR_MS,
-        pausable=mixed.pausable[some],
-        places=np.arange(len(some)),
-        place_sets=[[mixed.zones[zone] for zone in mixed.allowed[one].tolist()] for one in some.tolist()],
-    )
-
-
 def name_of(one: int) -> str:
     """Of a job, in order of arrival."""
     return f"{one:05d}"
-
-
-def true_snapshot(mixed: Mixed) -> Snapshot:
-    """All jobs and the true series, before the first hour."""
-    every = crowd_rows(mixed, np.arange(len(mixed.gpus)))
-    now_ms = mixed.first_hour * HOUR_MS
-    return with_crowd(mixed.zones, mixed.intensity, now_ms, mixed.containers, float(W_PER_KW), every)
