@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from sunward.placement.fleet import fleet_of
 from sunward.placement.planner import plan, quote
 from sunward.sim.plan_checker import check_plan
 from sunward.units import HOUR_MS, PPM
+from sunward.verification.plan_bound import certify
 from sunward.world.snapshot import JobView, Snapshot
 from tests.support.snapshots import NOW_MS, Pool, job, segment, snapshot
 
@@ -158,3 +160,20 @@ def test_a_running_job_keeps_its_limit_when_it_would_not_be_chosen_now() -> None
     world = snapshot([Pool(id="a/x", ask=0.6, caps=CAPS)], [held], slots=SLOTS)
     assert check_plan(world, plan(world)) == []
     assert plan(world).assignments == ()
+
+
+@QUICK
+@given(worlds(most=1))
+def test_the_certificate_knows_of_limits(world: Snapshot) -> None:
+    """Of one job alone the bound is what its plan costs, whatever limit it was given, but for waking and rounding."""
+    (view,) = world.jobs
+    fresh = replace(view, pool="", elapsed_ms=0, spec=replace(view.spec, interruptible=False, max_slowdown_ppm=0))
+    free = replace(world, jobs=(fresh,), pools=replace(world.pools, wake_j=0.0 * world.pools.wake_j))
+    free = replace(free, site_ceiling_w=np.full_like(free.site_ceiling_w, np.inf))
+    found = quote(free, fresh.spec)
+    if not isinstance(found, Assignment):
+        return
+    told = certify(replace(free, jobs=(replace(fresh, segments=found.segments),)))
+    assert told.holds
+    assert told.bound_usd_micro <= told.cost_usd_micro + 2
+    assert abs(told.cost_usd_micro - found.terms.total) <= 5 * SLOTS

@@ -36,6 +36,8 @@ class Ask:
     countries: tuple[str, ...]
     providers: tuple[str, ...]
     in_one_piece: bool
+    limited: bool
+    """It may be given a power limit."""
     stays: bool
     """It has begun or should have by now, or nobody knows how long it takes: no other place is looked at."""
 
@@ -69,6 +71,7 @@ def _of_job(job: JobView, now_ms: int) -> Ask:
         countries=spec.allowed_countries,
         providers=spec.known_providers,
         in_one_piece=not spec.interruptible and len(counts) == 1,
+        limited=spec.units > 1 and spec.max_slowdown_ppm >= 0,
         stays=begun or job.fixed or job.lengths is not None,
     )
 
@@ -119,6 +122,7 @@ def _of_crowd(snapshot: Snapshot, crowd: Crowd) -> Iterator[Ask]:
             countries=crowd.country_sets[one["countries"]],
             providers=crowd.provider_sets[one["providers"]],
             in_one_piece=not one["pausable"],
+            limited=False,
             stays=bool(one["begun"]),
         )
 

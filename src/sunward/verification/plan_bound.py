@@ -8,7 +8,9 @@ better. Nothing is shared with the planner, and the prices are not trusted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -16,7 +18,16 @@ from sunward.model.certificate import PlanCertificate, PricedPool
 from sunward.model.plan import Segment
 from sunward.verification.exact import MILLION, MS_IN_HOUR
 from sunward.verification.plan_asks import Ask, allowed, asks_of
-from sunward.verification.plan_cost import Held, Tariff, blocked_before, edges_of, tariff, used_h
+from sunward.verification.plan_cost import (
+    Held,
+    Tariff,
+    blocked_before,
+    edges_of,
+    level_of,
+    tariff,
+    under_limits,
+    used_h,
+)
 from sunward.world.snapshot import FloatArray, IntArray, Snapshot
 
 ROUNDING_FRAC = 1e-6
@@ -34,18 +45,24 @@ class _Sums:
 
 
 class _Book:
-    """Tariffs by class of work and carbon price, with and without shadow prices."""
+    """Tariffs by class of work, carbon price and power limit, with and without shadow prices."""
 
     def __init__(self, snapshot: Snapshot, prices: FloatArray) -> None:
-        self._snapshot, self._prices = snapshot, prices
-        self._known: dict[tuple[int, int], tuple[Tariff, Tariff]] = {}
+        self.levels = under_limits(snapshot)
+        self._prices = prices
+        self._known: dict[tuple[int, int, int, bool], Tariff] = {}
 
-    def of(self, ask: Ask) -> tuple[Tariff, Tariff]:
-        key = (ask.work_class, ask.carbon_usd_per_t)
+    def of(self, ask: Ask, level: int, *, dear: bool) -> Tariff:
+        key = (ask.work_class, ask.carbon_usd_per_t, level, dear)
         if key not in self._known:
-            plain = tariff(self._snapshot, *key, np.zeros_like(self._prices))
-            self._known[key] = plain, tariff(self._snapshot, *key, self._prices)
+            added = self._prices if dear else np.zeros_like(self._prices)
+            self._known[key] = tariff(self.levels[level], ask.work_class, ask.carbon_usd_per_t, added)
         return self._known[key]
+
+    def options(self, ask: Ask) -> list[tuple[Snapshot, Tariff]]:
+        """Under what a job may run, and what that costs with shadow prices."""
+        limits = len(self.levels) if ask.limited else 1
+        return [(self.levels[level], self.of(ask, level, dear=True)) for level in range(limits)]
 
 
 def certify(snapshot: Snapshot, prices_usd_micro_per_h: IntArray | None = None) -> PlanCertificate:
@@ -121,17 +138,19 @@ def _held(snapshot: Snapshot, parts: list[Segment]) -> Held:
 
 
 def _add(snapshot: Snapshot, book: _Book, ask: Ask, room: FloatArray, sums: _Sums) -> None:
-    plain, dear = book.of(ask)
-    cost = _cost(snapshot, plain, ask)
+    cost = _cost(snapshot, book, ask)
     sums.cost_usd += cost
     if ask.stays:
         sums.least_usd += cost
         sums.stays += len(ask.jobs)
         return
     pools = np.flatnonzero(allowed(snapshot, ask))
-    least = (
-        _one_piece(snapshot, dear, ask, pools, room) if ask.in_one_piece else _pieces(snapshot, dear, ask, pools, room)
-    )
+    options = book.options(ask)
+    if ask.in_one_piece:
+        found = (_one_piece(world, dear, ask, pools, room) for world, dear in options)
+        least = min((one for one in found if one is not None), default=None)
+    else:
+        least = _pieces(options, ask, pools, room)
     if least is None:
         sums.least_usd += cost
         sums.without.extend(ask.jobs)
@@ -141,10 +160,15 @@ def _add(snapshot: Snapshot, book: _Book, ask: Ask, room: FloatArray, sums: _Sum
         sums.loose += len(ask.jobs) * (not ask.in_one_piece)
 
 
-def _cost(snapshot: Snapshot, plain: Tariff, ask: Ask) -> float:
-    pool, containers, start, end = _held(snapshot, list(ask.given))
-    spans = plain.until(pool, end.astype(np.float64)) - plain.until(pool, start.astype(np.float64))
-    return float((containers * spans).sum())
+def _cost(snapshot: Snapshot, book: _Book, ask: Ask) -> float:
+    total = 0.0
+    for level in range(len(book.levels)):
+        plain = book.of(ask, level, dear=False)
+        given = [part for part in ask.given if level_of(snapshot, ask.work_class, part) == level]
+        pool, containers, start, end = _held(snapshot, given)
+        spans = plain.until(pool, end.astype(np.float64)) - plain.until(pool, start.astype(np.float64))
+        total += float((containers * spans).sum())
+    return total
 
 
 def _one_piece(snapshot: Snapshot, dear: Tariff, ask: Ask, pools: IntArray, room: FloatArray) -> float | None:
@@ -174,14 +198,15 @@ def _one_piece(snapshot: Snapshot, dear: Tariff, ask: Ask, pools: IntArray, room
     return float(cost[fits].min())
 
 
-def _pieces(snapshot: Snapshot, dear: Tariff, ask: Ask, pools: IntArray, room: FloatArray) -> float | None:
+def _pieces(options: Sequence[tuple[Snapshot, Tariff]], ask: Ask, pools: IntArray, room: FloatArray) -> float | None:
     """Less than any way with pauses: in each slot the most work of any option at the least cost of any, pauses free."""
-    edges = dear.edges_ms.astype(np.float64)
+    edges = options[0][1].edges_ms.astype(np.float64)
     begin = np.maximum(edges[:-1], ask.opens_ms)
     usable_h = np.maximum(np.minimum(edges[1:], ask.limit_ms) - begin, 0.0) / MS_IN_HOUR
     per_work, work_h = np.full(len(usable_h), np.inf), np.zeros(len(usable_h))
-    for count, speed in zip(ask.counts, ask.speeds, strict=True):
-        rate = snapshot.pools.rate[pools, ask.work_class] * speed
+    several = product(options, zip(ask.counts, ask.speeds, strict=True))
+    for (world, dear), (count, speed) in several:
+        rate = world.pools.rate[pools, ask.work_class] * speed
         open_here = room[pools] >= count
         ratio = np.where(open_here, count * dear.hourly[pools] / rate[:, None], np.inf)
         per_work = np.minimum(per_work, ratio.min(axis=0, initial=np.inf))

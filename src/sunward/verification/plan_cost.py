@@ -6,10 +6,11 @@ and moving data are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sunward.model.plan import Segment
 from sunward.verification.exact import MILLION, MS_IN_HOUR
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray, Snapshot
 
@@ -42,6 +43,29 @@ class Tariff:
         found = np.searchsorted(self.edges_ms, at_ms, side="right") - 1
         inside: IntArray = np.clip(found, 0, len(self.edges_ms) - 2)
         return inside
+
+
+def under_limits(snapshot: Snapshot) -> list[Snapshot]:
+    """The snapshot, and for each place in the list of power limits once more with what containers do under it."""
+    caps, pools = snapshot.pools.caps, snapshot.pools
+    found = [snapshot]
+    if caps is None:
+        return found
+    for level in range(caps.cap_w.shape[2]):
+        has = caps.cap_w[:, :, level] > 0
+        busy_w = np.where(has, caps.busy_w[:, :, level], pools.busy_w)
+        rate = np.where(has, caps.rate[:, :, level], pools.rate)
+        found.append(replace(snapshot, pools=replace(pools, busy_w=busy_w, rate=rate)))
+    return found
+
+
+def level_of(snapshot: Snapshot, work_class: int, segment: Segment) -> int:
+    """Which of these a segment is under; one with a limit that its pool does not have counts as without."""
+    caps, pools = snapshot.pools.caps, snapshot.pools
+    if caps is None or not segment.power_cap_w or segment.pool not in pools.ids:
+        return 0
+    known = caps.cap_w[pools.ids.index(segment.pool), work_class].tolist()
+    return known.index(segment.power_cap_w) + 1 if segment.power_cap_w in known else 0
 
 
 def edges_of(snapshot: Snapshot) -> IntArray:
