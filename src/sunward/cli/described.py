@@ -35,6 +35,7 @@ PLAIN = (
         "policy",
         "countries",
         "latency_max",
+        "max_slowdown",
         "max_cost",
         "array",
         "webhook",

@@ -18,6 +18,7 @@ from sunward.errors import InputError
 from sunward.model.codec import Meta, convert, json_schema
 from sunward.model.hardware import WorkClass
 from sunward.model.job import LengthKind
+from sunward.model.request import SLOWDOWN_MAX
 from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 UNKNOWN_KEY, MISFIT = "SW-661", "SW-662"
@@ -159,6 +160,7 @@ class JobFile:
     ] = False
     min_run: Annotated[Period, _told(N_("Least stretch between two pauses: 30m or 2h."), "1h")] = ""
     stop_cost: Annotated[Period, _told(N_("Time that a stop and a start cost it: 5m."), "5m")] = ""
+    max_slowdown: Annotated[float, _told(N_("Slowdown a power limit may bring: 0.1."), 0.1, ge=0, le=10)] = SLOWDOWN_MAX
     retries: Annotated[int, _told(N_("Attempts after a failure; 3 if left out."), 3, ge=0, le=1_000)] = 3
     work_class: Annotated[WorkClass, _told(N_("Kind of work; generic if left out."), "training")] = WorkClass.GENERIC
     policy: Annotated[

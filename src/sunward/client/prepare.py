@@ -191,6 +191,7 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         wait_max_s=seconds(job.wait_max),
         min_run_s=seconds(job.min_run),
         stop_s=seconds(job.stop_cost),
+        max_slowdown=job.max_slowdown,
         latency_max_ms=job.latency_max,
     )
 

@@ -70,6 +70,8 @@ class JobFields(TypedDict, total=False):
     wait_max_s: int
     min_run_s: int
     stop_s: int
+    max_slowdown: float
+    """Share by which a power limit may lengthen its run; 0 = no limit; else what the deadline leaves."""
     latency_max_ms: int
     """Most round-trip time from `origin_zone`, as modelled from distance; else any."""
 

@@ -24,6 +24,8 @@ SUBMITTED = "submitted"
 """The reason of a request for a plan that concerns new jobs alone."""
 OPEN_MS_MAX = 30 * DAY_MS
 """Farthest deadline: the kept signals (`signalbook.KEPT_MS`) must still hold a job's first hour at its receipt."""
+LEAST = {"max_slowdown_ppm": -1}
+"""Of figures that may be below 0."""
 MOST = {
     "gpus": 10**5,
     "gpu_memory_gib": 10**6,
@@ -37,6 +39,7 @@ MOST = {
     "timeout_ms": 10**15,
     "gpus_max": 10**5,
     "latency_max_ms": 10**6,
+    "max_slowdown_ppm": 10 * PPM,
 }
 """Largest figures of a job: far above any need, and small enough that no column of 64 bits overflows."""
 COUNTS_MAX = 1_024
@@ -77,8 +80,10 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
     if spec.gpus < 1 or spec.units < 1 or spec.length_ms < 1 or spec.escrow_wei < 1:
         raise InputError("gpus, units, length and escrow must be at least 1", code="SW-121")
     for name, most in MOST.items():
-        if not 0 <= getattr(spec, name) <= most:
-            raise InputError(f"{name} is {getattr(spec, name)}; it must lie in 0..{most}", code="SW-121")
+        if not LEAST.get(name, 0) <= getattr(spec, name) <= most:
+            raise InputError(
+                f"{name} is {getattr(spec, name)}; it must lie in {LEAST.get(name, 0)}..{most}", code="SW-121"
+            )
     climatology.load().zone(spec.origin_zone)
     check_elastic(spec)
     if spec.interruptible and spec.units == 1 and spec.length_kind is LengthKind.KNOWN:

@@ -12,6 +12,9 @@ from sunward.model.wire import InputFile, JournalHead
 POLICIES = {"cheapest": 0, "balanced": 100, "greenest": 5_000}
 """Named carbon prices, USD/t (DESIGN §5); any whole number is accepted too."""
 
+SLOWDOWN_MAX = 10.0
+"""As good as no bound: no power limit makes work eleven times as long."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
@@ -73,6 +76,9 @@ class JobRequest:
     """Least stretch between two pauses."""
     stop_s: int = 0
     """Time that a stop and a start cost it; 0 = what the network takes for usual."""
+    max_slowdown: float = SLOWDOWN_MAX
+    """Share by which a power limit may lengthen its run at most: 0.1 is a tenth, 0 is no limit at all. Left out, a plan
+    may use what time the deadline leaves."""
     latency_max_ms: int = 0
     """Most round-trip time from `origin_zone` to where it runs, as modelled from distance; 0 = any."""
 

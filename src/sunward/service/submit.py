@@ -22,7 +22,7 @@ from sunward.model.events import Event, JobsSubmitted
 from sunward.model.identity import JobId, TenantId, ZoneId, mint
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Segment, Unplaced
-from sunward.model.request import POLICIES, JobRequest, LengthOutlook, Quote, Submitted, WaitingOption
+from sunward.model.request import POLICIES, SLOWDOWN_MAX, JobRequest, LengthOutlook, Quote, Submitted, WaitingOption
 from sunward.model.wire import JobContent
 from sunward.service import budgets
 from sunward.service.contents import content_of, private_of
@@ -118,12 +118,20 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         stop_ms=request.stop_s * SECOND_MS,
         gpus_max=request.gpus_max,
         speedup_ppm=tuple(round(rate * PPM) for rate in request.speedup),
+        max_slowdown_ppm=_slowdown_ppm(request.max_slowdown),
         latency_max_ms=request.latency_max_ms,
         counterfactual=VERSION,
     )
     spec = with_length(control.state.world, control.seed, request, spec)
     check_spec(spec, now_ms)
     return spec
+
+
+def _slowdown_ppm(share: float) -> int:
+    """As a job's record has it: 0 = no bound, negative = no power limit."""
+    if share >= SLOWDOWN_MAX:
+        return 0
+    return round(share * PPM) or -1
 
 
 def deadline_s(request: JobRequest) -> int:
@@ -173,6 +181,8 @@ def _check_figures(request: JobRequest) -> None:
     if 0 < request.budget_usd * MICRO < 1:
         # Rounded down it would be 0, which means that there is no limit.
         raise InputError("budget_usd must be 0, for none, or at least 0.000001", code=BAD_FIGURE)
+    if not 0 <= request.max_slowdown <= SLOWDOWN_MAX:
+        raise InputError(f"max_slowdown must lie between 0 and {SLOWDOWN_MAX:g}", code=BAD_FIGURE)
     if not all(0 < rate <= LIMITS["gpus"][1] for rate in request.speedup):
         raise InputError(f"speedup must hold rates above 0 and at most {LIMITS['gpus'][1]}", code=BAD_FIGURE)
 

@@ -38,6 +38,8 @@ def test_submit_sends_what_was_asked(run, service):
         "image",
         "--env",
         "A=b=c",
+        "--max-slowdown",
+        "0",
         "--latency-max",
         "60",
     )
@@ -50,6 +52,7 @@ def test_submit_sends_what_was_asked(run, service):
     assert (sent["countries"], sent["budget_usd"], sent["policy"]) == (["NO", "SE"], 9.5, "greenest")
     assert (sent["work_class"], sent["functional_unit"], sent["env"]) == ("training", "image", {"A": "b=c"})
     assert sent["latency_max_ms"] == 60
+    assert sent["max_slowdown"] == 0
     assert (sent["name"], sent["origin_zone"]) == ("python", "DE")
     assert sent == service.sent("POST", "/v1/quotes"), "the quote was for the very same job"
     keys = [request.headers["Idempotency-Key"] for request in service.requests]

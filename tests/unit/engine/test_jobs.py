@@ -56,6 +56,7 @@ def test_a_job_is_submitted_once(twice):
         ({"units": 2**63}, "SW-121"),
         ({"data_bytes": -1}, "SW-121"),
         ({"latency_max_ms": -1}, "SW-121"),
+        ({"max_slowdown_ppm": -2}, "SW-121"),
         ({"carbon_price_usd_per_t": -5}, "SW-121"),
         ({"retries": -1}, "SW-121"),
         ({"interruptible": True, "units": 1}, "SW-122"),

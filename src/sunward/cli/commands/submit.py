@@ -65,6 +65,7 @@ class Order:
 @option("--checkpoint/--no-checkpoint", "--pausable", "checkpoint", default=None, help=about("checkpoint"))
 @option("--min-run", metavar="TIME", help=about("min_run"))
 @option("--stop-cost", metavar="TIME", help=about("stop_cost"))
+@option("--max-slowdown", metavar="SHARE", help=about("max_slowdown"))
 @option("--country", "countries", multiple=True, metavar="CC", help="Allowed country; may be given again. Else any.")
 @option("--latency-max", metavar="MS", help=about("latency_max"))
 @option("--max-cost", "--budget", "max_cost", metavar="USD", help=about("max_cost"))
