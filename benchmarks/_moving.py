@@ -41,7 +41,7 @@ POLICY = PolicyInputs(
     slot_ms=HOUR_MS,
     slots=AHEAD_H + 1,
 )
-"""The service's own but for the margins that are about time."""
+"""The service's own but for the one egress price and the margins that are about time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +124,16 @@ def _first_pools(made: Plan) -> dict[str, str]:
 
 
 def counted(rule: str, places: IntArray, homes: IntArray, true: FloatArray, usd_per_t: int) -> Moved:
-    """Emissions of running and of moving, by the values that came.
+    """Emissions of running and of moving, by the values that came; what travels counts half at either end.
 
     Shapes: places (H, J), homes (J,), true (Z, H).
     """
     hours = np.arange(len(places))[:, None]
-    here = true[places, hours]
-    moved = places != np.concatenate([homes[None], places[:-1]])
-    each_kwh = CHECKPOINT_GB * KWH_PER_GB + STOP_H
+    before = np.concatenate([homes[None], places[:-1]])
+    here, there, moved = true[places, hours], true[before, hours], places != before
     stayed = float(true[homes[None], hours].sum())
-    saved = stayed - float(here.sum()) - each_kwh * float(here[moved].sum())
+    each = CHECKPOINT_GB * KWH_PER_GB * (here + there) / 2 + STOP_H * here
+    saved = stayed - float(here.sum()) - float(each[moved].sum())
     moves = int(moved.sum())
     egress = moves * CHECKPOINT_GB * USD_PER_GB
     return Moved(

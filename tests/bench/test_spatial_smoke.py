@@ -80,7 +80,7 @@ def test_always_moves_as_little_as_it_must_and_paying_moves_only_where_it_pays()
     assert dear[:, 0].tolist() == [2] * 6
     one, two = (counted("", places, homes, flips[:, :6], 5_000) for places in (everywhere, stays))
     assert (one.moves, two.moves) == (6, 1)
-    assert two.saved_kg == pytest.approx((6 * 400 - 3 * 100 - 3 * 120 - (20 * 0.06 + 1 / 12) * 100) / 1_000)
+    assert two.saved_kg == pytest.approx((6 * 400 - 3 * 100 - 3 * 120 - 20 * 0.06 * 250 - 100 / 12) / 1_000)
     assert two.worth_usd > one.worth_usd
 
 
