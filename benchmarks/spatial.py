@@ -40,7 +40,7 @@ YESTERDAY = (96.9, 96.7, 97.1, 97.8, 99.3, 99.1)
 """Percent of the hourly saving."""
 TRUE_DAYS = 4
 MOVING_IDLE = 70
-MOVING_H = 168
+MOVING_H = 48
 PRICES = (100, 5_000)
 THREADS = "OPENBLAS_NUM_THREADS"
 
