@@ -202,3 +202,21 @@ def test_a_feed_is_learnt_from_over_a_connection_of_its_own(tmp_path):
         assert learnt.first.wait(60)
         assert made.forecast(DE, CARBON, NOW, 24).source == f"learnt from {DAYS} days of feed"
     cache.close()
+
+
+def test_a_zone_that_leads_is_looked_at(file):
+    hours = 240 * 24
+    begin = NOW - hours * HOUR_MS
+    lead = wave(hours, seed=5)
+    led = np.concatenate([lead[:4], lead[:-4]])
+    changed = lead.copy()
+    changed[-2:] += 60.0
+    first, second = (
+        learnt_of(
+            file(led, begin=begin, name=f"led{name}.csv"), file(of, zone=FR, begin=begin, name=f"lead{name}.csv")
+        ).forecast(DE, CARBON, NOW, 6)
+        for name, of in (("1", lead), ("2", changed))
+    )
+    # What the other zone has told of the last two hours comes to this one in the third hour and the fourth.
+    gain = np.array(second.p50[:6]) - np.array(first.p50[:6])
+    assert gain[2:4].min() > np.abs(gain[:2]).max()

@@ -74,7 +74,10 @@ class LearntForecaster:
         if learnt is None or learnt.model is None or lacking:
             other = self._later.forecast(zone, kind, issued_ms, hours)
             return replace(other, source=f"{other.source}; {lacking}")
-        ours = _issue(learnt, learnt.model.of(learnt.rows[zone]), zone, kind, gone, issued_ms)
+        model, zones = learnt.model, tuple(learnt.rows)
+        others = [zones[row] for row in model.beside(learnt.rows[zone])]
+        found = [self.past.gone(other, kind, gone.start_ms, start_ms) for other in others]
+        ours = _issue(learnt, model.of(learnt.rows[zone]), zone, kind, _together(gone, found), issued_ms)
         if hours <= HORIZON_H:
             return replace(ours, p10=ours.p10[:hours], p50=ours.p50[:hours], p90=ours.p90[:hours])
         return _continued(ours, self._later.forecast(zone, kind, issued_ms, hours))
@@ -94,13 +97,23 @@ def _lacking(learnt: Learnt | None, zone: ZoneId, gone: Gone, start_ms: int) -> 
     return ""
 
 
+def _together(gone: Gone, others: list[Gone | None]) -> Gone:
+    """A zone's past with that of others below it, NaN where nobody told."""
+    values = np.full((1 + len(others), len(gone.values)), np.nan)
+    for row, one in enumerate((gone, *others)):
+        if one is not None:
+            values[row, (one.start_ms - gone.start_ms) // HOUR_MS :] = one.values
+    return replace(gone, values=values)
+
+
 def _issue(learnt: Learnt, model: Model, zone: ZoneId, kind: SeriesKind, gone: Gone, issued_ms: int) -> Forecast:
+    """The forecast of a zone; the past holds its series, and below it those of the zones it looks at."""
     start_ms = floor_to(issued_ms, HOUR_MS)
-    bands = model.predict(gone.values[None], gone.start_ms // HOUR_MS, start_ms // HOUR_MS)
+    bands = model.predict(gone.values, gone.start_ms // HOUR_MS, start_ms // HOUR_MS)
     middle = np.rint(bands.p50[0, 0]).astype(np.int64)
     low = np.minimum(np.rint(bands.p10[0, 0]).astype(np.int64), middle)
     high = np.maximum(np.rint(bands.p90[0, 0]).astype(np.int64), middle)
-    told = gone.values[np.isfinite(gone.values)]
+    told = gone.values[0, np.isfinite(gone.values[0])]
     flat = "; it has not moved for weeks" if told.min() == told.max() else ""
     return Forecast(
         zone=zone,

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sunward.errors import InputError
+from sunward.signals.forecast.near import CHOSEN_H, FIGURES, NOBODY, IntArray, beside, choose, nobody, states
 from sunward.signals.forecast.rows import (
+    CLIP,
     COLUMNS,
     DAY_H,
     SHARED,
@@ -34,10 +36,10 @@ CHUNK_H = 28 * DAY_H
 """Rows learnt at once, between two looks at how far forecasts were off."""
 SHARE = 0.2
 """Weight of the rows of a mean zone in every zone's own coefficients."""
-RIDGE = 100.0
-CALENDAR_RIDGE = 300.0
-CLIP = 4.0
-"""Figures beyond this many spreads are faults of the data more often than not; they teach as if they lay here."""
+RIDGE = 30.0
+OWN_RIDGE = 300.0
+"""Of the calendar and of other zones, which no two zones share."""
+ALL_COLUMNS = COLUMNS + FIGURES
 ROWS_LEAST = 14 * DAY_H
 """Of all zones together, before which nothing is learnt."""
 
@@ -62,21 +64,30 @@ class Bands:
 class Model:
     """What was learnt up to a moment; applying it is a matrix product a zone.
 
-    Shapes: weights float32 (zones, columns, horizon), shifts_h (zones,).
+    Shapes: weights float32 (zones, columns, horizon), near int (zones, NEAR), shifts_h (zones,).
     """
 
     learnt_to: int
     """The first hour that nothing was learnt from."""
     weights: Float32Array | None
+    near: IntArray
+    """Rows of the series of other zones that each zone's forecast looks at."""
     widths: Widths
     shifts_h: tuple[int, ...]
     horizon: int
     lowest: float
 
     def of(self, zone: int) -> Model:
-        """The part that is about one zone."""
+        """The part that is about one zone: it is handed the series of the zone, then those of `beside(zone)`."""
         weights = None if self.weights is None else self.weights[zone : zone + 1]
-        return replace(self, weights=weights, widths=self.widths.of(zone), shifts_h=self.shifts_h[zone : zone + 1])
+        near = self.near[zone : zone + 1]
+        near = np.where(near >= 0, np.cumsum(near >= 0, axis=1), NOBODY)
+        widths, shifts_h = self.widths.of(zone), self.shifts_h[zone : zone + 1]
+        return replace(self, weights=weights, near=near, widths=widths, shifts_h=shifts_h)
+
+    def beside(self, zone: int) -> tuple[int, ...]:
+        """The other zones that a zone's forecast looks at."""
+        return tuple(int(one) for one in self.near[zone] if one >= 0)
 
     def predict(self, history: Float64Array, first_hour: int, issue_hour: int) -> Bands:
         """The forecast that begins with `issue_hour`, from hours before it; late hours may be missing.
@@ -92,33 +103,42 @@ class Model:
     def predict_many(self, values: Float64Array, first_hour: int, issues: range) -> Bands:
         """Forecasts that begin with each hour of `issues`, each from hours before it alone.
 
-        Shapes: values (zones, hours) from `first_hour`, at least up to the last issue; the last issue and what follows
-        are not looked at. Raises: InputError where the values end too soon or the model has learnt of an issue's hours.
+        Shapes: values (zones or more, hours) from `first_hour`, at least up to the last issue; the last issue and what
+        follows are not looked at, and rows beyond the zones of the model only where a zone looks at others.
+        Raises: InputError where the values end too soon or the model has learnt of an issue's hours.
         """
         if self.learnt_to > issues.start:
             raise InputError(f"the model has learnt up to hour {self.learnt_to} and may not forecast {issues.start}")
         end = issues.stop - 1 - first_hour
-        if values.shape[1] < end or len(values) != len(self.shifts_h) or issues.start < first_hour:
+        if (
+            values.shape[1] < end
+            or len(values) <= max(len(self.shifts_h) - 1, self.near.max())
+            or issues.start < first_hour
+        ):
             raise InputError("forecasts need a series of every zone up to the last issue; hand in all of it")
         shape = (len(self.shifts_h), len(issues), self.horizon)
         p10, p50, p90 = (np.zeros(shape, dtype=np.float32) for _ in range(3))
         learnt = np.zeros(shape[:2], dtype=np.bool_)
-        for zone in range(len(values)):
+        told = states(values, issues.start - first_hour, issues.stop - first_hour)
+        for zone in range(len(self.shifts_h)):
             known = without_holes(values[zone, :end])
             found = rows(known, first_hour, self.shifts_h[zone], issues.start - first_hour, issues.stop - first_hour)
             learnt[zone] = found.ready & (self.weights is not None)
-            p50[zone] = np.maximum(self._centre(zone, found, learnt[zone]), self.lowest)
+            figures = np.concatenate([clipped(found.x), beside(told, self.near[zone])], axis=1)
+            p50[zone] = np.maximum(self._centre(zone, found, figures, learnt[zone]), self.lowest)
             below, above = self.widths.around(zone, issues, self.shifts_h[zone])
             spread = found.spread[:, None].astype(np.float32)
             p10[zone] = np.maximum(p50[zone] - spread * below, self.lowest)
             p90[zone] = p50[zone] + spread * above
         return Bands(first_issue=issues.start, p10=p10, p50=p50, p90=p90, learnt=learnt)
 
-    def _centre(self, zone: int, found: Rows, learnt: np.typing.NDArray[np.bool_]) -> Float64Array:
+    def _centre(
+        self, zone: int, found: Rows, figures: Float32Array, learnt: np.typing.NDArray[np.bool_]
+    ) -> Float64Array:
         """What is expected; the mean of the last days where nothing is learnt."""
         days = np.tile(found.x[:, DAY_H : 2 * DAY_H], (1, -(-self.horizon // DAY_H)))[:, : self.horizon]
         if self.weights is not None:
-            days = np.where(learnt[:, None], clipped(found.x) @ self.weights[zone], days)
+            days = np.where(learnt[:, None], figures @ self.weights[zone], days)
         result: Float64Array = days * found.spread[:, None] + found.level[:, None]
         return result
 
@@ -137,9 +157,10 @@ class Learner:
         self.horizon = horizon
         self.lowest = lowest
         self.shifts_h = tuple(shifts_h) or (0,) * zones
-        self._gram = np.zeros((zones, COLUMNS, COLUMNS))
-        self._cross = np.zeros((zones, COLUMNS, horizon))
+        self._gram = np.zeros((zones, ALL_COLUMNS, ALL_COLUMNS))
+        self._cross = np.zeros((zones, ALL_COLUMNS, horizon))
         self._count = np.zeros(zones, dtype=np.int64)
+        self._near = nobody(zones)
         self._plain = _mean_day(horizon).astype(np.float32)
         self._misses = Misses(zones, horizon)
         self._trust = Trust(zones, horizon)
@@ -150,11 +171,14 @@ class Learner:
         """Take in what a history tells beyond what was taken in before; all of it counts as past.
 
         Shapes: (zones, hours) from `first_hour` (hours since 1970 UTC), NaN where unknown. A later call may leave off
-        the beginning, as long as it keeps what rows not yet learnt look back at.
+        the beginning, as long as it keeps what rows not yet learnt look back at. Whom a zone looks at is chosen once,
+        from the first history that is long enough.
         Raises: InputError for a history of other zones.
         """
         if history.shape[0] != len(self.shifts_h):
             raise InputError(f"{len(self.shifts_h)} zones are learnt, and a history of {history.shape[0]} came")
+        if history.shape[1] >= CHOSEN_H and (self._near == NOBODY).all():
+            self._near = choose(history)
         start = first_hour if self._next is None else self._next
         stop = first_hour + history.shape[1] - self.horizon + 1
         for begin in range(start, stop, CHUNK_H):
@@ -167,6 +191,7 @@ class Learner:
         return Model(
             learnt_to=self._learnt_to,
             weights=self._trusted(),
+            near=self._near,
             widths=self._misses.widths(),
             shifts_h=self.shifts_h,
             horizon=self.horizon,
@@ -175,14 +200,16 @@ class Learner:
 
     def _take(self, history: Float64Array, first_hour: int, hours: range) -> None:
         weights, trust = self._weights() if len(hours) > self.horizon else None, self._trust.shares()
+        start, stop = hours.start - first_hour, hours.stop - first_hour
+        told = states(history[:, : stop - 1], start, stop)
         for zone, shift_h in enumerate(self.shifts_h):
-            start, stop = hours.start - first_hour, hours.stop - first_hour
             known = without_holes(history[zone, : stop + self.horizon - 1])
             good = teaches(known, start, stop, self.horizon)
             if not good.any():
                 continue
             found = rows(known, first_hour, shift_h, start, stop)
-            x, y = clipped(found.x), _targets(known, found, start, stop, self.horizon)
+            x = np.concatenate([clipped(found.x), beside(told, self._near[zone])], axis=1)
+            y = _targets(known, found, start, stop, self.horizon)
             if weights is not None:
                 # The coefficients have seen hours up to a horizon into this stretch.
                 fresh = np.flatnonzero(good[self.horizon :])[:: Misses.STEP] + self.horizon
@@ -214,7 +241,7 @@ class Learner:
         gram = self._gram[:, :SHARED, :SHARED].sum(axis=0) / taught
         cross = self._cross[:, :SHARED].sum(axis=0) / taught + RIDGE * self._plain
         common = np.linalg.solve(gram + RIDGE * np.eye(SHARED), cross)
-        pull = np.diag(np.where(np.arange(COLUMNS) < SHARED, RIDGE, CALENDAR_RIDGE))
+        pull = np.diag(np.where(np.arange(ALL_COLUMNS) < SHARED, RIDGE, OWN_RIDGE))
         pull[:SHARED, :SHARED] += SHARE * gram
         towards = pull[:, :SHARED] @ common
         solved = [

@@ -32,9 +32,13 @@ FIRST_DAY = 3
 SPECIAL_DAYS = (0, 4, 5, 6)
 GAPS_FRAC_MAX = 0.05
 """Hours that had to be filled in, of those a row and its targets span, beyond which it teaches nothing."""
+CLIP = 4.0
+"""Figures beyond this many spreads are faults of the data more often than not; they teach as if they lay here."""
 SPREAD_LEAST_FRAC = 1e-3
 """Of the level: a series that moves less counts as flat."""
-SHARED = DAY_H * (1 + len(PROFILE_DAYS)) + 13
+BY_HOUR = (22, 20, 17, 11, 0, DAY_H)
+"""Figures of a row, and the mean of its last day, that tell another thing at another hour of the day."""
+SHARED = DAY_H * (1 + len(PROFILE_DAYS)) + 13 + 4 * (len(BY_HOUR) + 1)
 COLUMNS = SHARED + 44
 """Leading columns whose meaning is the same in every zone; the calendar of the zone's own follows."""
 
@@ -95,14 +99,31 @@ def rows(known: Known, first_hour: int, shift_h: int, start: int, stop: int) -> 
     # An hour of the day that has never been seen is expected to be as the others, not to be 0.
     unseen = np.arange(start, stop)[:, None] - DAY_H + np.arange(DAY_H) < known.begin
     relative[np.tile(unseen, len(columns))] = 0.0
-    solar = _harmonics(hours + shift_h, 3)
-    shared = [relative, relative[:, DAY_H - 1 : DAY_H] * solar, solar, np.ones((stop - start, 1))]
+    solar, coarse = (_harmonics(hours + shift_h, orders) for orders in (3, 2))
+    by_hour = [relative[:, one, None] * coarse for one in BY_HOUR]
+    by_hour.append(relative[:, :DAY_H].mean(axis=1, keepdims=True) * coarse)
+    shared = [relative, relative[:, DAY_H - 1 : DAY_H] * solar, *by_hour, solar, np.ones((stop - start, 1))]
     return Rows(
         x=np.concatenate([*shared, _calendar(hours, shift_h)], axis=1).astype(np.float32),
         level=level,
         spread=spread,
         ready=np.arange(start, stop) - known.begin >= READY_H,
     )
+
+
+def departures(known: Known, start: int, stop: int) -> Float64Array:
+    """Of each hour in [start, stop) the last hour before it less the mean day of the week before, in spreads.
+
+    `stop` may be one past the series. Figures are as far out as faults may lie.
+    """
+    back = max(start - REACH_H - WEEK_H, 0)
+    part = known.values[back:stop]
+    begin = min(max(known.begin - back, 0), len(part))
+    spread = _level(part, begin, slice(start - back, stop - back))[1]
+    beyond = part - _mean_days(part, begin, PROFILE_DAYS[0])
+    gone = np.concatenate([[0.0], beyond])[start - back : stop - back]
+    result: Float64Array = np.clip(gone / spread, -CLIP, CLIP)
+    return result
 
 
 def teaches(known: Known, start: int, stop: int, horizon: int) -> BoolArray:
