@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
-from sunward.placement.assign import Draft, assign, improve
+from sunward.placement.assign import Draft, assign, give, improve
 from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import begin, finish
 from sunward.placement.demand import CostBook, Option, demand_of
@@ -19,7 +19,7 @@ from sunward.placement.search import Task, best_option, task_of
 from sunward.placement.shares import Shares, container_ms
 from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
-from sunward.world.snapshot import JobView, Snapshot, Standing
+from sunward.world.snapshot import FloatArray, JobView, Snapshot, Standing
 
 PLANNER = "regret-3"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
@@ -48,9 +48,9 @@ def plan(snapshot: Snapshot) -> Plan:
     shares = _held_shares(fleet, snapshot.jobs, settled, snapshot.standing)
     if crowd is not None:
         crowd.count(shares)
-    draft = assign(fleet, board, tasks, shares)
-    if not polish(draft, prices):
-        improve(draft)
+    draft, stuck = _drafted(fleet, board, tasks, shares, prices)
+    settled += [job for job, _ in stuck]
+    unplaced += [refused for _, refused in stuck]
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     changes = _changes(draft)
     placed = None if crowd is None else finish(crowd, board, shares)
@@ -68,6 +68,31 @@ def plan(snapshot: Snapshot) -> Plan:
         awake=with_spares(fleet, snapshot.expected, board.free, _awake(snapshot, settled, draft)),
         prices=named_prices(fleet, prices),
     )
+
+
+def _drafted(
+    fleet: Fleet, board: Board, tasks: dict[str, Task], shares: Shares, prices: FloatArray
+) -> tuple[Draft, list[tuple[JobView, Unplaced]]]:
+    """Choose for all that find something; what runs and finds nothing runs on where it is, and is taken from `tasks`.
+
+    It holds its containers and its watts until it is stopped or done: others go around it, else no commit could take
+    what they were given.
+    """
+    found: list[tuple[JobView, Unplaced]] = []
+    while True:
+        draft = assign(fleet, board, tasks, shares)
+        if not polish(draft, prices):
+            improve(draft)
+        stuck = [job for job in sorted(tasks.keys() - draft.chosen.keys()) if tasks[job].demand.job.pool in fleet.row]
+        if not stuck:
+            return draft, found
+        found += [(tasks[job].demand.job, _refused(fleet, tasks[job], board)) for job in stuck]
+        for job in tuple(draft.chosen):
+            give(draft, job)
+        for job in stuck:
+            view = tasks.pop(job).demand.job
+            board.occupy(view)
+            shares.add(view.spec.tenant, container_ms(view.segments, fleet.now_ms))
 
 
 def _held_shares(

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 
 from sunward.model.hardware import WorkClass
-from sunward.model.job import LeaseState
 from sunward.model.plan import Segment
 from sunward.model.site import PoolSpec, SiteSpec
 from sunward.units import PPM, floor_to
@@ -66,14 +65,9 @@ def job_w(world: World, job_row: int, pool: str, containers: int, cap_w: int) ->
     return 0 if spec is None else above_w(site.spec, spec, work_class, containers, cap_w)
 
 
-def drawn_w(world: World, site: str, *, staying: bool = False) -> int:
-    """What the open leases of a site draw above its containers asleep; of those that are not being stopped only."""
-    states, row_of = world.leases.ints["state"], world.leases.row_of
-    return sum(
-        lease_w(world, lease)
-        for lease in world.open_leases(site)
-        if not (staying and states[row_of[lease]] == LeaseState.SUSPENDING)
-    )
+def drawn_w(world: World, site: str) -> int:
+    """What the open leases of a site draw above its containers asleep, those that are being stopped too."""
+    return sum(lease_w(world, lease) for lease in world.open_leases(site))
 
 
 class Headroom:

@@ -15,10 +15,10 @@ from sunward.model.identity import SiteId, ZoneId
 from sunward.model.job import JobState
 from sunward.model.plan import Plan
 from sunward.model.signal import Forecast
-from sunward.model.site import Ceiling, Phase
+from sunward.model.site import Ceiling, Phase, SiteSpec
 from sunward.units import HOUR_MS, MINUTE_MS
 from sunward.world.tick import take_tick
-from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, of_kind, segment
+from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, of_kind, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
 
 NORTH = SiteId("no-hydro")
@@ -40,9 +40,9 @@ def lift(network: Network, name: str = "g-1"):
     return network.tell(SiteCurtailed(site=NORTH, ceiling=limit(0, 0, 1, name=name), cancelled=True))
 
 
-def running(**jobs: dict[str, object]) -> Network:
+def running(*, sites: tuple[SiteSpec, ...] = SITES, **jobs: dict[str, object]) -> Network:
     """Each job runs in the north, for some five hours."""
-    network = Network()
+    network = Network(sites=sites)
     network.submit(*(job(name, length_ms=12 * HOUR_MS, **more) for name, more in jobs.items()))
     network.plan(*(assignment(name, segment(HYDRO, 0, 6, int(more.get("gpus", 1)))) for name, more in jobs.items()))
     for name in jobs:
@@ -195,6 +195,19 @@ def test_the_planner_moves_what_can_move_and_the_commit_takes_it():
     assert not of_kind(network.plan(*plan.assignments), Rejected)
     network.wait(1.01)
     assert len([order for order in network.orders(NORTH).leases if order.action == "run"]) == 1
+
+
+def test_what_runs_and_finds_nothing_is_planned_around():
+    north = replace(SITES[0], power_ceiling_w=13 + 2 * ONE_W + 2)
+    network = running(sites=(north,), a={**PAUSES, "gpus": 2, "deadline_ms": START_MS + 6 * HOUR_MS})
+    network.submit(job("b"))
+    network.plan(leave=(unplaced("b"),))
+    curtail(network, ONE_W, 1, 2)
+    plan = solved(network)
+    assert [one.job for one in plan.unplaced] == ["a"]
+    assert not of_kind(network.plan(*plan.assignments, leave=plan.unplaced), Rejected)
+    network.wait(0.5)
+    assert [order.job for order in network.orders(NORTH).leases] == ["a"]
 
 
 def test_an_assignment_over_the_ceiling_is_refused_at_commit():
