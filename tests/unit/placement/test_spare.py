@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sunward.model.plan import AwakeTarget, PolicyInputs
 from sunward.placement.board import Board
 from sunward.placement.fleet import fleet_of
-from sunward.placement.spare import highest, with_spares
+from sunward.placement.spare import _chances, highest, with_spares
 from sunward.units import MINUTE_MS
 from sunward.world.snapshot import Expected
 from tests.support.snapshots import NOW_MS, Pool, snapshot
@@ -98,3 +99,20 @@ def test_long_work_goes_where_its_whole_run_is_cheapest():
         first = [one for one in kept(wanted, pools, carbon=series) if one[1] == 0]
         assert {one[0]: one[3] for one in first}[where] == 2
         assert first[0][0] == where or len(first) == 2
+
+
+def test_the_rule_keeps_what_saves_most_when_it_is_played_out():
+    """A quarter of an hour again and again: what containers idle until they are used, and what starts gain."""
+    rate, gain, idle, slot_h = 20.0, 0.004, 0.02, 0.25
+    draw = np.random.default_rng(0)
+    comes = np.cumsum(draw.exponential(1 / rate, (40_000, 16)), axis=1)
+    saved = gain * (comes < slot_h) - idle * np.minimum(comes, slot_h)
+    best = int(np.argmax(np.cumsum(saved.mean(axis=0)))) + 1
+    chances = _chances(rate * slot_h)
+    summed, kept = 0.0, 0
+    for number in range(1, 17):
+        chance = next(chances)
+        summed += chance
+        assert np.minimum(comes[:, number - 1], slot_h).mean() == pytest.approx(summed / rate, rel=0.02)
+        kept += rate * gain * chance > idle * summed
+    assert kept == best
