@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
@@ -55,7 +56,7 @@ def plan(snapshot: Snapshot) -> Plan:
     changes = _changes(draft)
     placed = None if crowd is None else finish(crowd, board, shares)
     if placed is not None:
-        changes = tuple(sorted((*changes, *placed.assignments), key=lambda one: one.job))
+        changes = placed.assignments if not changes else _by_job((*changes, *placed.assignments))
         unplaced += placed.unplaced
     return Plan(
         based_on=snapshot.based_on,
@@ -64,7 +65,7 @@ def plan(snapshot: Snapshot) -> Plan:
         slots=snapshot.slots,
         planner=PLANNER,
         assignments=changes,
-        unplaced=tuple(sorted(unplaced, key=lambda one: one.job)),
+        unplaced=tuple(sorted(unplaced, key=attrgetter("job"))),
         awake=with_spares(fleet, snapshot.expected, board.free, _awake(snapshot, settled, draft)),
         prices=named_prices(fleet, prices),
     )
@@ -164,6 +165,10 @@ def _refused(fleet: Fleet, task: Task, board: Board) -> Unplaced:
         if option is not None:
             return too_late(fleet, task, option)
     return no_room(fleet, task, board)
+
+
+def _by_job(assignments: Sequence[Assignment]) -> tuple[Assignment, ...]:
+    return tuple(sorted(assignments, key=attrgetter("job")))
 
 
 def _changes(draft: Draft) -> tuple[Assignment, ...]:

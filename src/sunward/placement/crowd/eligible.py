@@ -118,9 +118,10 @@ def only_site(fleet: Fleet, allowed: BoolArray) -> BoolArray:
     if len(fleet.sites) < 2 or not allowed.any():  # noqa: PLR2004
         return np.zeros(len(allowed), dtype=np.bool_)
     site = fleet.pools.site
-    least = np.where(allowed, site, len(fleet.sites)).min(axis=1)
-    most = np.where(allowed, site, -1).max(axis=1)
-    single: BoolArray = least == most
+    first = site[allowed.argmax(axis=1)]
+    elsewhere: BoolArray = np.any(allowed & (site != first[:, None]), axis=1)
+    single: BoolArray = np.any(allowed, axis=1)
+    single &= ~elsewhere
     return single
 
 

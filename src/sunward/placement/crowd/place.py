@@ -14,7 +14,7 @@ import numpy as np
 from sunward.placement.crowd.groups import Groups, ranges
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.search import POSSIBLE, Lines, Search
-from sunward.placement.crowd.shortlist import shortlist
+from sunward.placement.crowd.shortlist import Shortlist
 from sunward.placement.crowd.tables import Tables
 from sunward.placement.shares import Shares
 from sunward.world.crowd import NOT_GIVEN, Crowd
@@ -30,7 +30,8 @@ WAVES_MAX = 24
 """Times that a batch tries again on one search before it searches anew."""
 LOOKED_AT = 8
 """Pools that a group looks at first, at least."""
-PAIRS = 1 << 16
+LOOKED_AT_MOST = 32
+PAIRS = 1 << 14
 """Pairs of groups and pools that a batch looks at, if that is more."""
 LOOK_FURTHER = 8
 """So many times as many whenever it found nothing."""
@@ -112,7 +113,7 @@ class Options:
 class Placing:
     """Groups on the way to their places."""
 
-    __slots__ = ("_allowed", "_crowd", "_groups", "_lines", "_next", "_placed", "_room", "_shares", "_tables")
+    __slots__ = ("_allowed", "_crowd", "_given", "_groups", "_lines", "_next", "_placed", "_room", "_shares", "_tables")
 
     def __init__(
         self,
@@ -129,6 +130,7 @@ class Placing:
         self._tables, self._lines, self._room, self._crowd, self._groups = tables, lines, room, crowd, groups
         self._allowed, self._placed, self._shares = allowed, placed, shares
         self._next = groups.first[:-1].copy()
+        self._given: list[tuple[IntArray, IntArray]] = []
 
     @property
     def left(self) -> IntArray:
@@ -142,17 +144,18 @@ class Placing:
         order = self._order()
         served: BoolArray = np.any(self._allowed, axis=1)
         order = order[served[self._groups.family[order]]]
-        size = len(order) if self._shares.set else max(BATCH_MIN, -(-len(order) // BATCHES))
-        look = np.full(len(self._groups.family), max(LOOKED_AT, PAIRS // max(1, size)), dtype=np.int64)
+        size = max(1, len(order)) if self._shares.set else max(BATCH_MIN, -(-len(order) // BATCHES))
+        look = np.full(len(self._groups.family), max(LOOKED_AT, min(LOOKED_AT_MOST, PAIRS // size)), dtype=np.int64)
+        orders = Shortlist(self._tables, self._groups, self._allowed, shadow) if pools and len(order) else None
         waiting, begin = order[:0], 0
         for _ in range(ROUNDS_MAX):
             batch = np.concatenate([waiting, order[begin : begin + size]])
             begin += size
-            if not len(batch) or not pools:
+            if not len(batch) or orders is None:
                 return
-            options = self._options(batch, look, shadow)
+            options = self._options(batch, orders, look, shadow)
             (self._take_turns if self._shares.set else self._take)(batch, options)
-            self._placed.lay_out(self._crowd, self._room)
+            self._release()
             found = np.diff(options.first)[batch] > 0
             done = ~found & (look[batch] >= pools)
             look[batch[~found]] *= LOOK_FURTHER
@@ -165,16 +168,15 @@ class Placing:
         spare = groups.limit_ms - groups.length_ms
         return np.lexsort((np.arange(len(pools)), spare, np.minimum(pools, SCARCE_POOLS), -groups.gpus))
 
-    def _options(self, group: IntArray, look: IntArray, shadow: FloatArray | None) -> Options:
+    def _options(self, group: IntArray, orders: Shortlist, look: IntArray, shadow: FloatArray | None) -> Options:
         groups, room = self._groups, self._room
-        search = Search(self._tables, self._lines, room, shadow, (groups.gpus[group], groups.work_class[group]))
-        orders = shortlist(self._tables, room, groups, group, shadow)
-        parts = [
-            orders.pairs(groups, np.flatnonzero(look[group] == most), self._allowed, most)
-            for most in np.unique(look[group]).tolist()
-        ]
-        at = np.concatenate([part[0] for part in parts])
-        pool = np.concatenate([part[1] for part in parts])
+        listed = []
+        for most in np.unique(look[group]).tolist():
+            some = np.flatnonzero(look[group] == most)
+            at, pool = orders.pairs(groups, group[some], room, most)
+            listed.append((some[at], pool))
+        at, pool = (np.concatenate(one) for one in zip(*listed, strict=True))
+        search = Search(self._tables, self._lines, room, shadow, groups.gpus[group], groups.work_class[group], pool)
         found = search.best(groups, group[at], pool)
         self._compare(group, at, pool, found.now_cost)
         good = np.flatnonzero(found.cost < POSSIBLE)
@@ -223,7 +225,7 @@ class Placing:
             taken = asked.share(self._room, room, self.left[groups[order]])
             asked.take(self._room, taken)
             some = taken > 0
-            self._give(groups[order[some]], taken[some], asked.pool[some], asked.start_ms[some], asked.at_once[some])
+            self._give(groups[order[some]], taken[some], asked, some)
             at[order[room <= 0]] += 1
 
     def _take_turns(self, batch: IntArray, options: Options) -> None:
@@ -254,7 +256,7 @@ class Placing:
                 one = self._asked(np.array([group]), options.pool[at[[group]]], options.slot[at[[group]]])
                 taken = np.minimum(one.room(self._room), few)
                 one.take(self._room, taken)
-                self._give(np.array([group]), taken, one.pool, one.start_ms, one.at_once)
+                self._give(np.array([group]), taken, one, taken > 0)
                 return True
         return False
 
@@ -272,6 +274,7 @@ class Placing:
             pool=pool,
             gpus=gpus,
             start_ms=start,
+            last=last,
             at_once=at_once,
             # It was to begin on containers that others have taken since.
             late=late,
@@ -280,17 +283,30 @@ class Placing:
             need_w=np.where(room.bound[pool], room.need_w(pool, kind, gpus), 0),
         )
 
-    def _give(self, group: IntArray, count: IntArray, pool: IntArray, start: IntArray, at_once: BoolArray) -> None:
+    def _give(self, group: IntArray, count: IntArray, asked: Asked, some: BoolArray) -> None:
         """Name the next jobs of each group."""
         job = self._groups.jobs[ranges(self._next[group], count)]
-        placed, crowd, where = self._placed, self._crowd, np.repeat(pool, count)
+        placed, crowd, where = self._placed, self._crowd, np.repeat(asked.pool[some], count)
         placed.pool[job] = where
-        placed.start_ms[job] = np.repeat(start, count)
-        placed.at_once[job] = np.repeat(at_once, count)
+        placed.start_ms[job] = np.repeat(asked.start_ms[some], count)
+        placed.at_once[job] = np.repeat(asked.at_once[some], count)
         run = self._tables.run_ms(where, crowd.work_class[job], crowd.length_ms[job])
         placed.end_ms[job] = placed.start_ms[job] + run
         self._next[group] += count
         placed.count(crowd, job, self._shares, 1)
+        self._given.append((job, np.repeat(asked.last[some], count)))
+
+    def _release(self) -> None:
+        """Give back what jobs shorter than the longest of their group do not hold."""
+        room, placed, slots = self._room, self._placed, self._tables.fleet.slots
+        if room.bound.any():
+            placed.lay_out(self._crowd, room)
+        elif self._given:
+            job, held = (np.concatenate(one) for one in zip(*self._given, strict=True))
+            _, last = slots_of(self._tables.fleet, placed.start_ms[job], placed.end_ms[job])
+            cells = ranges(placed.pool[job] * slots + last, held - last)
+            np.add.at(room.free.reshape(-1), cells, np.repeat(self._crowd.gpus[job], held - last))
+        self._given.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -300,6 +316,8 @@ class Asked:
     pool: IntArray
     gpus: IntArray
     start_ms: IntArray
+    last: IntArray
+    """Past the last slot that is held."""
     at_once: BoolArray
     late: BoolArray
     cells: IntArray

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from sunward import units
-from sunward.model.identity import JobId, PoolId
 from sunward.model.plan import Assignment, ScoreTerms, Segment
 from sunward.placement.crowd.groups import origin_of
+from sunward.placement.crowd.many import records
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.tables import Tables
 from sunward.placement.score import RISK_FRAC, carbon_usd_per_kwh, to_integer
 from sunward.world.crowd import Crowd
 from sunward.world.snapshot import FloatArray, IntArray
+
+TERMS = ("energy", "carbon", "water", "ask", "transfer", "wake", "risk", "shadow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,58 +98,35 @@ def assignments(
     tables: Tables, room: Room, crowd: Crowd, decided: Decided, shadow: FloatArray | None
 ) -> tuple[Assignment, ...]:
     """Name every new place; the room is what all of them leave."""
-    held, jobs = decided.held, decided.jobs
+    held, jobs, count = decided.held, decided.jobs, len(decided.jobs)
     score = scores(tables, crowd, jobs, held, decided.woken, shadow)
-    saves = _saves_ppm(tables, crowd, decided, score)
-    free = least_free(room, held) + held.gpus
     names = tables.fleet.pools.ids
-    segments = tuple(
-        Segment(pool=PoolId(names[pool]), start_ms=start, end_ms=end, containers=gpus)
-        for pool, start, end, gpus in zip(
-            held.pool.tolist(), held.start_ms.tolist(), held.end_ms.tolist(), held.gpus.tolist(), strict=True
-        )
+    segments = records(
+        Segment,
+        count,
+        pool=[names[pool] for pool in held.pool.tolist()],
+        start_ms=held.start_ms.tolist(),
+        end_ms=held.end_ms.tolist(),
+        containers=held.gpus.tolist(),
+        power_cap_w=repeat(0),
     )
-    return tuple(
-        Assignment(
-            job=JobId(crowd.ids[job]),
-            revision=revision,
-            segments=(segment,),
-            free_read=read,
-            terms=terms,
-            energy_j=energy,
-            carbon_mg=carbon,
-            reason=reason,
-            saves_ppm=saved,
-        )
-        for job, revision, segment, read, terms, energy, carbon, reason, saved in zip(
-            jobs.tolist(),
-            crowd.revision[jobs].tolist(),
-            segments,
-            free.tolist(),
-            _terms(score),
-            score.energy_j.tolist(),
-            score.carbon_mg.tolist(),
-            decided.reasons,
-            saves.tolist(),
-            strict=True,
-        )
+    terms = records(ScoreTerms, count, **{name: getattr(score, name).tolist() for name in TERMS})
+    made = records(
+        Assignment,
+        count,
+        job=[crowd.ids[job] for job in jobs.tolist()],
+        revision=crowd.revision[jobs].tolist(),
+        segments=zip(segments),
+        free_read=(least_free(room, held) + held.gpus).tolist(),
+        terms=terms,
+        energy_j=score.energy_j.tolist(),
+        carbon_mg=score.carbon_mg.tolist(),
+        reason=decided.reasons,
+        saves_ppm=_saves_ppm(tables, crowd, decided, score).tolist(),
+        alternatives=repeat(()),
+        ends_ppm=repeat(0),
     )
-
-
-def _terms(score: Scores) -> Iterator[ScoreTerms]:
-    names = ("energy", "carbon", "water", "ask", "transfer", "wake", "risk", "shadow")
-    columns = [getattr(score, name).tolist() for name in names]
-    for energy, carbon, water, ask, transfer, wake, risk, shadow in zip(*columns, strict=True):
-        yield ScoreTerms(
-            energy=energy,
-            carbon=carbon,
-            water=water,
-            ask=ask,
-            transfer=transfer,
-            wake=wake,
-            risk=risk,
-            shadow=shadow,
-        )
+    return tuple(made)
 
 
 def _saves_ppm(tables: Tables, crowd: Crowd, decided: Decided, score: Scores) -> IntArray:

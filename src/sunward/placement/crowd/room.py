@@ -97,15 +97,15 @@ class Room:
         awake = self.idle[pool] >= gpus
         return np.where(awake, fleet.now_ms, fleet.now_ms + fleet.pools.wake_ms[pool]), awake
 
-    def blocked(self, gpus: IntArray, work_class: IntArray) -> IntArray:
-        """(N, P, 2 H + 2) how many slots before each edge have no room for a gang of each kind."""
-        pools, slots = self.free.shape
-        counts = np.zeros((len(gpus), pools, 2 * slots + 2), dtype=np.int16)
-        site, bound = self.fleet.pools.site, np.flatnonzero(self.bound)
+    def blocked(self, gpus: IntArray, work_class: IntArray, pools: IntArray) -> IntArray:
+        """(N, A, 2 H + 2) how many slots of some pools before each edge have no room for a gang of each kind."""
+        slots = self.free.shape[1]
+        counts = np.zeros((len(gpus), len(pools), 2 * slots + 2), dtype=np.int16)
+        free, site, bound = self.free[pools], self.fleet.pools.site[pools], np.flatnonzero(self.bound[pools])
         for at, (count, kind) in enumerate(zip(gpus.tolist(), work_class.tolist(), strict=True)):
-            full = self.free < count
+            full = free < count
             if len(bound):
-                need = np.ceil(count * self.above_w[bound, kind])
+                need = np.ceil(count * self.above_w[pools[bound], kind])
                 full[bound] |= self.headroom_w[site[bound]] < need[:, None]
             np.cumsum(full, axis=1, out=counts[at, :, 1 : slots + 1], dtype=np.int16)
         counts[:, :, slots + 1 :] = counts[:, :, slots : slots + 1]

@@ -47,7 +47,7 @@ class Lines:
         classes = tables.facility_kw.shape[1]
         self._tables, self._prices, self._count = tables, carbon_prices, 0
         self._rows = np.full(len(tables.zone) * classes * max(1, len(carbon_prices)), -1, dtype=np.int64)
-        self._store = np.full((LINES_FIRST, 2 * tables.fleet.slots + 2), NEVER)
+        self._store = np.empty((LINES_FIRST, 2 * tables.fleet.slots + 2))
 
     @property
     def store(self) -> FloatArray:
@@ -70,8 +70,10 @@ class Lines:
         pool, kind = code // prices // classes, code // prices % classes
         begin, end = self._count, self._count + len(code)
         if end > len(self._store):
-            more = np.full((max(end, 2 * len(self._store)) - len(self._store), self._store.shape[1]), NEVER)
-            self._store = np.concatenate([self._store, more])
+            store = np.empty((max(end, 2 * len(self._store)), self._store.shape[1]))
+            store[:begin] = self._store[:begin]
+            self._store = store
+        self._store[begin:end, edges:] = NEVER
         for some in range(0, len(code), 512):
             part = slice(some, some + 512)
             line = self._tables.line(pool[part], kind[part], self._prices[code[part] % prices])
@@ -104,18 +106,38 @@ class _Tracks:
 class Search:
     """Finds starts on one room at one set of prices."""
 
-    __slots__ = ("_blocked", "_blocked_pools", "_kinds", "_lines", "_priced_pools", "_prices", "_room", "_tables")
+    __slots__ = (
+        "_blocked",
+        "_blocked_pools",
+        "_kinds",
+        "_lines",
+        "_place",
+        "_priced_pools",
+        "_prices",
+        "_room",
+        "_tables",
+    )
 
     def __init__(
-        self, tables: Tables, lines: Lines, room: Room, shadow: FloatArray | None, kinds: tuple[IntArray, IntArray]
+        self,
+        tables: Tables,
+        lines: Lines,
+        room: Room,
+        shadow: FloatArray | None,
+        gpus: IntArray,
+        work_class: IntArray,
+        pools: IntArray,
     ) -> None:
-        """`shadow` is (P, H) micro-USD per container and hour; `kinds` all pairs of gang and class to be asked for."""
+        """`shadow` is (P, H) micro-USD per container and hour; the rest is all that will be asked for."""
         self._tables, self._lines, self._room = tables, lines, room
         self._prices = None if shadow is None else _priced(tables, shadow)
         self._priced_pools: BoolArray = np.zeros(0, np.bool_) if shadow is None else np.any(shadow > 0, axis=1)
-        gangs, classes = kinds
-        self._kinds, at = np.unique(self._code(gangs, classes), return_index=True)
-        self._blocked = room.blocked(gangs[at], classes[at])
+        self._kinds, at = np.unique(self._code(gpus, work_class), return_index=True)
+        used = np.unique(pools)
+        self._place = np.zeros(len(tables.zone), dtype=np.int64)
+        """(P,) row of a pool in what is blocked."""
+        self._place[used] = np.arange(len(used))
+        self._blocked = room.blocked(gpus[at], work_class[at], used)
         self._blocked_pools: BoolArray = self._blocked[:, :, tables.fleet.slots] > 0
 
     def _code(self, gpus: IntArray, kind: IntArray) -> IntArray:
@@ -203,9 +225,10 @@ class Search:
 
     def _block(self, cost: FloatArray, tracks: _Tracks, wide: int) -> None:
         """Mark starts without room in every slot."""
-        some = np.flatnonzero(self._blocked_pools[tracks.kind, tracks.pool])
+        place = self._place[tracks.pool]
+        some = np.flatnonzero(self._blocked_pools[tracks.kind, place])
         if len(some):
-            kind, pool = tracks.kind[some], tracks.pool[some]
+            kind, pool = tracks.kind[some], place[some]
             before = sliding_window_view(self._blocked, wide, axis=2)[kind, pool, tracks.held[some]]
             mine = cost[some]
             mine[before > self._blocked[:, :, :wide][kind, pool]] = NEVER
@@ -236,7 +259,8 @@ class Search:
             cost += tables.at(self._prices, tracks.pool, end) - tables.at(self._prices, tracks.pool, start)
         last = -(-(start + tracks.run_ms - fleet.start_ms) // fleet.slot_ms)
         within = np.minimum(last, fleet.slots)
-        full = self._blocked[tracks.kind, tracks.pool, within] > self._blocked[tracks.kind, tracks.pool, slot]
+        place = self._place[tracks.pool]
+        full = self._blocked[tracks.kind, place, within] > self._blocked[tracks.kind, place, slot]
         return np.where(full | (last > fleet.slots), NEVER, cost * tracks.scale)
 
 
