@@ -206,7 +206,7 @@ class LeaseKeeper:
     def _recap(self, held: Held, order: LeaseOrder | None) -> None:
         """Take another power limit; one that is lifted holds while the job runs on."""
         if order is not None and order.power_cap_w != held.order.power_cap_w:
-            held.order = replace(held.order, power_cap_w=order.power_cap_w)
+            held.order = replace(held.order, power_cap_w=order.power_cap_w, unit_ms_grid=order.unit_ms_grid)
             self._book.recap(held.devices if held.stage is Stage.RUNNING else (), order.power_cap_w)
 
     def _accept(self, order: LeaseOrder, now_ms: int) -> None:

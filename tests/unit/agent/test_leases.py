@@ -76,6 +76,26 @@ def phase_of(report: LeaseReport | None) -> str:
     return "" if report is None else report.phase
 
 
+def test_a_limit_is_lifted_while_the_job_runs_on(bench: Bench) -> None:
+    bench.running(power_cap_w=200)
+    assert bench.book.states["gpu-0"].power_cap_w == 200
+    bench.told(order(power_cap_w=0))
+    assert phase_of(bench.step()) == "running"
+    assert bench.book.states["gpu-0"].power_cap_w == 0
+    assert bench.executor.launches[LEASE].order.power_cap_w == 200, "it was not started again"
+
+
+def test_a_limit_lifted_before_the_start_changes_the_pace(bench: Bench) -> None:
+    bench.awake(0)
+    bench.told(order(power_cap_w=200, unit_ms_grid=90_000))
+    bench.step(2)
+    bench.told(order(power_cap_w=0, unit_ms_grid=60_000))
+    bench.awake(1)
+    bench.step()
+    assert bench.book.states["gpu-0"].power_cap_w == 0
+    assert bench.executor.launches[LEASE].unit_ms_machine == 6_000
+
+
 def test_a_lease_goes_through_its_phases_to_the_end(bench: Bench) -> None:
     bench.carriers.held = True
     bench.awake(0)
