@@ -8,6 +8,9 @@ zones and arrivals.
 equal both at every arrival; arrivals drawn at random also go through `plan()` whole. *With forecasts*, at hour t
 everything up to t − 1 is known and nothing of t: deferral is planned at arrival, interruption is decided anew every
 hour. Recovered = saving ÷ saving with the true series. Nothing but carbon counts (benchmarks/_zone_pools.py).
+
+`recovered_1_24` is planned at arrival, and so is `recovered_1_24_at_arrival`, its full name. `recovered_1_24_revised`
+is the same jobs decided anew every hour, as a live planner does and as `recovered_24_168` is.
 """
 
 from __future__ import annotations
@@ -264,6 +267,8 @@ def run(year: Year, sample: int = SAMPLE, seed: int = 0) -> dict[str, object]:
         "max_abs_error_whole_plans": worst_sampled,
         "whole_plans": -(-sample // len(KINDS)) * len(KINDS),
         "recovered_1_24": found[1, 24].recovered_deferral,
+        "recovered_1_24_at_arrival": found[1, 24].recovered_deferral,
+        "recovered_1_24_revised": found[1, 24].recovered_interruption,
         "recovered_24_168": found[24, 168].recovered_interruption,
         "zones": len(year.zones),
         "hours": year.intensity.shape[1],

@@ -70,6 +70,7 @@ def test_every_figure_is_there():
     result = run(made(), sample=8)
     assert result["max_abs_error"] <= 1e-6
     assert result["whole_plans"] == 8 <= SAMPLE
-    assert 0.5 < result["recovered_1_24"] <= 1
+    assert 0.5 < result["recovered_1_24"] == result["recovered_1_24_at_arrival"] <= 1
+    assert 0.5 < result["recovered_1_24_revised"] <= 1
     assert 0.3 < result["recovered_24_168"] <= 1
     assert len(result["table"]) == len(KINDS)
