@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 
+import numpy as np
+
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign, give, improve
@@ -13,7 +15,7 @@ from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import begin, finish
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
-from sunward.placement.fleet import Fleet, fleet_of
+from sunward.placement.fleet import NO_CEILING_W, Fleet, fleet_of
 from sunward.placement.polish import polish
 from sunward.placement.prices import named_prices, shadow_prices
 from sunward.placement.search import Task, best_option, task_of
@@ -74,17 +76,18 @@ def plan(snapshot: Snapshot) -> Plan:
 def _drafted(
     fleet: Fleet, board: Board, tasks: dict[str, Task], shares: Shares, prices: FloatArray
 ) -> tuple[Draft, list[tuple[JobView, Unplaced]]]:
-    """Choose for all that find something; what runs and finds nothing runs on where it is, and is taken from `tasks`.
+    """Choose for all that find something; `tasks` loses what runs under a ceiling and finds nothing: it runs on there.
 
-    It holds its containers and its watts until it is stopped or done: others go around it, else no commit could take
-    what they were given.
+    It holds its watts until it is stopped or done: others go around it, else no commit could take what they were given.
     """
+    capped = np.any(fleet.headroom_w < NO_CEILING_W, axis=1)[fleet.pools.site]
     found: list[tuple[JobView, Unplaced]] = []
     while True:
         draft = assign(fleet, board, tasks, shares)
         if not polish(draft, prices):
             improve(draft)
-        stuck = [job for job in sorted(tasks.keys() - draft.chosen.keys()) if tasks[job].demand.job.pool in fleet.row]
+        left = sorted(tasks.keys() - draft.chosen.keys())
+        stuck = [job for job in left if (at := fleet.row.get(tasks[job].demand.job.pool)) is not None and capped[at]]
         if not stuck:
             return draft, found
         found += [(tasks[job].demand.job, _refused(fleet, tasks[job], board)) for job in stuck]
