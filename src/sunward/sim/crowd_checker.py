@@ -12,10 +12,12 @@ import numpy as np
 
 from sunward import units
 from sunward.model.plan import AwakeTarget, Plan
-from sunward.sim.outcomes import RATE_TOLERANCE
 from sunward.world.crowd import NOT_GIVEN, Crowd
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray, Snapshot
 
+RATE_STEP = 1 / units.PPM
+"""Rates are planned in whole ppm, which for slow hardware is more than a fixed share."""
+FLOAT_TOLERANCE = 1e-12
 WATT_TOLERANCE = 1e-3
 """Sums of floats over a hundred thousand stretches are exact to less."""
 
@@ -96,9 +98,9 @@ def _times(snapshot: Snapshot, crowd: Crowd, uses: Uses) -> Iterator[str]:
     yield from _said(crowd, uses, uses.end_ms > horizon_ms, "ends after the horizon")
     yield from _said(crowd, uses, ~begins & ~crowd.pausable[job], "runs in one piece, got several segments")
     lost = np.where(begins, 0, snapshot.policy.switch_ms)
-    rate = snapshot.pools.rate[uses.pool, crowd.work_class[job]]
+    rate = snapshot.pools.rate[uses.pool, crowd.work_class[job]] + RATE_STEP / 2
     done = np.bincount(job, np.maximum(0, uses.end_ms - uses.start_ms - lost) * rate, len(crowd.ids))
-    short = done[job] < crowd.length_ms[job] * (1 - float(RATE_TOLERANCE))
+    short = done[job] < crowd.length_ms[job] * (1 - FLOAT_TOLERANCE)
     yield from _said(crowd, uses, short, "work not completed")
 
 
