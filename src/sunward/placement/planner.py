@@ -24,7 +24,7 @@ from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
 from sunward.world.snapshot import FloatArray, JobView, Snapshot, Standing
 
-PLANNER = "regret-3"
+PLANNER = "regret-4"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sunward.placement.crowd.flow import Filled
 from sunward.placement.crowd.groups import Groups, ranges
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.search import POSSIBLE, Lines, Search
@@ -161,6 +162,18 @@ class Placing:
             look[batch[~found]] *= LOOK_FURTHER
             waiting = batch[~done & (self.left[batch] > 0)]
 
+    def take(self, filled: Filled) -> None:
+        """Give jobs the cells that their groups were filled into."""
+        order = np.argsort(filled.group, kind="stable")
+        group, at, count = filled.group[order], filled.at[order], filled.jobs[order]
+        before = np.cumsum(count) - count
+        first = np.searchsorted(group, group)
+        pool, slot = np.divmod(at, self._tables.fleet.slots)
+        begin = self._next[group] + before - before[first]
+        self._name(ranges(begin, count), np.repeat(pool, count), np.repeat(self._tables.fleet.begin_ms[slot], count))
+        np.add.at(self._next, group, count)
+        self._placed.lay_out(self._crowd, self._room)
+
     def _order(self) -> IntArray:
         """Groups as they are searched: large gangs first, then those with few pools, then those with little time."""
         groups = self._groups
@@ -285,16 +298,21 @@ class Placing:
 
     def _give(self, group: IntArray, count: IntArray, asked: Asked, some: BoolArray) -> None:
         """Name the next jobs of each group."""
-        job = self._groups.jobs[ranges(self._next[group], count)]
-        placed, crowd, where = self._placed, self._crowd, np.repeat(asked.pool[some], count)
-        placed.pool[job] = where
-        placed.start_ms[job] = np.repeat(asked.start_ms[some], count)
-        placed.at_once[job] = np.repeat(asked.at_once[some], count)
-        run = self._tables.run_ms(where, crowd.work_class[job], crowd.length_ms[job])
-        placed.end_ms[job] = placed.start_ms[job] + run
-        self._next[group] += count
-        placed.count(crowd, job, self._shares, 1)
+        at = ranges(self._next[group], count)
+        job = self._groups.jobs[at]
+        self._name(at, np.repeat(asked.pool[some], count), np.repeat(asked.start_ms[some], count))
+        self._placed.at_once[job] = np.repeat(asked.at_once[some], count)
         self._given.append((job, np.repeat(asked.last[some], count)))
+        self._next[group] += count
+
+    def _name(self, at: IntArray, pool: IntArray, start_ms: IntArray) -> None:
+        """Write down where the jobs at some positions of `Groups.jobs` go."""
+        job, placed, crowd = self._groups.jobs[at], self._placed, self._crowd
+        placed.pool[job] = pool
+        placed.start_ms[job] = start_ms
+        run = self._tables.run_ms(pool, crowd.work_class[job], crowd.length_ms[job])
+        placed.end_ms[job] = start_ms + run
+        placed.count(crowd, job, self._shares, 1)
 
     def _release(self) -> None:
         """Give back what jobs shorter than the longest of their group do not hold."""

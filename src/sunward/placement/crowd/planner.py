@@ -12,6 +12,7 @@ import numpy as np
 from sunward.model.plan import Assignment, Unplaced
 from sunward.placement.board import Board
 from sunward.placement.crowd.eligible import Named, by_country_alone, checks_of, named_of, only_site
+from sunward.placement.crowd.flow import flow
 from sunward.placement.crowd.groups import groups_of
 from sunward.placement.crowd.place import Placed, Placing
 from sunward.placement.crowd.refuse import refusals
@@ -134,7 +135,12 @@ def _place(draft: CrowdDraft, room: Room, shares: Shares) -> list[Unplaced]:
         groups = groups_of(tables.fleet, crowd, jobs, exact=exact, by_tenant=shares.set)
         checks = checks_of(tables.fleet, draft.named, groups.families)
         allowed = checks.met()
-        Placing(tables, lines, room, crowd, groups, allowed, placed, shares).run(None)
+        placing = Placing(tables, lines, room, crowd, groups, allowed, placed, shares)
+        # Where tenants take turns, nobody gives way for another's gain.
+        filled = None if exact or shares.set else flow(tables, room, groups, allowed)
+        if filled is not None:
+            placing.take(filled)
+        placing.run(None)
         why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(tables.fleet, allowed), 2, 0))
         draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
         without = np.flatnonzero(placed.pool[groups.jobs] < 0)
