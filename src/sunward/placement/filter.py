@@ -242,11 +242,12 @@ def _nearest(fleet: Fleet, spec: JobSpec, rows: list[int]) -> str:
     """How far the nearest of some pools is."""
     there = {fleet.zones[zone] for zone in fleet.pools.zone[rows].tolist()}
     trips = [(trip, zone) for zone in sorted(there) if (trip := rtt_ms(spec.origin_zone, zone)) is not None]
-    wanted = f"at most {spec.latency_max_ms} ms from {spec.origin_zone} wanted"
+    bound = f"{spec.latency_max_ms} ms from {spec.origin_zone} wanted"
     if not trips:
-        return f"how far the fitting pools are is not known, {wanted}"
+        return f"how far the fitting pools are is not known, at most {bound}"
     trip, zone = min(trips)
-    return f"nearest fitting pool is {math.ceil(trip)} ms away in {zone} (modelled, error {RTT_MS_MAE} ms), {wanted}"
+    away = f"{math.ceil(trip)} ms away in {zone} (modelled, error {RTT_MS_MAE} ms)"
+    return f"nearest fitting pool is {away}, at most {bound}"
 
 
 def _timed_checks(fleet: Fleet, job: JobView, times: Times) -> dict[str, BoolArray]:

@@ -31,7 +31,7 @@ from sunward.units import SECOND_MS, W_PER_KW
 def curtail(
     shell: Shell, name: str, kw: float | None, until: str, start: str, cancel: str, folder: Path | None
 ) -> None:
-    """Limit what a site draws for a while: running work yields before it begins; without limits, list them."""
+    """Limit what a site draws for a while: running work gives way before it begins; without limits, list them."""
     asked = [kw is not None, bool(until), bool(start)]
     if (cancel and any(asked)) or (any(asked) and not all(asked[:2])):
         raise InputError(_("give --kw and --until, or --cancel alone"), code="SW-703")

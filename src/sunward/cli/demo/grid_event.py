@@ -67,9 +67,9 @@ def ceiling_kw(site: DemoSite, gpus: int) -> float:
 
 def check_yielded(receipts: Sequence[Receipt], names: Mapping[str, str], event: GridEvent | None) -> Check:
     """Work that ran there stopped for the event, no more than was asked went on, and the job ended all the same."""
-    name = _("running work yielded to the grid event and went on")
+    name = _("running work gave way to the grid event and went on")
     if event is None:
-        return Check(name, False, _("the job that was to yield did not run"))
+        return Check(name, False, _("the job that was to give way did not run"))
     here = [line for receipt in receipts for line in receipt.attempts if line.site == event.site]
     yielded = [line.end_ms for line in here if line.ended == CURTAILED]
     since_ms = max([event.start_ms, *yielded])

@@ -107,7 +107,7 @@ class Watcher:
             ("suspended", "moving"): _("{job} PAUSED at unit {units}: it moves to another site"),
             ("suspended", "resizing"): _("{job} PAUSED at unit {units}: it goes on with another number of GPUs"),
             ("suspended", "capping"): _("{job} PAUSED at unit {units}: it goes on under another power limit"),
-            ("suspended", "curtailed"): _("{job} PAUSED at unit {units}: it yields to the grid event"),
+            ("suspended", "curtailed"): _("{job} PAUSED at unit {units}: it gives way to the grid event"),
             ("submitted", "curtailed"): _("{job} STOPPED for the grid event and will begin anew"),
             ("suspended", "lost"): _("{job} LOST its agent; checkpoint at unit {units} is safe"),
             ("submitted", "lost"): _("{job} LOST its agent before its first checkpoint"),
