@@ -252,9 +252,10 @@ def _look_at_running(turn: Turn, job: str, lease: str, present: Segment | None, 
 def _why_paused(turn: Turn, present: Segment | None, pool: str, gpus: int) -> str:
     slot_ms = turn.world.network.policy.slot_ms
     slot_start_ms = floor_to(turn.at_ms, slot_ms)
-    limits = overlapping(turn.world.sites[pool.partition("/")[0]], turn.at_ms, slot_start_ms + slot_ms)
+    limits = overlapping(turn.world.sites[pool.partition("/")[0]], turn.at_ms, slot_start_ms + 2 * slot_ms)
     if any(one.start_ms >= slot_start_ms for one in limits):
-        # A limit begins in this slot, so the plan has kept it clear.
+        # A limit begins in this slot or the next, so the plan has kept that clear; what little is left before is not
+        # always worth running.
         return leases.CURTAILED
     if present is None:
         return "waiting"
