@@ -56,7 +56,7 @@ test: setup-dev ## every test but those with real processes and the long ones; c
 	$(PYTEST) $(SPREAD) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
 
 e2e: setup-dev ## real processes: a first user's hour, the demonstration, every fault of docs/faults.md for two seeds
-	$(PYTEST) -m slow --ignore=$(FAULTS)
+	$(PYTEST) -m slow --ignore=$(FAULTS) $(SPREAD)
 	$(PYTEST) -m slow $(FAULTS) --numprocesses=2
 
 unit: setup-dev ## the unit tests alone
