@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,15 @@ class Year:
     """(Z, T) gCO2e/kWh of the scored year."""
     before: FloatArray
     """(Z, B) of the year before; NaN in zones without a record of it."""
+
+
+def add_year_options(parser: argparse.ArgumentParser) -> None:
+    """What `load_year` is asked, as options of a command line."""
+    parser.add_argument("--year", type=int, default=PUBLISHED_YEAR, help="to score; others than 2022 from --hourly")
+    parser.add_argument("--published", type=Path, default=PUBLISHED, help="the 123 zones of 2022")
+    parser.add_argument("--hourly", type=Path, default=HOURLY, help="hourly intensities of several years")
+    parser.add_argument("--zones", type=int, default=0, help="only the first so many; 0 = all")
+    parser.add_argument("--hours", type=int, default=0, help="only the first so many of the year; 0 = all")
 
 
 def load_year(year: int, published: Path, hourly: Path, zones: int = 0, hours: int = 0) -> Year:

@@ -17,14 +17,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks._committed import DAY_H, ROOM, containers_of, planned
 from benchmarks._moving import AHEAD_H, compare
 from benchmarks._routing import committed, filled, saving, still, work_of, yesterday
-from benchmarks._zone_series import HOURLY, PUBLISHED, PUBLISHED_YEAR, Year, load_year
+from benchmarks._zone_series import PUBLISHED_YEAR, Year, add_year_options, load_year
 from benchmarks.calibration import calibrate, stay_on_one_core
 from sunward.errors import InputError
 
@@ -141,11 +140,7 @@ def _show(result: dict[str, object]) -> None:
 def main() -> int:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--year", type=int, default=PUBLISHED_YEAR, help="to score; others than 2022 from --hourly")
-    parser.add_argument("--published", type=Path, default=PUBLISHED, help="the 123 zones of 2022")
-    parser.add_argument("--hourly", type=Path, default=HOURLY, help="hourly intensities of several years")
-    parser.add_argument("--zones", type=int, default=0, help="only the first so many; 0 = all")
-    parser.add_argument("--hours", type=int, default=0, help="only the first so many of the year; 0 = all")
+    add_year_options(parser)
     parser.add_argument("--moving-hours", type=int, default=MOVING_H, help="hours in a row with a price on moving")
     parser.add_argument("--seed", type=int, default=0, help="of the drawn days, hours and sites")
     asked = parser.parse_args()

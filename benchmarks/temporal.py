@@ -22,13 +22,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks._zone_pools import USD_PER_T, demand_on, job_of, snapshot_of
-from benchmarks._zone_series import HOURLY, PUBLISHED, PUBLISHED_YEAR, Year, load_year
+from benchmarks._zone_series import Year, add_year_options, load_year
 from benchmarks.calibration import calibrate, stay_on_one_core
 from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
@@ -293,11 +292,7 @@ def _table(shifts: Sequence[dict[str, object]]) -> None:
 def main() -> int:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--year", type=int, default=PUBLISHED_YEAR, help="to score; others than 2022 from --hourly")
-    parser.add_argument("--published", type=Path, default=PUBLISHED, help="the 123 zones of 2022")
-    parser.add_argument("--hourly", type=Path, default=HOURLY, help="hourly intensities of several years")
-    parser.add_argument("--zones", type=int, default=0, help="only the first so many; 0 = all")
-    parser.add_argument("--hours", type=int, default=0, help="only the first so many of the year; 0 = all")
+    add_year_options(parser)
     parser.add_argument("--sample", type=int, default=SAMPLE, help="arrivals that go through plan() whole")
     parser.add_argument("--seed", type=int, default=0, help="of their draw")
     asked = parser.parse_args()
