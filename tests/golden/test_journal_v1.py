@@ -21,9 +21,12 @@ from sunward.model.events import (
     KINDS,
     AgentLost,
     AgentSeen,
+    AppealDecided,
+    AppealFiled,
     CancelRequested,
     EpochRequested,
     Event,
+    EvidenceFiled,
     ForecastIssued,
     KeyRotated,
     PolicySet,
@@ -34,22 +37,25 @@ from sunward.model.events import (
     SiteEnrolled,
     SiteLeft,
     TimerFired,
+    VerdictIssued,
     read_event,
 )
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
 from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
 from sunward.model.site import Ceiling, Phase, PoolPower, Sleep
+from sunward.model.trust import APPEAL_MS, Appeal, Consequence, Decision, Dimension, Evidence, Level, VerdictRecord
 from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
-from sunward.units import HOUR_MS
+from sunward.units import DAY_MS, HOUR_MS
 from sunward.verification.journal import verify_chain
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-trust.jsonl": "e036f992ca94c627d7d0c7a79a19e398deb93b22973de0e7d55f6958fac4b26f",
     "journal-v1-policy.jsonl": "5a6ef3a8bf69ab18bd9ebf8c2dafbbb39f6f696b553411b08a0effbdf4f43a2f",
     "journal-v1-keys.jsonl": "fd56e960e4a4f5b5bdc97d288b27812350553ba1eac01ee036235ea9329622c7",
     "journal-v1.jsonl": "d8aa7d75e53998c0dba73c14ebff274dbc5810544243090574b1f61c3087ed52",
@@ -58,6 +64,13 @@ HEADS = {
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
+    "journal-v1-trust.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 48_000_000_000_000_000,
+        "provider:p-no-hydro": 3_801_600_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
     "journal-v1-policy.jsonl": {
         "faucet:test": -(10**21),
         "network": 950_400_000_000_000_000,
@@ -256,7 +269,53 @@ def told_of_policy() -> MemoryJournal:
     return network.journal
 
 
+def told_of_trust() -> MemoryJournal:
+    """A document is filed and checked; a challenge fails, is appealed and upheld, while work goes on."""
+    network = Network()
+    north, owner = SiteId("no-hydro"), SITES[0].owner
+    paper = Evidence(
+        evidence="e-1",
+        site=north,
+        dimension=Dimension.IDENTITY,
+        level=Level.DECLARED,
+        statement="invoice of four H100",
+        digest="a" * 64,
+        filed_by=owner,
+        valid_until_ms=START_MS + 90 * DAY_MS,
+    )
+    checked = replace(paper, level=Level.DOCUMENTED, checked_by="a-eve", value=4, unit="GPU", coverage_ppm=990_000)
+    late = VerdictRecord(
+        verdict="v-1",
+        dimension=Dimension.IDENTITY,
+        fault="challenge_late",
+        sentence="the GPU answered after {took} ms; {model} answers within {limit} ms",
+        figures={"took": 900, "model": "H100-SXM", "limit": 400},
+        consequence=Consequence.SLASHABLE,
+        at_ms=START_MS,
+        appeal_until_ms=START_MS + APPEAL_MS,
+        issued_by="network",
+        site=north,
+        lease="j-1.1",
+        job="j-1",
+        evidence=("c" * 64,),
+    )
+    network.tell(EvidenceFiled(evidence=paper), EvidenceFiled(evidence=checked))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.tell(VerdictIssued(verdict=late))
+    network.tell(AppealFiled(appeal=Appeal(verdict="v-1", by=owner, digest="b" * 64)))
+    network.wait(2)
+    decision = Decision(verdict="v-1", by=TenantId("a-eve"), upheld=True, reason="repeated on site: 880 ms")
+    network.tell(AppealDecided(decision=decision))
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-trust.jsonl": told_of_trust,
     "journal-v1-policy.jsonl": told_of_policy,
     "journal-v1-keys.jsonl": told_of_keys,
     "journal-v1.jsonl": told,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, policy, sites
+from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, policy, sites, trust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
@@ -13,11 +13,14 @@ from sunward.model.commands import Command
 from sunward.model.events import (
     AgentLost,
     AgentSeen,
+    AppealDecided,
+    AppealFiled,
     CancelRequested,
     ClockMapped,
     Deposited,
     EpochRequested,
     Event,
+    EvidenceFiled,
     ForecastIssued,
     JobsSubmitted,
     KeyRotated,
@@ -35,6 +38,7 @@ from sunward.model.events import (
     SiteEnrolled,
     SiteLeft,
     TimerFired,
+    VerdictIssued,
 )
 from sunward.model.identity import SiteId
 
@@ -140,6 +144,10 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     TimerFired: _timer,
     EpochRequested: _epoch_requested,
     KeyRotated: _key_rotated,
+    EvidenceFiled: trust.evidence_filed,
+    VerdictIssued: trust.verdict_issued,
+    AppealFiled: trust.appeal_filed,
+    AppealDecided: trust.appeal_decided,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -159,4 +167,8 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     JobsSubmitted: jobs.check_submitted,
     CancelRequested: jobs.check_cancel,
     KeyRotated: _check_rotated,
+    EvidenceFiled: trust.check_filed,
+    VerdictIssued: trust.check_issued,
+    AppealFiled: trust.check_appealed,
+    AppealDecided: trust.check_decided,
 }

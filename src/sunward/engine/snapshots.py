@@ -21,6 +21,7 @@ from sunward.settlement.ledger import Ledger
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.lengths import LengthBook
 from sunward.world.state import Site, World
+from sunward.world.trust import Filed, Judged, TrustBook
 
 SNAPSHOT_FORMAT = 2
 _RECORDS: dict[str, tuple[Any, bool]] = {
@@ -125,10 +126,22 @@ def _world_record(world: World) -> dict[str, Any]:
 
 
 def _learnt(world: World) -> dict[str, Any]:
-    """What was learnt and priced, where anything was, so that all other snapshots are what they were before."""
+    """What was learnt, priced and judged, where anything was, so that all other snapshots are what they were before."""
     lengths = {"lengths": world.lengths.dump()} if world.lengths.classes else {}
     arrivals = {"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {}
-    return lengths | arrivals | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
+    book = world.trust
+    trust = {"trust": [encode(book.filed()), encode(tuple(book.verdicts.values()))]}
+    told = trust if book.evidence or book.verdicts else {}
+    return lengths | arrivals | told | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
+
+
+def _load_trust(filed: bytes, judged: bytes) -> TrustBook:
+    book = TrustBook()
+    for one in decode(filed, tuple[Filed, ...]):
+        book.file(one.evidence, one.at_ms)
+    for verdict in decode(judged, tuple[Judged, ...]):
+        book.put(verdict)
+    return book
 
 
 def _site_record(site: Site) -> dict[str, Any]:
@@ -182,6 +195,8 @@ def _load_world(record: dict[str, Any]) -> World:
     world.closed.load(record["closed"])
     world.lengths = LengthBook.load(record.get("lengths", ()))
     world.arrivals = ArrivalBook.load(record.get("arrivals", ()))
+    if "trust" in record:
+        world.trust = _load_trust(*record["trust"])
     if "shadows" in record:
         world.shadows.take(decode(record["shadows"], tuple[ShadowPrice, ...]))
     world.index()

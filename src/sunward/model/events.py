@@ -18,6 +18,7 @@ from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Forecast, Observation
 from sunward.model.site import Ceiling, LeaseReport, PoolPower, SiteSpec
+from sunward.model.trust import Appeal, Decision, Evidence, VerdictRecord
 
 PROVIDER_SHARE_BPS = 8_000
 OFFSET_START_BPS = 100
@@ -220,6 +221,34 @@ class KeyRotated:
     """Of the old key over `sunward.model.chain.rotation_bytes`, hex."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFiled:
+    """A reason to believe something of a site was given, or one that was given has been checked."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictIssued:
+    """A claim was checked and failed; issued again it changes nothing."""
+
+    verdict: VerdictRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppealFiled:
+    """Whom a verdict is about contradicts it."""
+
+    appeal: Appeal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppealDecided:
+    """Someone else has looked at a verdict again."""
+
+    decision: Decision
+
+
 Payload: TypeAlias = (
     NetworkStarted
     | PolicySet
@@ -244,6 +273,10 @@ Payload: TypeAlias = (
     | TimerFired
     | EpochRequested
     | KeyRotated
+    | EvidenceFiled
+    | VerdictIssued
+    | AppealFiled
+    | AppealDecided
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -270,6 +303,10 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "timer_fired": (TimerFired, 1),
     "epoch_requested": (EpochRequested, 1),
     "key_rotated": (KeyRotated, 1),
+    "evidence_filed": (EvidenceFiled, 1),
+    "verdict_issued": (VerdictIssued, 1),
+    "appeal_filed": (AppealFiled, 1),
+    "appeal_decided": (AppealDecided, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

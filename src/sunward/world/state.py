@@ -27,6 +27,7 @@ from sunward.world.power import lease_rate
 from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
 from sunward.world.table import Table
+from sunward.world.trust import TrustBook
 
 LEASE_INTS = (
     "state",
@@ -104,6 +105,7 @@ class World:
     lengths: LengthBook = field(default_factory=LengthBook)
     arrivals: ArrivalBook = field(default_factory=ArrivalBook)
     shadows: ShadowBook = field(default_factory=ShadowBook)
+    trust: TrustBook = field(default_factory=TrustBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

@@ -1,0 +1,164 @@
+"""Evidence and verdicts as told so far, and what they amount to at a moment; nothing here decides anything.
+
+Unproven is 0: the level of a dimension rests on its own evidence alone, never on a mean or on another dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sunward.model.site import SiteSpec
+from sunward.model.trust import (
+    CAP_PPM,
+    FULL_PPM,
+    LOWERING,
+    Appeal,
+    Consequence,
+    Decision,
+    Dimension,
+    Evidence,
+    Level,
+    Standing,
+    VerdictRecord,
+)
+from sunward.units import PPM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """Evidence, and when it was told."""
+
+    evidence: Evidence
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A verdict with what was said against it."""
+
+    record: VerdictRecord
+    issued_ms: int
+    """When it was recorded; the record itself says when its issuer made it."""
+    appeal: Appeal | None = None
+    decision: Decision | None = None
+
+    def standing(self, at_ms: int) -> Standing:
+        """Where it stands at a moment."""
+        if self.decision is not None:
+            return Standing.UPHELD if self.decision.upheld else Standing.DISMISSED
+        if self.appeal is not None:
+            return Standing.APPEALED
+        return Standing.OPEN if at_ms < self.record.appeal_until_ms else Standing.FINAL
+
+    def irrevocable(self, at_ms: int) -> bool:
+        """Whether what cannot be undone may follow from it now."""
+        return self.standing(at_ms) in (Standing.UPHELD, Standing.FINAL)
+
+    @property
+    def counts(self) -> bool:
+        """Whether what can be undone follows from it: until an appeal against it succeeds."""
+        return self.decision is None or self.decision.upheld
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """What is believed in one dimension of one site."""
+
+    dimension: Dimension
+    level: Level
+    """The best one that covers all of it, as far as `FULL_PPM` asks."""
+    cap_ppm: int
+    """Share of what the dimension could bring that counts: level times cover, of the best single evidence."""
+    resting_on: Evidence | None = None
+    """The evidence with the greatest cap; none where the cap is 0."""
+
+
+@dataclass(slots=True)
+class TrustBook:
+    """Evidence by site, verdicts by id."""
+
+    evidence: dict[str, dict[str, Filed]] = field(default_factory=dict)
+    verdicts: dict[str, Judged] = field(default_factory=dict)
+    _about: dict[str, list[str]] = field(default_factory=dict)
+    """Verdicts by the site they are about, or by `owner:` and the account where they name no site."""
+
+    def file(self, one: Evidence, at_ms: int) -> None:
+        """Take in evidence; one of the same id is replaced."""
+        self.evidence.setdefault(one.site, {})[one.evidence] = Filed(evidence=one, at_ms=at_ms)
+
+    def put(self, judged: Judged) -> None:
+        """Take in a verdict, or what became of it."""
+        record = judged.record
+        if record.verdict not in self.verdicts:
+            self._about.setdefault(record.site or f"owner:{record.owner}", []).append(record.verdict)
+        self.verdicts[record.verdict] = judged
+
+    def verdicts_on(self, spec: SiteSpec) -> Iterator[Judged]:
+        """Verdicts about a site, or about its owner as a whole, in order of issue."""
+        for name in (*self._about.get(spec.site, ()), *self._about.get(f"owner:{spec.owner}", ())):
+            yield self.verdicts[name]
+
+    def believed(self, spec: SiteSpec, dimension: Dimension, at_ms: int) -> Believed:
+        """What is believed in one dimension at a moment."""
+        since_ms = max(
+            (
+                one.issued_ms
+                for one in self.verdicts_on(spec)
+                if one.counts and one.record.dimension == dimension and one.record.consequence in LOWERING
+            ),
+            default=-1,
+        )
+        known = [
+            one.evidence
+            for one in self.evidence.get(spec.site, {}).values()
+            if one.evidence.dimension == dimension and one.evidence.valid_at(at_ms) and one.at_ms > since_ms
+        ]
+        full = (one.level for one in known if one.coverage_ppm >= FULL_PPM)
+        best = max(known, key=lambda one: (cap_ppm(one), one.valid_until_ms, one.evidence), default=None)
+        cap = cap_ppm(best) if best else 0
+        return Believed(
+            dimension=dimension,
+            level=max(full, key=lambda one: one.rank, default=Level.DECLARED),
+            cap_ppm=cap,
+            resting_on=best if cap else None,
+        )
+
+    def all_believed(self, spec: SiteSpec, at_ms: int) -> tuple[Believed, ...]:
+        """What is believed of a site, dimension by dimension."""
+        return tuple(self.believed(spec, one, at_ms) for one in Dimension)
+
+    def weakest(self, spec: SiteSpec, at_ms: int) -> Level:
+        """The level to show where only one can be: the minimum."""
+        return min((one.level for one in self.all_believed(spec, at_ms)), key=lambda level: level.rank)
+
+    def holds(self, spec: SiteSpec, job: str, at_ms: int) -> bool:
+        """Whether a verdict holds the receipts of a job at a site: one about the job, a lease of it, or all there."""
+        return any(
+            one.record.consequence is Consequence.RECEIPTS_HELD
+            and one.standing(at_ms) in (Standing.OPEN, Standing.APPEALED)
+            and _speaks_of(one.record, job)
+            for one in self.verdicts_on(spec)
+        )
+
+    def filed(self) -> tuple[Filed, ...]:
+        """All evidence, by site and id."""
+        return tuple(known[name] for _, known in sorted(self.evidence.items()) for name in sorted(known))
+
+    def slashable(self, spec: SiteSpec, at_ms: int) -> tuple[VerdictRecord, ...]:
+        """Verdicts for which stake may be taken now."""
+        return tuple(
+            one.record
+            for one in self.verdicts_on(spec)
+            if one.record.consequence is Consequence.SLASHABLE and one.irrevocable(at_ms)
+        )
+
+
+def cap_ppm(one: Evidence) -> int:
+    """Share of what a dimension could bring that evidence makes count."""
+    return CAP_PPM[one.level] * one.coverage_ppm // PPM
+
+
+def _speaks_of(record: VerdictRecord, job: str) -> bool:
+    named = {record.job, record.lease.rpartition(".")[0]} - {""}
+    return not named or job in named
