@@ -28,6 +28,7 @@ from sunward.verification.bundle import Bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.receipt import verify
 from tests.api.harness import FEEDS, Agent, Service, finish, start, submit
+from tests.support.bundles import bound
 
 SECRET = "s3cret-0123456789"
 
@@ -121,8 +122,9 @@ def test_a_retired_key_can_sign_nothing_later(service: Service, agent: Agent) ->
         events=tuple(map(by_old, bundle.events)),
         rotations=tuple(map(by_old, bundle.rotations)),
     )
+    forged = bound(forged, old)
     assert found(forged) == {"retired_key"}
-    without = replace(forged, rotations=())
+    without = bound(replace(forged, rotations=()), old)
     assert found(without, public_of(again.control.key)) == {"control_plane_key"}
     assert found(without, public_of(old), history) == {"retired_key"}
     again.close()

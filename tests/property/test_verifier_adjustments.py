@@ -15,7 +15,7 @@ from sunward.units import emissions_mg
 from sunward.verification.adjustments import FIGURES
 from sunward.verification.journal import head_message
 from sunward.verification.receipt import verify
-from tests.support.bundles import CONTROL, HOUR, carbon, genuine, receipt_in
+from tests.support.bundles import CONTROL, HOUR, bound, carbon, genuine, receipt_in
 
 AT_MS = HOUR + 9 * 3_600_000
 
@@ -84,7 +84,7 @@ def bundle():
 
 
 def keys(bundle):
-    return {finding.key for finding in verify(bundle).findings}
+    return {finding.key for finding in verify(bound(bundle)).findings}
 
 
 def test_right_adjustments_pass(bundle):

@@ -39,7 +39,7 @@ from sunward.model.site import PoolSpec, SiteSpec
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
-from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch
+from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, bound_message
 from sunward.verification.journal import head_message
 
 HOUR = 1_686_528_000_000
@@ -360,7 +360,12 @@ def genuine_journal() -> tuple[tuple[RecordedEvent, ...], Bundle]:
         market=tuple(MarketFactor(zone=zone, mg_per_kwh=factor) for zone, factor in FOSSIL.items()),
         offset_share_bps=SHARE_BPS,
     )
-    return tuple(journal.records), bundle
+    return tuple(journal.records), bound(bundle)
+
+
+def bound(bundle: Bundle, key: Ed25519PrivateKey = CONTROL) -> Bundle:
+    """The bundle as a lying operator would sign it as a whole."""
+    return replace(bundle, bound=key.sign(bound_message(bundle)).hex())
 
 
 def genuine() -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from itertools import takewhile
 
 from sunward.adapters.ingest_sql import StoredBatch
@@ -18,7 +19,7 @@ from sunward.ports import Recorded
 from sunward.service.control import ControlPlane
 from sunward.service.keys import public_of
 from sunward.units import HOUR_MS, MG_PER_KG
-from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, select
+from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, bound_message, select
 from sunward.verification.keys import read_lineage
 from sunward.verification.reading import read_message
 from sunward.world import catalogue
@@ -36,7 +37,7 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
     # No later than the head: what is posted while this gathers is of no use to who holds this head.
     posted = control.store.queries.adjustments(job)
     adjustments = tuple(one for one in posted if one.sequence <= head.sequence)
-    return Bundle(
+    bundle = Bundle(
         receipt=signed.body.decode(),
         # Under the key in force, as all else in the bundle; of the same key it is the very signature that is stored.
         signature=control.key.sign(signed.body).hex(),
@@ -57,6 +58,7 @@ def gather(control: ControlPlane, job: str, head: JournalHead) -> Bundle:
         ),
         rotations=rotations(control),
     )
+    return replace(bundle, bound=control.key.sign(bound_message(bundle)).hex())
 
 
 def rotations(control: ControlPlane) -> tuple[RecordedEvent, ...]:

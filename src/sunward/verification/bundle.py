@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sunward.errors import InputError
+from sunward.model.codec import decode, encode
 from sunward.model.datum import SeriesKind
 from sunward.model.events import (
     ForecastIssued,
@@ -22,7 +25,8 @@ from sunward.model.signal import Forecast, Observation
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.exact import MS_IN_HOUR
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
+_LAST = b',"bound":""}'
 
 _NEEDED = frozenset(
     {
@@ -93,6 +97,29 @@ class Bundle:
     """The records that caused them, in order of sequence."""
     rotations: tuple[RecordedEvent, ...] = ()
     """The records by which one key of the control plane followed another, up to the head; they end at `public_key`."""
+    bound: str = ""
+    """Of the control plane, over all before it, hex: `bound_message`. It stays the last field."""
+
+
+def read_bundle(raw: bytes) -> Bundle:
+    """A bundle in its one valid form, so that no byte is without meaning.
+
+    Raises: InputError with what does not fit.
+    """
+    bundle = decode(raw, Bundle)
+    if bundle.version != BUNDLE_VERSION:
+        raise InputError(
+            f"it has version {bundle.version} and this program reads {BUNDLE_VERSION}: ask for a new one", code="SW-780"
+        )
+    if encode(bundle) != raw:
+        raise InputError("it is not in canonical form", code="SW-780")
+    return bundle
+
+
+def bound_message(bundle: Bundle) -> bytes:
+    """What the control plane signs of a bundle as a whole: every byte of its file up to the signature's own field."""
+    told = encode(replace(bundle, bound="")).removesuffix(_LAST)
+    return f"sunward-bundle/1\n{hashlib.sha256(told).hexdigest()}\n".encode()
 
 
 def select(receipt: Receipt, records: Iterable[RecordedEvent]) -> tuple[RecordedEvent, ...]:

@@ -31,6 +31,9 @@ def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
     """
     try:
         raw = base64.b64decode(text, validate=True)
+        # The last letter of base64 may hold bits that no byte uses.
+        if base64.b64encode(raw).decode() != text:
+            raise InputError("its base64 is not in its one valid form")
         message = cbor2.loads(raw)
         if not isinstance(message, cbor2.CBORTag) or message.tag != SIGN1_TAG or cbor2.dumps(message) != raw:
             raise InputError("it is not a COSE_Sign1 message in its one valid form")

@@ -11,7 +11,7 @@ from sunward.model.wire import RecordedEvent
 from sunward.verification.account import check_account
 from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
-from sunward.verification.bundle import BUNDLE_VERSION, Bundle
+from sunward.verification.bundle import BUNDLE_VERSION, Bundle, bound_message
 from sunward.verification.evidence import check_events, check_site_keys, check_vouched, open_evidence
 from sunward.verification.journal import is_canonical
 from sunward.verification.keys import check_signer, read_lineage
@@ -20,6 +20,7 @@ from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, Verdict
 
 CHECKED = (
+    "bundle_signature",
     "receipt_format",
     "receipt_signature",
     "journal_records",
@@ -73,6 +74,8 @@ def _check_identity(bundle: Bundle, public_key: str, rotations: tuple[RecordedEv
             sentence="the bundle has version {version}; this program reads {known}",
             figures={"version": bundle.version, "known": BUNDLE_VERSION},
         )
+    if not signed_by(bundle.public_key, bundle.bound, bound_message(bundle)):
+        yield Finding(key="bundle_signature", sentence="the bundle as a whole is not signed by the control plane's key")
     later = read_lineage(rotations)[0].keys or [""]
     for record in rotations:
         yield from check_vouched(record, later[-1])

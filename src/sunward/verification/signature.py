@@ -1,13 +1,20 @@
-"""Ed25519 signatures, checked; keys and signatures are hex."""
+"""Ed25519 signatures, checked; keys and signatures are lower-case hex."""
 
 from __future__ import annotations
+
+import re
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+# One key or signature has one writing: Python reads capitals and spaces too.
+_HEX = re.compile(r"(?:[0-9a-f]{2})+")
+
 
 def signed_by(public_key: str, signature: str | bytes, message: bytes) -> bool:
     """Whether the key signed the message; a key or signature that cannot be one has not."""
+    if not _HEX.fullmatch(public_key) or (isinstance(signature, str) and not _HEX.fullmatch(signature)):
+        return False
     try:
         raw = bytes.fromhex(signature) if isinstance(signature, str) else signature
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(raw, message)

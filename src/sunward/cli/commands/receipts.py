@@ -18,7 +18,7 @@ from sunward.model.codec import decode
 from sunward.model.receipt import Counterfactual, Promise, Receipt
 from sunward.model.records import ReceiptView, SigningKeys
 from sunward.units import MG_PER_G
-from sunward.verification.bundle import Bundle
+from sunward.verification.bundle import Bundle, read_bundle
 from sunward.verification.receipt import verify as check
 from sunward.verification.verdict import Verdict
 
@@ -90,9 +90,9 @@ def _bundle(shell: Shell, subject: str) -> Bundle:
                 _("there is no file {file}, and no job has such an id").format(file=subject), code="SW-612"
             )
         with shell.client() as client:
-            return decode(client.bundle(subject), Bundle)
+            return read_bundle(client.bundle(subject))
     try:
-        return decode(file.read_bytes(), Bundle)
+        return read_bundle(file.read_bytes())
     except InputError as reason:
         line = _("{file} holds no receipt bundle ({reason}); `sunward receipt JOB --bundle FILE` writes one")
         raise InputError(line.format(file=file, reason=reason.message), code="SW-618") from None

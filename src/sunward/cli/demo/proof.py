@@ -21,10 +21,10 @@ from sunward.cli.replay import recorded, verdict_of
 from sunward.cli.text import _
 from sunward.client import ApiClient
 from sunward.client.pack import unpack
-from sunward.model.codec import decode, encode
+from sunward.model.codec import encode
 from sunward.sim.checkers import check_readings
 from sunward.sim.parity import Parity, run_again
-from sunward.verification.bundle import Bundle
+from sunward.verification.bundle import read_bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.receipt import verify
 
@@ -42,7 +42,7 @@ class Check:
 
 def check_receipt(name: str, raw: bytes) -> Check:
     """A bundle is accepted by code that shares nothing with what made it."""
-    bundle = decode(raw, Bundle)
+    bundle = read_bundle(raw)
     verdict = verify(bundle)
     detail = "; ".join(finding.text for finding in verdict.findings[:3])
     return Check(_("receipt of {job} verifies").format(job=name), verdict.ok, detail)
@@ -50,7 +50,7 @@ def check_receipt(name: str, raw: bytes) -> Check:
 
 def check_tampered(raw: bytes) -> Check:
     """One changed digit of the energy is refused."""
-    bundle = decode(raw, Bundle)
+    bundle = read_bundle(raw)
     mark = '"gpu_j":'
     at = bundle.receipt.index(mark) + len(mark)
     digit = "1" if bundle.receipt[at] != "1" else "2"
