@@ -314,13 +314,15 @@ def _still_possible(world: World, view: JobView, fastest: float, now_ms: int, *,
     left_ms = spec.length_ms * view.remaining_frac
     if view.lengths is not None:
         left_ms = outlook.quantile_ms(view.lengths, view.lengths.promise_ppm or outlook.HELD_PPM)
-    ready_ms = now_ms + math.ceil(left_ms / fastest) + policy.slot_ms
+    # What was stopped has to start again first, which can take longer than all that is left.
+    again_ms = (spec.stop_ms or policy.switch_ms) + policy.slot_ms
+    ready_ms = now_ms + math.ceil(left_ms / fastest) + again_ms
     if stands and ready_ms <= spec.deadline_ms:
         return spec
     if not stands or ready_ms <= asked_ms:
         return replace(spec, deadline_ms=asked_ms)
     late_ms = math.ceil(LATE_FACTOR * left_ms / min(fastest, 1.0))
-    return replace(spec, deadline_ms=now_ms + late_ms + policy.slot_ms)
+    return replace(spec, deadline_ms=now_ms + late_ms + again_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from sunward.engine.inputs import Feeds, signal_events
 from sunward.model.events import AgentLost, CancelRequested
 from sunward.model.identity import JobId, SiteId
 from sunward.model.site import Phase
+from sunward.placement.planner import plan
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
-from sunward.units import HOUR_MS
+from sunward.units import HOUR_MS, MINUTE_MS
 from sunward.world.occupancy import add, occupied, slot_range
 from sunward.world.snapshot import Snapshot
 from sunward.world.view import take_snapshot
@@ -115,6 +116,22 @@ def test_a_started_job_that_cannot_be_in_time_gets_more_time():
     late = views(network, 2.9)["j-1"].spec
     assert late.deadline_ms > START_MS + 5 * HOUR_MS
     assert replace(late, deadline_ms=spec.deadline_ms) == spec
+
+
+@pytest.mark.parametrize("after_h", [2.5, 2.9, 3.55, 100.1])
+@pytest.mark.parametrize("restart_ms", [MINUTE_MS, 2 * SLOT_MS, 9 * SLOT_MS])
+def test_a_job_stopped_with_nothing_left_but_its_end_can_always_start_again(after_h, restart_ms):
+    network = with_forecasts(Network())
+    network.submit(job("j-1", interruptible=True, stop_ms=restart_ms, deadline_ms=START_MS + 3 * HOUR_MS))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 1)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(1)
+    network.report("j-1.1", Phase.SUSPENDED, units=1_000, checkpoint=1_000)
+    network.wait(after_h - 1)
+    with_forecasts(network)
+    found = plan(take_snapshot(network.state.world, network.at_ms))
+    assert found.unplaced == ()
+    assert [one.job for one in found.assignments] == ["j-1"]
 
 
 def test_what_has_ended_is_not_seen():
