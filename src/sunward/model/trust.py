@@ -40,7 +40,7 @@ class Level(StrEnum):
     """How well something is shown, weakest first."""
 
     DECLARED = "declared"
-    """Someone said so. For any reward this is nothing."""
+    """Someone said so."""
     DOCUMENTED = "documented"
     """A document says so, and someone who is not the owner has read it."""
     METERED = "metered"
@@ -57,14 +57,15 @@ class Level(StrEnum):
 
 
 _RANKS = {level: rank for rank, level in enumerate(Level)}
-CAP_PPM = {
-    Level.DECLARED: 0,
-    Level.DOCUMENTED: 250_000,
-    Level.METERED: 500_000,
-    Level.ENDORSED: 800_000,
-    Level.ATTESTED: PPM,
-}
-"""Share of what a dimension could bring that counts at a level; the steps are policy, the 0 is a principle."""
+_CAPS = {Level.METERED: 500_000, Level.ENDORSED: 800_000, Level.ATTESTED: PPM}
+"""The steps are policy. That nothing below counts is a principle: a word or a paper can be false and nobody sees it."""
+_PERSONS = frozenset({Dimension.PLACE, Dimension.AGE})
+"""Where no measurement suffices: a relay with a copied key can stand anywhere, and no meter knows a birthday."""
+
+
+def cap_ppm(dimension: Dimension, level: Level) -> int:
+    """Share of what a dimension could bring to its provider that counts at a level."""
+    return 0 if level is Level.METERED and dimension in _PERSONS else _CAPS.get(level, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from sunward.model.site import SiteSpec
 from sunward.model.trust import (
-    CAP_PPM,
     FULL_PPM,
     LOWERING,
     Appeal,
@@ -21,6 +20,7 @@ from sunward.model.trust import (
     Level,
     Standing,
     VerdictRecord,
+    cap_ppm,
 )
 from sunward.units import PPM
 
@@ -71,7 +71,7 @@ class Believed:
     cap_ppm: int
     """Share of what the dimension could bring that counts: level times cover, of the best single evidence."""
     resting_on: Evidence | None = None
-    """The evidence with the greatest cap; none where the cap is 0."""
+    """The evidence with the greatest cap, of equals the best level."""
 
 
 @dataclass(slots=True)
@@ -115,13 +115,12 @@ class TrustBook:
             if one.evidence.dimension == dimension and one.evidence.valid_at(at_ms) and one.at_ms > since_ms
         ]
         full = (one.level for one in known if one.coverage_ppm >= FULL_PPM)
-        best = max(known, key=lambda one: (cap_ppm(one), one.valid_until_ms, one.evidence), default=None)
-        cap = cap_ppm(best) if best else 0
+        best = max(known, key=_worth, default=None)
         return Believed(
             dimension=dimension,
             level=max(full, key=lambda one: one.rank, default=Level.DECLARED),
-            cap_ppm=cap,
-            resting_on=best if cap else None,
+            cap_ppm=_cap_ppm(best) if best else 0,
+            resting_on=best,
         )
 
     def all_believed(self, spec: SiteSpec, at_ms: int) -> tuple[Believed, ...]:
@@ -154,9 +153,13 @@ class TrustBook:
         )
 
 
-def cap_ppm(one: Evidence) -> int:
-    """Share of what a dimension could bring that evidence makes count."""
-    return CAP_PPM[one.level] * one.coverage_ppm // PPM
+def _worth(one: Evidence) -> tuple[int, int, int, str]:
+    return _cap_ppm(one), one.level.rank, one.valid_until_ms, one.evidence
+
+
+def _cap_ppm(one: Evidence) -> int:
+    """Share of what its dimension could bring that evidence makes count."""
+    return cap_ppm(one.dimension, one.level) * one.coverage_ppm // PPM
 
 
 def _speaks_of(record: VerdictRecord, job: str) -> bool:

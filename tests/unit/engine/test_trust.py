@@ -15,7 +15,6 @@ from sunward.model.events import AppealDecided, AppealFiled, EvidenceFiled, Time
 from sunward.model.identity import SiteId, TenantId
 from sunward.model.trust import (
     APPEAL_MS,
-    CAP_PPM,
     Appeal,
     Consequence,
     Decision,
@@ -24,6 +23,7 @@ from sunward.model.trust import (
     Level,
     Standing,
     VerdictRecord,
+    cap_ppm,
 )
 from sunward.units import DAY_MS, HOUR_MS, PPM
 from sunward.verification.verdict import Finding
@@ -85,13 +85,20 @@ def test_without_evidence_everything_is_declared_and_counts_nothing():
 def test_evidence_counts_for_its_own_dimension_and_the_minimum_is_shown():
     network = Network()
     network.tell(EvidenceFiled(evidence=evidence()))
-    assert (believed(network).level, believed(network).cap_ppm) == (Level.METERED, CAP_PPM[Level.METERED])
+    assert (believed(network).level, believed(network).cap_ppm) == (Level.METERED, 500_000)
     assert believed(network, Dimension.PLACE).level is Level.DECLARED
     assert network.state.world.trust.weakest(NORTH, network.at_ms) is Level.DECLARED
     for number, dimension in enumerate(Dimension):
         network.tell(EvidenceFiled(evidence=evidence(f"e-{number}", dimension=dimension, level=list(Level)[-1])))
     network.tell(EvidenceFiled(evidence=evidence("e-5", dimension=Dimension.AGE, level=Level.DOCUMENTED)))
     assert network.state.world.trust.weakest(NORTH, network.at_ms) is Level.DOCUMENTED
+
+
+def test_a_word_and_a_paper_bring_nothing_nor_a_measurement_of_place_or_age():
+    caps = {one: [cap_ppm(one, level) for level in Level] for one in Dimension}
+    assert caps[Dimension.ENERGY] == [0, 0, 500_000, 800_000, PPM]
+    assert caps[Dimension.PLACE] == caps[Dimension.AGE] == [0, 0, 0, 800_000, PPM]
+    assert all(steps == sorted(steps) for steps in caps.values())
 
 
 def test_evidence_counts_from_its_beginning_to_its_end():
@@ -111,7 +118,7 @@ def test_cover_is_never_added_up_and_what_is_not_covered_counts_nothing(told):
     for number, (level, cover) in enumerate(told):
         network.tell(EvidenceFiled(evidence=evidence(f"e-{number}", level=level, coverage_ppm=cover)))
     found = believed(network)
-    assert found.cap_ppm == max(CAP_PPM[level] * cover // PPM for level, cover in told)
+    assert found.cap_ppm == max(cap_ppm(Dimension.IDENTITY, level) * cover // PPM for level, cover in told)
     full = [level.rank for level, cover in told if cover >= 950_000]
     assert found.level.rank == max(full, default=0)
 
