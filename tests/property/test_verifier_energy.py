@@ -59,8 +59,26 @@ def test_verifier_and_metering_agree_on_every_part(batch, overhead_ppm):
     mine = of_batch(batch, overhead_ppm)
     theirs, _ = batch_energy(batch, SiteFacts(overhead_ppm=overhead_ppm))
     for name in ("gpu_j", "host_j", "overhead_j", "gpu_ms"):
-        found = {part: amount for part, amount in getattr(mine, name).items() if amount and part[0]}
-        assert found == {part: amount for part, amount in getattr(theirs, name).items() if amount and part[0]}
+        found = {part: amount for part, amount in getattr(mine, name).items() if amount}
+        assert found == {part: amount for part, amount in getattr(theirs, name).items() if amount}
+
+
+def test_what_a_meter_counts_while_no_equipment_does_is_nobodys():
+    still = {"lease": "", "state": "idle", "t0_ms": 0, "t1_ms": 1_000, "start_j": 0}
+    spans = (Span(device="g0", end_j=0, **still), Span(device="meter", end_j=50, **still))
+    batch = ReadingBatch(
+        site="s",
+        boot="b",
+        counter=1,
+        t0_ms=0,
+        t1_ms=1_000,
+        previous="",
+        uncertainty_ppm=0,
+        quality=Quality.MEASURED,
+        spans=spans,
+    )
+    assert of_batch(batch, 1_000_000).overhead_j == {("", 0): 50}
+    assert batch_energy(batch, SiteFacts(overhead_ppm=1_000_000))[0].overhead_j == {("", 0): 50}
 
 
 def test_halves_round_up():

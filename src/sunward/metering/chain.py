@@ -39,11 +39,13 @@ class Fault(StrEnum):
     """A new boot began: accepted and named; time between the boots is a gap of the site's metering."""
     UNMETERED = "unmetered"
     """A counter of one boot gained joules outside every span: accepted and named."""
+    MISSING = "missing"
+    """A counter that the batch before had is absent from this one of the same boot: accepted and named."""
     METER_LOW = "meter_low"
     """The site meter counted less than the equipment behind it: accepted with overhead 0, and named."""
 
 
-ACCEPTED = frozenset({Fault.RESET, Fault.UNMETERED, Fault.METER_LOW})
+ACCEPTED = frozenset({Fault.RESET, Fault.UNMETERED, Fault.MISSING, Fault.METER_LOW})
 """Faults that a stored batch can have; its seal names them."""
 
 
@@ -81,6 +83,8 @@ def named_faults(previous: ReadingBatch | None, batch: ReadingBatch) -> tuple[Fa
         found.append(Fault.RESET)
     if any(step > 0 for step in _counter_steps(previous, batch)):
         found.append(Fault.UNMETERED)
+    if previous is not None and previous.boot == batch.boot and _counters(previous) - _counters(batch):
+        found.append(Fault.MISSING)
     return tuple(found)
 
 
@@ -106,6 +110,10 @@ def _times(previous: ReadingBatch | None, batch: ReadingBatch) -> list[Fault]:
     if previous is None or batch.t0_ms >= previous.t1_ms:
         return []
     return [Fault.CLOCK_BACKWARDS if batch.t1_ms <= previous.t1_ms else Fault.OVERLAP]
+
+
+def _counters(batch: ReadingBatch) -> set[str]:
+    return {span.device for span in batch.spans}
 
 
 def _counter_steps(previous: ReadingBatch | None, batch: ReadingBatch) -> list[int]:

@@ -123,10 +123,34 @@ def batch_energy(batch: ReadingBatch, facts: SiteFacts) -> tuple[Energy, tuple[F
     return energy, faults
 
 
+def unmetered_j(previous: ReadingBatch | None, batch: ReadingBatch, facts: SiteFacts) -> int:
+    """Facility energy that counters of one boot gained outside every span, in a batch and before it.
+
+    A site meter that covers both batches whole saw all of it: its own step between them, and nothing within. Else
+    what the equipment gained and the declared ratio, again as a difference of cumulative amounts.
+    """
+    before = previous if previous is not None and previous.boot == batch.boot else None
+    whole = _metered_j(batch) is not None
+    by_meter = whole and before is not None and _metered_j(before) is not None
+    ends = {span.device: span.end_j for span in before.spans} if before else {}
+    inside: set[str] = set()
+    total = 0
+    for span in batch.spans:
+        start_j = ends.get(span.device, span.start_j)
+        counts = by_meter == (span.device == METER) if span.device not in inside else not whole and span.device != METER
+        if counts:
+            total += span.start_j - start_j
+            if not by_meter:
+                total += _ratio_j(start_j, span.start_j, facts)
+        ends[span.device] = span.end_j
+        inside.add(span.device)
+    return total
+
+
 def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBatch | None) -> tuple[SiteSeal, Energy]:
     total = Energy()
     faults: set[Fault] = set()
-    gap_ms = 0
+    gap_ms = outside_j = 0
     last = previous
     for batch in batches:
         if last is not None and batch.counter != last.counter + 1:
@@ -135,6 +159,7 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         total.add(energy)
         faults.update(found, named_faults(last, batch))
         gap_ms += batch.t0_ms - last.t1_ms if last is not None else 0
+        outside_j += unmetered_j(last, batch, facts)
         last = batch
     sealed = SiteSeal(
         site=batches[0].site,
@@ -147,6 +172,7 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         gap_ms=gap_ms,
         quality=max((batch.quality for batch in batches), key=_WORST_LAST.index),
         faults=tuple(sorted(faults)),
+        unmetered_j=outside_j,
     )
     return sealed, total
 
@@ -199,8 +225,12 @@ def _declared_overhead_j(span: Span, facts: SiteFacts) -> int:
     Rounding the cumulative amount down, not each span, makes the overhead of a span the exact sum of the
     overheads of its pieces, wherever it is cut.
     """
+    return _ratio_j(span.start_j, span.end_j, facts)
+
+
+def _ratio_j(start_j: int, end_j: int, facts: SiteFacts) -> int:
     extra_ppm = facts.overhead_ppm - PPM
-    return span.end_j * extra_ppm // PPM - span.start_j * extra_ppm // PPM
+    return end_j * extra_ppm // PPM - start_j * extra_ppm // PPM
 
 
 def _metered_j(batch: ReadingBatch) -> int | None:

@@ -65,6 +65,8 @@ class SiteSeal:
     quality: Quality = Quality.MODELLED
     """Worst quality of the batches."""
     faults: tuple[str, ...] = ()
+    unmetered_j: int = 0
+    """Facility energy that counters of one boot gained outside every span; the site bears it, never a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 from sunward.model.hardware import PowerState
@@ -66,6 +67,36 @@ def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
     return parts
 
 
+def unmetered_j(before: ReadingBatch | None, batch: ReadingBatch, overhead_ppm: int) -> int:
+    """What counters of one boot gained where no span is, as the site's own energy."""
+    joined = before if before is not None and before.boot == batch.boot else None
+    if joined is not None and _meter_covers(joined) and _meter_covers(batch):
+        return _first(batch, "meter").start_j - _last(joined, "meter").end_j
+    covered = _meter_covers(batch)
+    total = 0
+    for device in {span.device for span in batch.spans} - {"meter"}:
+        spans = [span for span in batch.spans if span.device == device]
+        reached = [span.end_j for span in joined.spans if span.device == device][-1:] if joined else []
+        holes = list(zip(reached, [spans[0].start_j], strict=False))
+        if not covered:
+            holes += [(one.end_j, other.start_j) for one, other in pairwise(spans)]
+        for low, high in holes:
+            total += high - low + _above(low, high, overhead_ppm)
+    return total
+
+
+def _meter_covers(batch: ReadingBatch) -> bool:
+    return sum(span.t1_ms - span.t0_ms for span in batch.spans if span.device == "meter") == batch.t1_ms - batch.t0_ms
+
+
+def _first(batch: ReadingBatch, device: str) -> Span:
+    return next(span for span in batch.spans if span.device == device)
+
+
+def _last(batch: ReadingBatch, device: str) -> Span:
+    return [span for span in batch.spans if span.device == device][-1]
+
+
 def _time_by_hour(start_ms: int, end_ms: int) -> dict[int, int]:
     first, last = start_ms // MS_IN_HOUR, (end_ms - 1) // MS_IN_HOUR
     return {
@@ -76,8 +107,12 @@ def _time_by_hour(start_ms: int, end_ms: int) -> dict[int, int]:
 
 def _declared(span: Span, overhead_ppm: int) -> int:
     """Overhead by the declared ratio: the difference of two cumulative amounts, each rounded down."""
+    return _above(span.start_j, span.end_j, overhead_ppm)
+
+
+def _above(low_j: int, high_j: int, overhead_ppm: int) -> int:
     above_one = overhead_ppm - MILLION
-    return span.end_j * above_one // MILLION - span.start_j * above_one // MILLION
+    return high_j * above_one // MILLION - low_j * above_one // MILLION
 
 
 def _of_host(host: Span, joules: int, devices: list[Span]) -> Counter[Part]:
@@ -94,9 +129,10 @@ def _of_host(host: Span, joules: int, devices: list[Span]) -> Counter[Part]:
 
 
 def _behind_meter(metered_j: int, parts: Parts) -> Counter[Part]:
-    """Meter less equipment, by the energy of the equipment; nothing where the meter counted less."""
+    """Meter less equipment, by the energy of the equipment; nobody's where that stood still, nothing below it."""
     equipment = parts.gpu_j + parts.host_j
-    return Counter(_by_weight(metered_j - equipment.total(), equipment)) if metered_j > equipment.total() else Counter()
+    rest_j = metered_j - equipment.total()
+    return Counter(_by_weight(rest_j, equipment) or {("", 0): rest_j}) if rest_j > 0 else Counter()
 
 
 def _by_weight(amount: int, weights: Mapping[Part, int]) -> dict[Part, int]:

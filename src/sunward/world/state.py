@@ -286,7 +286,7 @@ class World:
     def seal_site(self, seal: SiteSeal, leased_j: int) -> None:
         """Record where a site's chain of batches stands, what was idle and what its leases used."""
         site = self.sites[seal.site]
-        idle_j = seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j
+        idle_j = seal.idle_gpu_j + seal.idle_host_j + seal.idle_overhead_j + seal.unmetered_j
         if site.day_ms != floor_to(self.at_ms, DAY_MS):
             site.day_ms, site.day_leased_j, site.day_idle_j = floor_to(self.at_ms, DAY_MS), 0, 0
         site.day_leased_j += leased_j

@@ -10,6 +10,8 @@ from tests.unit.metering.samples import GOLDEN, HOUR, MINUTE, batch, shifted, sp
 HASH = "ab" * 32
 NOW = HOUR + 10 * MINUTE
 NEXT = shifted(GOLDEN, 2, HASH)
+OTHERS = NEXT.spans[1:]
+"""Of all counters but the first."""
 
 
 def faults(one, previous=GOLDEN, previous_hash=HASH, *, seen=False, received_ms=NOW):
@@ -36,7 +38,10 @@ def test_a_replay_is_told_alone_and_is_not_refused() -> None:
         (replace(NEXT, previous="cd" * 32), Fault.CHAIN_BROKEN),
         (shifted(GOLDEN, 2, HASH, by=MINUTE // 2), Fault.OVERLAP),
         (shifted(GOLDEN, 2, HASH, by=0), Fault.CLOCK_BACKWARDS),
-        (replace(NEXT, spans=(span(t0=MINUTE, t1=2 * MINUTE, start=23_999, end=30_000),)), Fault.COUNTER_BACKWARDS),
+        (
+            replace(NEXT, spans=(span(t0=MINUTE, t1=2 * MINUTE, start=23_999, end=30_000), *OTHERS)),
+            Fault.COUNTER_BACKWARDS,
+        ),
     ],
 )
 def test_what_is_refused(one, expected) -> None:
@@ -63,12 +68,18 @@ def test_a_new_boot_may_start_its_counters_anew_and_is_named() -> None:
 
 
 def test_joules_outside_every_span_are_named_between_and_within_batches() -> None:
-    between = replace(NEXT, spans=(span(t0=MINUTE, t1=2 * MINUTE, start=24_001, end=30_000),))
+    between = replace(NEXT, spans=(span(t0=MINUTE, t1=2 * MINUTE, start=24_001, end=30_000), *OTHERS))
     first = span(t0=MINUTE, t1=MINUTE + 1, start=24_000, end=24_001)
     second = span(t0=MINUTE + 1, t1=2 * MINUTE, start=24_005, end=24_006)
     assert faults(between) == (Fault.UNMETERED,)
-    assert faults(replace(NEXT, spans=(first, second))) == (Fault.UNMETERED,)
+    assert faults(replace(NEXT, spans=(first, second, *OTHERS))) == (Fault.UNMETERED,)
     assert not refused((Fault.UNMETERED,))
+
+
+def test_a_counter_that_leaves_the_batches_of_its_boot_is_named() -> None:
+    assert faults(replace(NEXT, spans=OTHERS)) == (Fault.MISSING,)
+    assert faults(replace(NEXT, spans=OTHERS, boot="b-2")) == (Fault.RESET,)
+    assert not refused((Fault.MISSING,))
 
 
 def test_several_faults_are_all_told() -> None:

@@ -107,8 +107,31 @@ def test_a_gap_a_reset_and_unmetered_joules_are_named() -> None:
     (site,) = sealed(third, second, previous={"s-1": GOLDEN}).sites
     assert (site.first_counter, site.last_counter, site.gap_ms) == (2, 3, 2 * MINUTE)
     assert site.faults == ("reset",)
-    jumped = replace(second, spans=(replace(second.spans[0], start_j=24_001),))
+    jumped = replace(second, spans=(replace(second.spans[0], start_j=24_001), *second.spans[1:]))
     assert sealed(jumped, previous={"s-1": GOLDEN}).sites[0].faults == ("unmetered",)
+
+
+def test_what_the_site_meter_counted_between_two_batches_is_the_sites_own() -> None:
+    meter = shifted(GOLDEN, 2, "ab" * 32, by=3 * MINUTE)
+    later = replace(meter, spans=tuple(replace(s, start_j=s.start_j + 5, end_j=s.end_j + 9) for s in meter.spans))
+    assert sealed(later, previous={"s-1": GOLDEN}).sites[0].unmetered_j == 5
+    assert sealed(replace(later, boot="b-2"), previous={"s-1": GOLDEN}).sites[0].unmetered_j == 0
+
+
+def test_without_a_site_meter_the_declared_ratio_is_put_on_what_no_span_holds() -> None:
+    first = batch(span("gpu0", end=100), span("host", end=50))
+    second = batch(
+        span("gpu0", t0=MINUTE, t1=2 * MINUTE, start=108, end=110),
+        span("host", t0=MINUTE, t1=2 * MINUTE, start=54, end=60),
+        counter=2,
+        t0=MINUTE,
+        t1=2 * MINUTE,
+        previous="ab" * 32,
+    )
+    facts = {"s-1": SiteFacts(overhead_ppm=1_500_000)}
+    (site,) = seal("0", [("00" * 32, second)], facts, {"s-1": first}).sites
+    assert site.unmetered_j == (8 + 4) + (4 + 2)
+    assert site.faults == ("unmetered",)
 
 
 def test_the_worst_quality_is_kept() -> None:
