@@ -23,6 +23,7 @@ def crowd_of(
     pausable: BoolArray,
     places: IntArray,
     place_sets: Sequence[Sequence[str]],
+    cohort: IntArray | None = None,
 ) -> Crowd:
     """Jobs of one tenant and one class of work, on pools that are each a country; `places` are rows of `place_sets`."""
     zeros = np.zeros(len(ids), dtype=np.int64)
@@ -51,6 +52,7 @@ def crowd_of(
         pool=zeros + NOT_GIVEN,
         start_ms=zeros,
         end_ms=zeros,
+        cohort=cohort,
     )
 
 

@@ -16,14 +16,14 @@ import numpy as np
 from benchmarks._crowds import crowd_of, with_crowd
 from benchmarks._series import DATA
 from sunward.errors import InputError, InvariantError
-from sunward.model.plan import Plan, Segment
+from sunward.model.plan import Plan
 from sunward.units import HOUR_MS, W_PER_KW
 from sunward.world.snapshot import FloatArray, IntArray, Snapshot
 
 FLUID = DATA.parent / "bench" / "b4_fluid.npz"
 OPTIMUM, GREEDY = 0.6103, 0.4998
 """As published (BENCH B4): savings of the exact optimum, and of filling the cheapest room in order of arrival."""
-CONTAINERS = 10
+CONTAINERS = 80
 NO_ZONE = -1
 PART = 1e-9
 """Shares of a container-hour below this are rounding, not work."""
@@ -93,18 +93,18 @@ def greedy_saving(fluid: Fluid) -> float:
 
 
 def fluid_snapshot(fluid: Fluid, containers: int) -> Snapshot:
-    """All work as jobs of one container each, before the first hour."""
+    """All work as jobs of one container each, before the first hour: a cohort of whole hours a class, and its rest."""
     unit_kwh = fluid.capacity_kwh / containers
     whole = np.floor(fluid.work_kwh / unit_kwh + PART).astype(np.int64)
     rest_ms = np.ceil((fluid.work_kwh / unit_kwh - whole) * HOUR_MS).astype(np.int64)
     rest_ms[rest_ms <= PART * HOUR_MS] = 0
-    numbers = whole + (rest_ms > 0)
-    kind = np.repeat(np.arange(len(numbers)), numbers)
-    lengths = np.full(len(kind), HOUR_MS, dtype=np.int64)
-    lasts = np.cumsum(numbers) - 1
-    lengths[lasts[rest_ms > 0]] = rest_ms[rest_ms > 0]
+    classes = np.arange(len(whole))
+    kind, jobs = np.concatenate([classes, classes]), np.concatenate([whole, np.ones_like(whole)])
+    lengths = np.concatenate([np.full(len(whole), HOUR_MS), rest_ms])
+    some = np.flatnonzero((jobs > 0) & (lengths > 0))
+    kind, jobs, lengths = kind[some], jobs[some], lengths[some]
     crowd = crowd_of(
-        ids=list(_names(numbers)),
+        ids=[f"{one:04d}-{length:07d}" for one, length in zip(kind.tolist(), lengths.tolist(), strict=True)],
         gpus=np.ones(len(kind), dtype=np.int64),
         opens_ms=fluid.arrival_h[kind] * HOUR_MS,
         deadline_ms=fluid.ends_h()[kind] * HOUR_MS,
@@ -112,31 +112,37 @@ def fluid_snapshot(fluid: Fluid, containers: int) -> Snapshot:
         pausable=np.ones(len(kind), dtype=np.bool_),
         places=kind,
         place_sets=[[fluid.zones[zone] for zone in rows.tolist()] for rows in fluid.allowed],
+        cohort=jobs,
     )
     return with_crowd(fluid.zones, fluid.intensity, 0, containers, unit_kwh * W_PER_KW, crowd)
 
 
-def _names(numbers: IntArray) -> Iterator[str]:
-    """In order of class: `0007-00042` is a job of class 7."""
-    for kind, number in enumerate(numbers.tolist()):
-        yield from (f"{kind:04d}-{one:05d}" for one in range(number))
+def jobs_of(plan: Plan) -> int:
+    """Jobs that a plan gives a place."""
+    return len(plan.assignments) + sum(sum(one.jobs) for one in plan.cohorts)
+
+
+def _stretches(plan: Plan) -> Iterator[tuple[str, str, int, int, int]]:
+    """Job or cohort, pool, start, end and number of jobs."""
+    for one in plan.assignments:
+        yield from ((one.job, part.pool, part.start_ms, part.end_ms, 1) for part in one.segments)
+    for many in plan.cohorts:
+        for pool, start, end, jobs in zip(many.pool, many.start_ms, many.end_ms, many.jobs, strict=True):
+            yield many.cohort, pool, start, end, jobs
 
 
 def saving_of(fluid: Fluid, containers: int, plan: Plan) -> float:
-    """What a plan saves, worked out from its segments. Raises: InvariantError where it breaks a rule."""
+    """What a plan saves, worked out from its stretches. Raises: InvariantError where it breaks a rule."""
     zone = {name: row for row, name in enumerate(fluid.zones)}
     unit_kwh, ends = fluid.capacity_kwh / containers, fluid.ends_h()
-    kinds, rows, hours, lengths = [], [], [], []
-    for one in plan.assignments:
-        for segment in one.segments:
-            kinds.append(int(one.job[:4]))
-            rows.append(zone[segment.pool])
-            hours.append(_hour(segment))
-            lengths.append(segment.end_ms - segment.start_ms)
-    kind, row, hour = (np.array(values, dtype=np.int64) for values in (kinds, rows, hours))
-    kwh = np.array(lengths) / HOUR_MS * unit_kwh
+    told = [
+        (int(job[:4]), zone[pool], _hour(start, end), end - start, jobs)
+        for job, pool, start, end, jobs in _stretches(plan)
+    ]
+    kind, row, hour, length, jobs = np.array(told, dtype=np.int64).reshape(-1, 5).T
+    kwh = jobs * length / HOUR_MS * unit_kwh
     held = np.zeros(fluid.intensity.shape, dtype=np.int64)
-    np.add.at(held, (row, hour), 1)
+    np.add.at(held, (row, hour), jobs)
     permitted = np.zeros((len(fluid.work_kwh), len(zone)), dtype=np.bool_)
     for one, places in enumerate(fluid.allowed):
         permitted[one, places] = True
@@ -153,8 +159,8 @@ def saving_of(fluid: Fluid, containers: int, plan: Plan) -> float:
     return 1.0 - float((kwh * fluid.intensity[row, hour]).sum()) / fluid.base_g
 
 
-def _hour(segment: Segment) -> int:
-    first, last = segment.start_ms // HOUR_MS, (segment.end_ms - 1) // HOUR_MS
+def _hour(start_ms: int, end_ms: int) -> int:
+    first, last = start_ms // HOUR_MS, (end_ms - 1) // HOUR_MS
     if first != last:
-        raise InvariantError(f"a job of an hour at most touches two: {segment}")
+        raise InvariantError(f"a job of an hour at most touches two: from {start_ms} to {end_ms}")
     return first

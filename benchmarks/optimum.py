@@ -22,7 +22,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks._fluid import CONTAINERS, FLUID, GREEDY, OPTIMUM, fluid_snapshot, greedy_saving, load_fluid, saving_of
+from benchmarks._fluid import (
+    CONTAINERS,
+    FLUID,
+    GREEDY,
+    OPTIMUM,
+    fluid_snapshot,
+    greedy_saving,
+    jobs_of,
+    load_fluid,
+    saving_of,
+)
 from benchmarks._mixed import Mixed, Size, draw_mixed
 from benchmarks._mixed_lp import relax
 from benchmarks._mixed_online import Planner, followed, forecasts_of, resolved
@@ -55,7 +65,7 @@ def fluid(path: Path, containers: int) -> dict[str, object]:
         "fluid_greedy": greedy_saving(instance),
         "fluid_greedy_published": GREEDY,
         "fluid_optimum_published": OPTIMUM,
-        "fluid_jobs": len(made.assignments),
+        "fluid_jobs": jobs_of(made),
         "fluid_build_s": round(build_s, 2),
     }
 

@@ -77,6 +77,31 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CohortAssignment:
+    """How many jobs of a cohort run where and when: columns of one length, an entry for each stretch.
+
+    It says of all jobs of the cohort; how many it leaves out have no place. Amounts are of all jobs of an entry.
+    """
+
+    cohort: JobId
+    revision: int
+    """Revision of the cohort that the planner read."""
+    containers: int
+    """Of each job."""
+    jobs: tuple[int, ...]
+    pool: tuple[PoolId, ...]
+    start_ms: tuple[int, ...]
+    end_ms: tuple[int, ...]
+    free_read: tuple[int, ...]
+    energy_j: tuple[int, ...]
+    carbon_mg: tuple[int, ...]
+    saves_ppm: tuple[int, ...]
+    """Carbon saved against starting now on the best pool free now, as of an `Assignment`."""
+    terms: ScoreTerms
+    """Of all entries together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
     """Why a job has no assignment."""
 
@@ -130,6 +155,8 @@ class Plan:
     prices: tuple[ShadowPrice, ...] = ()
     """Shadow prices of scarce pools, in order of pool and time. A plan that only adds names none: it was made against
     those of the newest full plan."""
+    cohorts: tuple[CohortAssignment, ...] = ()
+    """Jobs that were counted together, in order of cohort. A service names each job; simulations need not."""
 
     @property
     def adds(self) -> bool:

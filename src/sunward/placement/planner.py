@@ -13,6 +13,7 @@ from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign, give, improve
 from sunward.placement.board import Board, runs_of
 from sunward.placement.crowd.planner import begin, finish
+from sunward.placement.crowd.transport import EXACT
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
 from sunward.placement.fleet import NO_CEILING_W, Fleet, fleet_of
@@ -24,7 +25,7 @@ from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
 from sunward.world.snapshot import FloatArray, JobView, Snapshot, Standing
 
-PLANNER = "regret-4"
+PLANNER = "regret-5" if EXACT else "regret-5-filled"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
 
 
@@ -60,6 +61,7 @@ def plan(snapshot: Snapshot) -> Plan:
     if placed is not None:
         changes = placed.assignments if not changes else _by_job((*changes, *placed.assignments))
         unplaced += placed.unplaced
+        prices = prices if placed.prices is None else np.maximum(prices, placed.prices)
     return Plan(
         based_on=snapshot.based_on,
         at_ms=snapshot.now_ms,
@@ -70,6 +72,7 @@ def plan(snapshot: Snapshot) -> Plan:
         unplaced=tuple(sorted(unplaced, key=attrgetter("job"))),
         awake=with_spares(fleet, snapshot.expected, board.free, _awake(snapshot, settled, draft)),
         prices=named_prices(fleet, prices),
+        cohorts=() if placed is None else placed.cohorts,
     )
 
 

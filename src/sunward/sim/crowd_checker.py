@@ -5,8 +5,10 @@ Columns over all jobs, swept moment by moment; nothing is counted in slots but t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -22,10 +24,24 @@ WATT_TOLERANCE = 1e-3
 """Sums of floats over a hundred thousand stretches are exact to less."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Like jobs of one row of the crowd that run together: one job, or so many of a cohort."""
+
+    row: int
+    jobs: int
+    stretches: tuple[tuple[int, int, int, int], ...]
+    """Row of `Snapshot.pools`, start, end, containers of each job."""
+    energy_j: int = 0
+    carbon_mg: int = 0
+    free_read: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Uses:
-    """Stretches that jobs hold, one a row."""
+    """Stretches of parts, one a row; those of a part together, in order of time."""
 
+    part: IntArray
     job: IntArray
     """Row of the crowd."""
     pool: IntArray
@@ -33,14 +49,21 @@ class Uses:
     start_ms: IntArray
     end_ms: IntArray
     containers: IntArray
+    """Of each job."""
+    jobs: IntArray
+
+    @property
+    def held(self) -> IntArray:
+        """Containers of all jobs."""
+        return self.containers * self.jobs
 
 
-def planned(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> tuple[Uses, list[str]]:
+def planned(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> tuple[list[Part], list[str]]:
     """What the plan's own assignments give, and what is wrong with how they are named."""
     row_of = {job: row for row, job in enumerate(crowd.ids)}
     pool_of = {pool: row for row, pool in enumerate(snapshot.pools.ids)}
     faults: list[str] = []
-    rows: list[tuple[int, int, int, int, int]] = []
+    parts: list[Part] = []
     for one in plan.assignments:
         row = row_of.get(one.job, NOT_GIVEN)
         if row == NOT_GIVEN:
@@ -50,34 +73,78 @@ def planned(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> tuple[Uses, list[st
         if not one.segments or any(segment.pool not in pool_of for segment in one.segments):
             faults.append(f"{one.job}: no segments on known pools")
             continue
-        rows += [(row, pool_of[part.pool], part.start_ms, part.end_ms, part.containers) for part in one.segments]
-    return _uses(rows), faults
+        where = tuple((pool_of[it.pool], it.start_ms, it.end_ms, it.containers) for it in one.segments)
+        stated = {"energy_j": one.energy_j, "carbon_mg": one.carbon_mg, "free_read": one.free_read}
+        parts.append(Part(row=row, jobs=1, stretches=where, **stated))
+    for many in plan.cohorts:
+        row = row_of.get(many.cohort, NOT_GIVEN)
+        if row == NOT_GIVEN or many.revision != crowd.revision[row] or not set(many.pool) <= pool_of.keys():
+            faults.append(f"{many.cohort}: no open cohort of revision {many.revision} on known pools")
+            continue
+        parts += [
+            Part(
+                row=row,
+                jobs=many.jobs[at],
+                stretches=((pool_of[pool], many.start_ms[at], many.end_ms[at], many.containers),),
+                energy_j=many.energy_j[at],
+                carbon_mg=many.carbon_mg[at],
+                free_read=many.free_read[at],
+            )
+            for at, pool in enumerate(many.pool)
+        ]
+    return parts, [*faults, *_numbers(crowd, plan)]
 
 
-def standing(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> Uses:
+def _numbers(crowd: Crowd, plan: Plan) -> Iterator[str]:
+    """A cohort is told once, and whole: so many jobs have a place, and if those are not all the rest is refused."""
+    size = dict(zip(crowd.ids, crowd.counts.tolist(), strict=True))
+    single, refused = {one.job for one in plan.assignments}, {one.job for one in plan.unplaced}
+    for job in single:
+        if size.get(job, 1) > 1:
+            yield f"{job}: a cohort of {size[job]} was given the place of one job"
+    for name, times in Counter(one.cohort for one in plan.cohorts).items():
+        if times > 1 or name in single:
+            yield f"{name}: named several times"
+    for many in plan.cohorts:
+        placed, asked = sum(many.jobs), size.get(many.cohort, 0)
+        if min(many.jobs, default=0) < 1 or placed > asked or (placed < asked) != (many.cohort in refused):
+            yield f"{many.cohort}: {placed} of {asked} jobs have a place"
+
+
+def standing(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> list[Part]:
     """What jobs that the plan does not name go on holding."""
     named = {one.job for one in plan.assignments} | {one.job for one in plan.unplaced}
-    rows = [
-        (row, int(crowd.pool[row]), int(crowd.start_ms[row]), int(crowd.end_ms[row]), int(crowd.gpus[row]))
+    named |= {one.cohort for one in plan.cohorts}
+    counts = crowd.counts
+    return [
+        Part(
+            row=row,
+            jobs=int(counts[row]),
+            stretches=((int(crowd.pool[row]), int(crowd.start_ms[row]), int(crowd.end_ms[row]), int(crowd.gpus[row])),),
+        )
         for row, job in enumerate(crowd.ids)
         if job not in named and crowd.pool[row] != NOT_GIVEN and crowd.end_ms[row] > snapshot.now_ms
     ]
-    return _uses(rows)
 
 
 def crowd_faults(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> Iterator[str]:
     """Everything that assignments of a crowd break by themselves; what they share is counted with all other jobs."""
-    uses, faults = planned(snapshot, crowd, plan)
+    parts, faults = planned(snapshot, crowd, plan)
+    uses = _uses(parts)
     yield from faults
     yield from _times(snapshot, crowd, uses)
     yield from _places(snapshot, crowd, uses)
-    yield from _amounts(snapshot, crowd, uses, plan)
+    yield from _amounts(snapshot, crowd, uses, parts)
 
 
-def _uses(rows: list[tuple[int, int, int, int, int]]) -> Uses:
-    table = np.array(sorted(rows, key=lambda one: (one[0], one[2])), dtype=np.int64).reshape(-1, 5)
-    job, pool, start_ms, end_ms, containers = table.T
-    return Uses(job=job, pool=pool, start_ms=start_ms, end_ms=end_ms, containers=containers)
+def _uses(parts: list[Part]) -> Uses:
+    rows = [
+        (number, part.row, *stretch, part.jobs)
+        for number, part in enumerate(parts)
+        for stretch in sorted(part.stretches, key=itemgetter(1))
+    ]
+    part, job, pool, start_ms, end_ms, containers, jobs = np.array(rows, dtype=np.int64).reshape(-1, 7).T
+    return Uses(part=part, job=job, pool=pool, start_ms=start_ms, end_ms=end_ms, containers=containers, jobs=jobs)
 
 
 def _said(crowd: Crowd, uses: Uses, broken: BoolArray, words: str) -> Iterator[str]:
@@ -86,7 +153,7 @@ def _said(crowd: Crowd, uses: Uses, broken: BoolArray, words: str) -> Iterator[s
 
 
 def _times(snapshot: Snapshot, crowd: Crowd, uses: Uses) -> Iterator[str]:
-    job, begins = uses.job, np.append(True, uses.job[1:] != uses.job[:-1])[: len(uses.job)]
+    job, begins = uses.job, np.append(True, uses.part[1:] != uses.part[:-1])[: len(uses.part)]
     horizon_ms = snapshot.start_ms + snapshot.slots * snapshot.slot_ms
     before = np.where(begins, snapshot.now_ms, np.append(0, uses.end_ms[:-1])[: len(job)])
     yield from _said(crowd, uses, (uses.start_ms < before) | (uses.end_ms <= uses.start_ms), "begins too early")
@@ -99,8 +166,8 @@ def _times(snapshot: Snapshot, crowd: Crowd, uses: Uses) -> Iterator[str]:
     yield from _said(crowd, uses, ~begins & ~crowd.pausable[job], "runs in one piece, got several segments")
     lost = np.where(begins, 0, snapshot.policy.switch_ms)
     rate = snapshot.pools.rate[uses.pool, crowd.work_class[job]] + RATE_STEP / 2
-    done = np.bincount(job, np.maximum(0, uses.end_ms - uses.start_ms - lost) * rate, len(crowd.ids))
-    short = done[job] < crowd.length_ms[job] * (1 - FLOAT_TOLERANCE)
+    done = np.bincount(uses.part, np.maximum(0, uses.end_ms - uses.start_ms - lost) * rate)
+    short = done[uses.part] < crowd.length_ms[job] * (1 - FLOAT_TOLERANCE)
     yield from _said(crowd, uses, short, "work not completed")
 
 
@@ -119,30 +186,29 @@ def _places(snapshot: Snapshot, crowd: Crowd, uses: Uses) -> Iterator[str]:
             yield f"{crowd.ids[row]}: {pools.ids[where]} does not admit this tenant"
 
 
-def _amounts(snapshot: Snapshot, crowd: Crowd, uses: Uses, plan: Plan) -> Iterator[str]:
+def _amounts(snapshot: Snapshot, crowd: Crowd, uses: Uses, parts: list[Part]) -> Iterator[str]:
     """Money, energy and emissions stated against sums over the overlaps with slots."""
-    pools, jobs = snapshot.pools, len(crowd.ids)
+    pools, part = snapshot.pools, uses.part
     hours = (uses.end_ms - uses.start_ms) / units.HOUR_MS
     ask = pools.ask_usd_per_h[uses.pool] * units.MICRO * uses.containers * hours
-    price = np.bincount(uses.job, ask, jobs)
-    spare = np.bincount(uses.job, uses.containers * hours + 2, jobs)
-    dear = (crowd.budget_usd_micro > 0) & (price > crowd.budget_usd_micro + spare)
-    yield from _said(crowd, uses, dear[uses.job], "costs more than its budget")
-    watts = pools.busy_w[uses.pool, crowd.work_class[uses.job]] * uses.containers * pools.overhead[uses.pool]
-    energy_j = np.bincount(uses.job, watts * (uses.end_ms - uses.start_ms) / units.SECOND_MS, jobs)
-    carbon_mg, overlaps = np.zeros(jobs), np.zeros(jobs)
+    price, spare = np.bincount(part, ask), np.bincount(part, uses.containers * hours + 2)
+    budget = crowd.budget_usd_micro[uses.job]
+    dear = (budget > 0) & (price[part] > budget + spare[part])
+    yield from _said(crowd, uses, dear, "costs more than its budget")
+    watts = pools.busy_w[uses.pool, crowd.work_class[uses.job]] * uses.held * pools.overhead[uses.pool]
+    energy_j = np.bincount(part, watts * (uses.end_ms - uses.start_ms) / units.SECOND_MS)
+    carbon_mg, overlaps = np.zeros(len(parts)), np.zeros(len(parts))
     for grams, touched in _by_slot(snapshot, uses, watts):
-        carbon_mg += np.bincount(uses.job, grams * units.MG_PER_G, jobs)
-        overlaps += np.bincount(uses.job, touched, jobs)
-    row_of = {job: row for row, job in enumerate(crowd.ids)}
-    for one in plan.assignments:
-        row = row_of.get(one.job, NOT_GIVEN)
-        if row != NOT_GIVEN and abs(one.energy_j - energy_j[row]) > overlaps[row] + 1:
-            yield f"{one.job}: states {one.energy_j} J, the segments take {energy_j[row]:.0f} J"
-        if row != NOT_GIVEN and abs(one.carbon_mg - carbon_mg[row]) > overlaps[row] + 1:
-            yield f"{one.job}: states {one.carbon_mg} mg, the segments emit {carbon_mg[row]:.0f} mg"
-        if row != NOT_GIVEN and one.free_read < crowd.gpus[row]:
-            yield f"{one.job}: read {one.free_read} free containers, needs {crowd.gpus[row]}"
+        carbon_mg += np.bincount(part, grams * units.MG_PER_G, len(parts))
+        overlaps += np.bincount(part, touched, len(parts))
+    for at, one in enumerate(parts):
+        name, needed = crowd.ids[one.row], one.jobs * int(crowd.gpus[one.row])
+        if abs(one.energy_j - energy_j[at]) > overlaps[at] + 1:
+            yield f"{name}: states {one.energy_j} J, the segments take {energy_j[at]:.0f} J"
+        if abs(one.carbon_mg - carbon_mg[at]) > overlaps[at] + 1:
+            yield f"{name}: states {one.carbon_mg} mg, the segments emit {carbon_mg[at]:.0f} mg"
+        if one.free_read < needed:
+            yield f"{name}: read {one.free_read} free containers, needs {needed}"
 
 
 def _by_slot(snapshot: Snapshot, uses: Uses, watts: FloatArray) -> Iterator[tuple[FloatArray, BoolArray]]:
@@ -246,18 +312,14 @@ def above_sleep_w(snapshot: Snapshot, pool: IntArray, work_class: IntArray, cont
 
 def of_crowd(snapshot: Snapshot, crowd: Crowd, plan: Plan) -> Shared:
     """What the crowd holds once the plan is committed."""
-    new, old = planned(snapshot, crowd, plan)[0], standing(snapshot, crowd, plan)
-    job, pool, start, end, containers = (
-        np.concatenate([getattr(new, name), getattr(old, name)])
-        for name in ("job", "pool", "start_ms", "end_ms", "containers")
-    )
+    uses = _uses([*planned(snapshot, crowd, plan)[0], *standing(snapshot, crowd, plan)])
     return Shared(
-        pool=pool,
-        start_ms=start,
-        end_ms=end,
-        containers=containers,
-        above_sleep_w=above_sleep_w(snapshot, pool, crowd.work_class[job], containers),
-        answerable=np.ones(len(job), dtype=np.bool_),
+        pool=uses.pool,
+        start_ms=uses.start_ms,
+        end_ms=uses.end_ms,
+        containers=uses.held,
+        above_sleep_w=above_sleep_w(snapshot, uses.pool, crowd.work_class[uses.job], uses.held),
+        answerable=np.ones(len(uses.job), dtype=np.bool_),
     )
 
 

@@ -18,6 +18,8 @@ class Ask:
     """A job, or several that ask alike, and the segments of all of them."""
 
     jobs: tuple[str, ...]
+    """Their names; a cohort has one."""
+    number: int
     given: tuple[Segment, ...]
     work_class: int
     carbon_usd_per_t: int
@@ -57,6 +59,7 @@ def _of_job(job: JobView, now_ms: int) -> Ask:
     begun = bool(job.pool) or any(one.start_ms < now_ms for one in job.segments)
     return Ask(
         jobs=(str(spec.job),),
+        number=1,
         given=job.segments,
         work_class=WORK_CLASSES.index(spec.work_class),
         carbon_usd_per_t=spec.carbon_price_usd_per_t,
@@ -108,6 +111,7 @@ def _of_crowd(snapshot: Snapshot, crowd: Crowd) -> Iterator[Ask]:
         members = rows[some].tolist()
         yield Ask(
             jobs=tuple(crowd.ids[row] for row in members),
+            number=int(crowd.counts[members].sum()),
             given=tuple(_given(snapshot, crowd, row) for row in members),
             work_class=one["work_class"],
             carbon_usd_per_t=one["carbon_price_usd_per_t"],
@@ -132,7 +136,7 @@ def _given(snapshot: Snapshot, crowd: Crowd, row: int) -> Segment:
         pool=snapshot.pools.ids[int(crowd.pool[row])],  # type: ignore[arg-type]
         start_ms=int(crowd.start_ms[row]),
         end_ms=int(crowd.end_ms[row]),
-        containers=int(crowd.gpus[row]),
+        containers=int(crowd.gpus[row] * crowd.counts[row]),
     )
 
 

@@ -142,7 +142,7 @@ def _add(snapshot: Snapshot, book: _Book, ask: Ask, room: FloatArray, sums: _Sum
     sums.cost_usd += cost
     if ask.stays:
         sums.least_usd += cost
-        sums.stays += len(ask.jobs)
+        sums.stays += ask.number
         return
     pools = np.flatnonzero(allowed(snapshot, ask))
     options = book.options(ask)
@@ -155,9 +155,9 @@ def _add(snapshot: Snapshot, book: _Book, ask: Ask, room: FloatArray, sums: _Sum
         sums.least_usd += cost
         sums.without.extend(ask.jobs)
     else:
-        sums.least_usd += least * len(ask.jobs)
-        sums.exact += len(ask.jobs) * ask.in_one_piece
-        sums.loose += len(ask.jobs) * (not ask.in_one_piece)
+        sums.least_usd += least * ask.number
+        sums.exact += ask.number * ask.in_one_piece
+        sums.loose += ask.number * (not ask.in_one_piece)
 
 
 def _cost(snapshot: Snapshot, book: _Book, ask: Ask) -> float:

@@ -1,11 +1,12 @@
-"""Waiting jobs that are planned many at a time: one row a job, sets of words as codes.
+"""Waiting jobs that are planned many at a time: one row a job or a cohort of them, sets of words as codes.
 
-Axes: J jobs, in order of job id.
+Axes: J rows, in order of job id.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +67,17 @@ class Crowd:
     origins: tuple[str, ...] = ()
     origin: IntArray | None = None
     """(J,) row of `origins`, the zone where a job's data lies; None = not known of any."""
+    cohort: IntArray | None = None
+    """(J,) like jobs that a row counts together; None = one each. All else in a row is what each of them asks and was
+    given; id and revision are the cohort's."""
+
+    @property
+    def counts(self) -> IntArray:
+        """(J,) jobs of each row."""
+        return np.ones(len(self.ids), dtype=np.int64) if self.cohort is None else self.cohort
+
+    def of(self, rows: IntArray) -> Crowd:
+        """Some rows, in the order given; a row may come several times."""
+        columns: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(Crowd)}
+        some = {name: values[rows] for name, values in columns.items() if isinstance(values, np.ndarray)}
+        return Crowd(**{**columns, **some, "ids": tuple([self.ids[row] for row in rows.tolist()])})

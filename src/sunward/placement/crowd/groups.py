@@ -54,10 +54,12 @@ class Groups:
     tenant: IntArray
     """(G,) of the group's jobs where tenants are told apart, else of any of them."""
     families: Families
+    wanted: IntArray
+    """(G,) jobs; more than rows where a row is a cohort."""
 
     @property
     def count(self) -> IntArray:
-        """(G,) jobs."""
+        """(G,) rows."""
         return np.diff(self.first)
 
 
@@ -126,6 +128,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
         tenant=take("tenant")[at],
         origin=origin[at],
         data_bytes=_most(take("data_bytes"), data_bin)[at],
+        wanted=np.diff(np.concatenate([[0], np.cumsum(crowd.counts[jobs[order]])])[first]),
         families=Families(**{name: take(name)[family_at] for name in named}, ask_most=-_most(-ask, ask_bin)[family_at]),
         **picked,
     )

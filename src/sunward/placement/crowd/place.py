@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sunward.placement.crowd.flow import Filled
 from sunward.placement.crowd.groups import Groups, ranges
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.search import POSSIBLE, Lines, Search
@@ -59,7 +58,7 @@ class Placed:
         return Stretches(
             pool=self.pool[jobs],
             work_class=crowd.work_class[jobs],
-            gpus=crowd.gpus[jobs],
+            gpus=crowd.gpus[jobs] if crowd.cohort is None else crowd.gpus[jobs] * crowd.cohort[jobs],
             start_ms=self.start_ms[jobs],
             end_ms=self.end_ms[jobs],
         )
@@ -67,6 +66,10 @@ class Placed:
     def copy(self) -> Placed:
         """The same as it is now."""
         return Placed(**{each.name: getattr(self, each.name).copy() for each in fields(Placed)})
+
+    def of(self, rows: IntArray) -> Placed:
+        """What some rows have, in the order given."""
+        return Placed(**{each.name: getattr(self, each.name)[rows] for each in fields(Placed)})
 
     def differs(self, other: Placed) -> BoolArray:
         """(J,) jobs that have another place, or other times there."""
@@ -78,7 +81,7 @@ class Placed:
         """Add what some jobs have to what their tenants hold, or take it off."""
         if not shares.set:
             return
-        spent = crowd.gpus[jobs] * (self.end_ms[jobs] - self.start_ms[jobs])
+        spent = crowd.gpus[jobs] * crowd.counts[jobs] * (self.end_ms[jobs] - self.start_ms[jobs])
         for tenant, each in zip(crowd.tenant[jobs].tolist(), spent.tolist(), strict=True):
             shares.add(crowd.tenants[tenant], sign * each)
 
@@ -161,18 +164,6 @@ class Placing:
             done = ~found & (look[batch] >= pools)
             look[batch[~found]] *= LOOK_FURTHER
             waiting = batch[~done & (self.left[batch] > 0)]
-
-    def take(self, filled: Filled) -> None:
-        """Give jobs the cells that their groups were filled into."""
-        order = np.argsort(filled.group, kind="stable")
-        group, at, count = filled.group[order], filled.at[order], filled.jobs[order]
-        before = np.cumsum(count) - count
-        first = np.searchsorted(group, group)
-        pool, slot = np.divmod(at, self._tables.fleet.slots)
-        begin = self._next[group] + before - before[first]
-        self._name(ranges(begin, count), np.repeat(pool, count), np.repeat(self._tables.fleet.begin_ms[slot], count))
-        np.add.at(self._next, group, count)
-        self._placed.lay_out(self._crowd, self._room)
 
     def _order(self) -> IntArray:
         """Groups as they are searched: large gangs first, then those with few pools, then those with little time."""

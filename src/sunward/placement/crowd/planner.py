@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 import operator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sunward.model.plan import Assignment, Unplaced
+from sunward.model.plan import Assignment, CohortAssignment, Unplaced
 from sunward.placement.board import Board
-from sunward.placement.crowd.eligible import Named, by_country_alone, checks_of, named_of, only_site
+from sunward.placement.crowd.cells import Filled
+from sunward.placement.crowd.cohorts import Rows, apart, parts_of, settle, together
+from sunward.placement.crowd.eligible import Checks, Named, by_country_alone, checks_of, named_of, only_site
 from sunward.placement.crowd.flow import flow
-from sunward.placement.crowd.groups import groups_of
+from sunward.placement.crowd.groups import Groups, groups_of
 from sunward.placement.crowd.place import Placed, Placing
 from sunward.placement.crowd.refuse import refusals
-from sunward.placement.crowd.report import Decided, assignments
+from sunward.placement.crowd.report import Decided, assignments, cohort_assignments
 from sunward.placement.crowd.room import Room
 from sunward.placement.crowd.search import Lines
 from sunward.placement.crowd.standing import kept
@@ -24,7 +25,7 @@ from sunward.placement.crowd.tables import Tables, tables_of
 from sunward.placement.fleet import Fleet
 from sunward.placement.shares import Shares
 from sunward.world.crowd import NOT_GIVEN, Crowd
-from sunward.world.snapshot import IntArray, Snapshot
+from sunward.world.snapshot import BoolArray, FloatArray, IntArray, Snapshot
 
 EXACT_MAX = 4_096
 """Jobs without a place that are looked at once more by themselves, without bins."""
@@ -35,7 +36,10 @@ class CrowdPlan:
     """What a plan says of its crowd."""
 
     assignments: tuple[Assignment, ...]
+    cohorts: tuple[CohortAssignment, ...]
     unplaced: tuple[Unplaced, ...]
+    prices: FloatArray | None
+    """(P, H) micro-USD of a container in a slot; None = not known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,10 +58,35 @@ class CrowdDraft:
     """(P, H) containers that are kept."""
     taken_w: IntArray
     """(S, H)."""
+    row: IntArray
+    """Which row of the snapshot's crowd each was, once cohorts are taken apart."""
+    refused: tuple[Unplaced, ...] = ()
+    prices: FloatArray | None = None
+
+    def in_rows(self, rows: Rows) -> CrowdDraft:
+        """The same with its crowd in other rows."""
+        return replace(
+            self,
+            crowd=rows.crowd,
+            placed=rows.placed,
+            searched=rows.searched,
+            why=self.why[rows.row],
+            row=self.row[rows.row],
+        )
 
     def count(self, shares: Shares) -> None:
         """Add what is kept to what tenants hold."""
         self.placed.count(self.crowd, np.flatnonzero(self.placed.pool >= 0), shares, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Asked:
+    """Rows counted by what they ask, and which pools they may use."""
+
+    groups: Groups
+    checks: Checks
+    allowed: BoolArray
+    exact: bool
 
 
 FIXED = ("", "residency", "only_site")
@@ -81,30 +110,38 @@ def begin(fleet: Fleet, snapshot: Snapshot, crowd: Crowd, board: Board) -> Crowd
         why=np.zeros(len(crowd.ids), dtype=np.int64),
         taken=taken,
         taken_w=taken_w,
+        row=np.arange(len(crowd.ids)),
     )
 
 
 def finish(draft: CrowdDraft, board: Board, shares: Shares) -> CrowdPlan:
     """Place the rest on what others left on the board, which holds it all in the end."""
-    crowd, placed = draft.crowd, draft.placed
     board.free += draft.taken
     board.headroom_w += draft.taken_w
     room = Room(draft.tables.fleet, board)
-    before, waiting, held_then = placed.copy(), draft.searched, shares.copy()
+    before, waiting, held_then = draft.placed.copy(), draft.searched, shares.copy()
     let_go = _let_go(draft, shares)
-    placed.lay_out(crowd, room)
-    refused = _place(draft, room, shares)
-    if (placed.pool[let_go] < 0).any():
+    draft.placed.lay_out(draft.crowd, room)
+    done = _place(draft, room, shares)
+    if len(let_go) and (done.placed.pool[np.isin(done.row, let_go)] < 0).any():
         # A promise comes before a turn: what had a place keeps it, and only what is new takes turns.
-        draft.placed = placed = before.copy()
-        draft.searched = waiting
-        placed.lay_out(crowd, room)
-        refused = _place(draft, room, held_then)
+        draft.placed, draft.searched = before.copy(), waiting
+        draft.placed.lay_out(draft.crowd, room)
+        done = _place(draft, room, held_then)
     board.free, board.headroom_w = room.free, room.headroom_w
-    decided = draft.searched[(placed.pool[draft.searched] >= 0) & placed.differs(before)[draft.searched]]
+    if done.crowd.cohort is not None:
+        done = done.in_rows(together(done.crowd, done.placed, done.searched, done.row))
+    moved = (done.placed.pool >= 0) & done.placed.differs(before.of(done.row))
+    if done.crowd.cohort is not None:
+        # A cohort is told whole: its entries say of all its jobs.
+        moved = (done.placed.pool >= 0) & np.isin(done.row, done.row[moved])
+    told = done.searched[moved[done.searched]]
+    several = draft.crowd.counts[done.row[told]] > 1
     return CrowdPlan(
-        assignments=assignments(draft.tables, room, crowd, _decided(draft, decided), None),
-        unplaced=tuple(refused),
+        assignments=assignments(draft.tables, room, done.crowd, _decided(done, told[~several]), None),
+        cohorts=cohort_assignments(draft.tables, room, done.crowd, _decided(done, told[several]), None),
+        unplaced=done.refused,
+        prices=done.prices,
     )
 
 
@@ -123,30 +160,60 @@ def _let_go(draft: CrowdDraft, shares: Shares) -> IntArray:
     return rows
 
 
-def _place(draft: CrowdDraft, room: Room, shares: Shares) -> list[Unplaced]:
-    """Groups first; then, one by one, the few that only their bins kept out."""
-    crowd, tables, placed = draft.crowd, draft.tables, draft.placed
-    refused: list[Unplaced] = []
-    jobs = draft.searched
-    lines = Lines(tables, np.unique(crowd.carbon_price_usd_per_t))
-    for exact in (False, True):
-        if not len(jobs) or (exact and len(jobs) > EXACT_MAX):
-            break
-        groups = groups_of(tables.fleet, crowd, jobs, exact=exact, by_tenant=shares.set)
-        checks = checks_of(tables.fleet, draft.named, groups.families)
-        allowed = checks.met()
-        placing = Placing(tables, lines, room, crowd, groups, allowed, placed, shares)
-        # Where tenants take turns, nobody gives way for another's gain.
-        filled = None if exact or shares.set else flow(tables, room, groups, allowed)
-        if filled is not None:
-            placing.take(filled)
-        placing.run(None)
-        why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(tables.fleet, allowed), 2, 0))
-        draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
+def _place(draft: CrowdDraft, room: Room, shares: Shares) -> CrowdDraft:
+    """What flows, then groups; then, one by one, the few that only their bins kept out."""
+    tables, jobs = draft.tables, draft.searched
+    if not len(jobs):
+        return draft
+    lines = Lines(tables, np.unique(draft.crowd.carbon_price_usd_per_t))
+    asked = _asked(draft, jobs, shares, exact=False)
+    # Where tenants take turns, nobody gives way for another's gain.
+    filled = None if shares.set else flow(tables, room, asked.groups, asked.allowed)
+    if filled is not None or draft.crowd.cohort is not None:
+        draft = _spread(draft, asked, filled)
+        draft.placed.lay_out(draft.crowd, room)
+        jobs = draft.searched[draft.placed.pool[draft.searched] < 0]
+        asked = _asked(draft, jobs, shares, exact=False)
+    while len(jobs):
+        crowd, placed, groups = draft.crowd, draft.placed, asked.groups
+        Placing(tables, lines, room, crowd, groups, asked.allowed, placed, shares).run(None)
         without = np.flatnonzero(placed.pool[groups.jobs] < 0)
-        refused = refusals(tables, crowd, groups, checks, without[np.argsort(groups.jobs[without])])
+        draft.refused = _refused(draft, asked, without)
         jobs = np.sort(groups.jobs[without])
-    return refused
+        if asked.exact or len(jobs) > EXACT_MAX:
+            break
+        asked = _asked(draft, jobs, shares, exact=True)
+    return draft
+
+
+def _asked(draft: CrowdDraft, jobs: IntArray, shares: Shares, *, exact: bool) -> _Asked:
+    """Count some rows by what they ask; what leaves them no choice of place is noted."""
+    fleet = draft.tables.fleet
+    groups = groups_of(fleet, draft.crowd, jobs, exact=exact, by_tenant=shares.set)
+    checks = checks_of(fleet, draft.named, groups.families)
+    allowed = checks.met()
+    why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(fleet, allowed), 2, 0))
+    draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
+    return _Asked(groups=groups, checks=checks, allowed=allowed, exact=exact)
+
+
+def _spread(draft: CrowdDraft, asked: _Asked, filled: Filled | None) -> CrowdDraft:
+    """Give what flows its cells; where the crowd counts cohorts, each of the other jobs has a row of its own then."""
+    parts = parts_of(draft.crowd, asked.groups, filled)
+    if filled is not None and filled.prices is not None:
+        fleet = draft.tables.fleet
+        draft.prices = filled.prices.reshape(len(fleet.pools.ids), fleet.slots)
+    if draft.crowd.cohort is not None:
+        return draft.in_rows(apart(draft.tables, draft.crowd, draft.placed, draft.searched, parts))
+    settle(draft.tables, draft.crowd, draft.placed, parts)
+    return draft
+
+
+def _refused(draft: CrowdDraft, asked: _Asked, without: IntArray) -> tuple[Unplaced, ...]:
+    """Why jobs have no place; once of all jobs of a cohort."""
+    rows = asked.groups.jobs[without]
+    _, first = np.unique(draft.row[rows], return_index=True)
+    return tuple(refusals(draft.tables, draft.crowd, asked.groups, asked.checks, without[first]))
 
 
 def _decided(draft: CrowdDraft, jobs: IntArray) -> Decided:
@@ -170,9 +237,4 @@ def in_order(crowd: Crowd) -> Crowd:
     """A crowd in order of job id."""
     if not any(map(operator.gt, crowd.ids, itertools.islice(crowd.ids, 1, None))):
         return crowd
-    order = sorted(range(len(crowd.ids)), key=crowd.ids.__getitem__)
-    columns: dict[str, Any] = {}
-    for column in fields(Crowd):
-        values = getattr(crowd, column.name)
-        columns[column.name] = values[order] if isinstance(values, np.ndarray) else values
-    return Crowd(**{**columns, "ids": tuple(crowd.ids[row] for row in order)})
+    return crowd.of(np.array(sorted(range(len(crowd.ids)), key=crowd.ids.__getitem__), dtype=np.int64))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 
 from sunward import units
-from sunward.model.plan import Assignment, ScoreTerms, Segment
+from sunward.model.identity import JobId, PoolId
+from sunward.model.plan import Assignment, CohortAssignment, ScoreTerms, Segment
 from sunward.placement.crowd.groups import origin_of
 from sunward.placement.crowd.many import records
 from sunward.placement.crowd.room import Room, Stretches, slots_of
@@ -69,6 +70,7 @@ def scores(
     usd_per_g = carbon_usd_per_kwh(price.astype(np.float64), 1)
     slot = np.clip((held.start_ms - fleet.start_ms) // fleet.slot_ms, 0, fleet.slots - 1)
     per_kwh = tables.price[zone, slot] + tables.carbon[zone, slot] * usd_per_g
+    brought = tables.transfer(pool, crowd.data_bytes[jobs], price, slot, origin_of(crowd, jobs))
     return Scores(
         energy=to_integer(kw * spent(tables.price_before, zone) * units.MICRO),
         carbon=to_integer(grams * usd_per_g * units.MICRO),
@@ -76,7 +78,7 @@ def scores(
             tables.litres_per_h[pool, kind] * held.gpus * lasts_h * fleet.policy.water_price_usd_micro_per_l
         ),
         ask=to_integer(ask * lasts_h),
-        transfer=to_integer(tables.transfer(pool, crowd.data_bytes[jobs], price, slot, origin_of(crowd, jobs))),
+        transfer=to_integer(brought * crowd.counts[jobs]),
         wake=to_integer(tables.wake_kwh[pool] * woken * per_kwh * units.MICRO),
         risk=to_integer(spread * usd_per_g * RISK_FRAC * units.MICRO + ask * waited),
         shadow=_shadow(tables, held, shadow),
@@ -127,6 +129,39 @@ def assignments(
         ends_ppm=repeat(0),
     )
     return tuple(made)
+
+
+def cohort_assignments(
+    tables: Tables, room: Room, crowd: Crowd, decided: Decided, shadow: FloatArray | None
+) -> tuple[CohortAssignment, ...]:
+    """Say how many of each cohort go where; rows of one cohort lie together."""
+    held, jobs = decided.held, decided.jobs
+    score = scores(tables, crowd, jobs, held, decided.woken, shadow)
+    names = tables.fleet.pools.ids
+    columns = {
+        "jobs": crowd.counts[jobs].tolist(),
+        "pool": [PoolId(names[pool]) for pool in held.pool.tolist()],
+        "start_ms": held.start_ms.tolist(),
+        "end_ms": held.end_ms.tolist(),
+        "free_read": (least_free(room, held) + held.gpus).tolist(),
+        "energy_j": score.energy_j.tolist(),
+        "carbon_mg": score.carbon_mg.tolist(),
+        "saves_ppm": _saves_ppm(tables, crowd, decided, score).tolist(),
+    }
+    ids = [crowd.ids[job] for job in jobs.tolist()]
+    edges = [at for at in range(len(ids) + 1) if at in {0, len(ids)} or ids[at] != ids[at - 1]]
+    sums = {name: np.concatenate([[0], np.cumsum(getattr(score, name))])[edges] for name in TERMS}
+    return tuple(
+        CohortAssignment(
+            cohort=JobId(ids[first]),
+            revision=int(crowd.revision[jobs[first]]),
+            containers=int(crowd.gpus[jobs[first]]),
+            terms=ScoreTerms(**{name: int(sums[name][number + 1] - sums[name][number]) for name in TERMS}),
+            **{name: tuple(values[first:last]) for name, values in columns.items()},
+        )
+        for number, (first, last) in enumerate(pairwise(edges))
+        if first < last
+    )
 
 
 def _saves_ppm(tables: Tables, crowd: Crowd, decided: Decided, score: Scores) -> IntArray:
