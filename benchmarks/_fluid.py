@@ -23,7 +23,8 @@ from sunward.world.snapshot import FloatArray, IntArray, Snapshot
 FLUID = DATA.parent / "bench" / "b4_fluid.npz"
 OPTIMUM, GREEDY = 0.6103, 0.4998
 """As published (BENCH B4): savings of the exact optimum, and of filling the cheapest room in order of arrival."""
-CONTAINERS = 80
+CONTAINERS = 160
+"""A container draws half a kilowatt then, about as much as a GPU."""
 NO_ZONE = -1
 PART = 1e-9
 """Shares of a container-hour below this are rounding, not work."""
