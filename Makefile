@@ -23,7 +23,7 @@ LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --
 # A language named on the command line comes before whatever the shell has set.
 LANGUAGE_ASKED := $(if $(filter command,$(origin LANG)),SUNWARD_LANG=$(LANG))
 
-.PHONY: help setup setup-dev demo test e2e unit check bench golden soak lock locale clean
+.PHONY: help setup setup-dev demo test e2e unit check bench golden soak fuzz lock locale clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -84,6 +84,10 @@ golden: setup-dev ## accept the plans and ledger of the golden scenarios as they
 
 soak: setup-dev ## the long seeded runs: 200 seeds of every fault, simulated and on real processes
 	$(PYTEST) -m soak --numprocesses=2
+
+FUZZ_S ?= 600
+fuzz: setup-dev ## every parser of bytes from outside, FUZZ_S seconds each (600), two at a time; report in out/fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S)
 
 lock: setup-dev ## renew the lock files from pyproject.toml
 	@$(UV) --version >/dev/null 2>&1 || { echo 'make lock needs uv: $(BIN)/pip install uv' >&2; exit 2; }

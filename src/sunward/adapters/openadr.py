@@ -35,8 +35,10 @@ AGENT = "sunward"
 REFUSED, FAILED, UNKNOWN = "SW-223", "SW-226", "SW-227"
 UNAUTHORIZED = (401, 403)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
-ERRORS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, ValidationError)
+ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, ValidationError)
 """What a record raises that is not what the specification has."""
+STAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+"""A moment of RFC 3339: what else the library would guess at is not taken."""
 
 
 class Vtn:
@@ -125,6 +127,9 @@ def _pages(client: OpenADRClient, named: dict[str, str]) -> Iterator[dict[str, A
 def _plain(raw: Any) -> Any:  # noqa: ANN401 - JSON of others
     """An event in the one form the library reads: `now` as the moment it was last changed, for ever as a century."""
     told = raw.get("modificationDateTime") or raw.get("createdDateTime") or EVER
+    for name in ("createdDateTime", "modificationDateTime"):
+        if raw.get(name) is not None:
+            _require_stamp(raw[name])
     targets = raw.get("targets") or []
     words = [word for one in targets for word in (one["values"] if isinstance(one, dict) else [one])]
     return {
@@ -143,9 +148,15 @@ def _period(raw: dict[str, Any] | None, told: str) -> dict[str, Any] | None:
     period = dict(raw)
     if NOW.match(str(raw.get("start") or "")):
         period["start"] = told
+    _require_stamp(period["start"])
     if FOR_EVER.fullmatch(str(raw.get("duration") or "")):
         period["duration"] = LONGEST
     return period
+
+
+def _require_stamp(told: object) -> None:
+    if not STAMP.fullmatch(str(told)):
+        raise ValueError(f"{str(told)[:40]!r} is no moment of RFC 3339")
 
 
 def _limits(event: Event) -> Iterator[Limit]:

@@ -185,7 +185,7 @@ def load_config(folder: Path, overrides: Mapping[str, object] | None = None) -> 
     path = folder / CONFIG_FILE
     try:
         told = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as reason:
         raise InputError(f"{path}: {reason}", code="SW-510") from None
     told |= {name: value for name, value in (overrides or {}).items() if value is not None}
     told["folder"] = str(folder)

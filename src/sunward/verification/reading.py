@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import cbor2
@@ -13,7 +14,7 @@ import cbor2
 from sunward.errors import InputError
 from sunward.model.datum import Quality
 from sunward.model.reading import READING_FORMAT, ReadingBatch, Span
-from sunward.verification.exact import MS_IN_DAY
+from sunward.verification.exact import MILLION, MS_IN_DAY
 from sunward.verification.signature import signed_by
 
 SIGN1_TAG = 18
@@ -22,6 +23,15 @@ PROTECTED = bytes.fromhex("a10127")
 KEYS = tuple(range(1, 11))
 SHARED_COUNTERS = frozenset({"host", "meter"})
 """Counters that never work for one lease alone."""
+STATES = frozenset({"off", "asleep", "waking", "idle", "busy", "draining"})
+HASH_BYTES = 32
+SPAN_FIELDS = 7
+NAME_MAX = 128
+NUMBER_MAX = 2**53 - 1
+SPANS_MAX, SPANS_OF_ONE_MAX = 20_000, 120
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+NOT_CBOR = (cbor2.CBORError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, MemoryError)
+"""What the reader of CBOR lets through where a tagged value is nonsense, besides its own errors."""
 
 
 def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
@@ -31,6 +41,8 @@ def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
     """
     try:
         raw = base64.b64decode(text, validate=True)
+        if len(raw) > MESSAGE_BYTES_MAX:
+            raise InputError("it has more bytes than are taken")
         # The last letter of base64 may hold bits that no byte uses.
         if base64.b64encode(raw).decode() != text:
             raise InputError("its base64 is not in its one valid form")
@@ -39,7 +51,7 @@ def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
             raise InputError("it is not a COSE_Sign1 message in its one valid form")
         protected, unprotected, payload, signature = message.value
         batch = _batch(cbor2.loads(payload), payload)
-    except (binascii.Error, cbor2.CBORError, ValueError, TypeError, RecursionError) as reason:
+    except (binascii.Error, *NOT_CBOR) as reason:
         raise InputError(f"it is not a reading: {type(reason).__name__}") from None
     if protected != PROTECTED or unprotected != {} or not isinstance(signature, bytes):
         raise InputError("its headers are not those of an Ed25519 signature")
@@ -56,29 +68,57 @@ def faults(batch: ReadingBatch) -> Iterator[str]:
     """What cannot be true of a batch, in words."""
     if not 0 < batch.t1_ms - batch.t0_ms <= MS_IN_DAY:
         yield "it covers no time or more than a day"
+    if not (_is_name(batch.site) and _is_name(batch.boot)):
+        yield "its site or boot is no name of 1 to 128 printable characters"
+    if batch.counter < 1 or bool(batch.previous) != (batch.counter > 1):
+        yield "its number is below 1, or the first batch names another one, or a later one names none"
+    if batch.uncertainty_ppm > MILLION:
+        yield "its uncertainty is more than the whole"
+    if not _in_range((batch.counter, batch.t0_ms, batch.t1_ms, batch.uncertainty_ppm)):
+        yield "a number of it lies outside 0 to 2^53 - 1"
+    spans = Counter(span.device for span in batch.spans)
+    if spans.total() > SPANS_MAX or max(spans.values(), default=0) > SPANS_OF_ONE_MAX:
+        yield "it has more spans than are taken"
     last: dict[str, Span] = {}
     for span in batch.spans:
-        if not batch.t0_ms <= span.t0_ms < span.t1_ms <= batch.t1_ms:
-            yield f"a span of {span.device} lies outside the batch"
-        if span.end_j < span.start_j or span.start_j < 0:
-            yield f"the counter of {span.device} falls"
-        if span.lease and span.device in SHARED_COUNTERS:
-            yield f"{span.device} is said to work for one lease"
-        before = last.get(span.device)
-        if before and (span.t0_ms < before.t1_ms or span.start_j < before.end_j):
-            yield f"spans of {span.device} overlap or its counter falls between them"
+        yield from _faults_of(span, batch, last.get(span.device))
         last[span.device] = span
 
 
+def _faults_of(span: Span, batch: ReadingBatch, before: Span | None) -> Iterator[str]:
+    if not (_is_name(span.device) and (not span.lease or _is_name(span.lease)) and span.state in STATES):
+        yield "a span's device, lease or state is none"
+    if not _in_range((span.t0_ms, span.t1_ms, span.start_j, span.end_j)):
+        yield f"a number of {span.device} lies outside 0 to 2^53 - 1"
+    if not batch.t0_ms <= span.t0_ms < span.t1_ms <= batch.t1_ms:
+        yield f"a span of {span.device} lies outside the batch"
+    if span.end_j < span.start_j or span.start_j < 0:
+        yield f"the counter of {span.device} falls"
+    if span.lease and span.device in SHARED_COUNTERS:
+        yield f"{span.device} is said to work for one lease"
+    if before and (span.t0_ms < before.t1_ms or span.start_j < before.end_j):
+        yield f"spans of {span.device} overlap or its counter falls between them"
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= NAME_MAX and text.isprintable()
+
+
+def _in_range(numbers: Iterable[int]) -> bool:
+    return all(0 <= number <= NUMBER_MAX for number in numbers)
+
+
 def _batch(fields: Any, payload: bytes) -> ReadingBatch:  # noqa: ANN401  whatever CBOR held
-    if tuple(fields) != KEYS or cbor2.dumps(fields, canonical=True) != payload:
+    if not isinstance(fields, dict) or tuple(fields) != KEYS or cbor2.dumps(fields, canonical=True) != payload:
         raise InputError("its payload is not the canonical map of ten fields")
-    if fields[1] != READING_FORMAT:
+    if type(fields[1]) is not int or fields[1] != READING_FORMAT:
         raise InputError(f"it has the unknown format {fields[1]}")
     strings = (fields[2], fields[3], fields[9])
-    numbers = (fields[1], fields[4], fields[5], fields[6], fields[8])
-    if not _all(strings, str) or not _all(numbers, int) or type(fields[7]) is not bytes:
+    numbers = (fields[4], fields[5], fields[6], fields[8])
+    if not _all(strings, str) or not _all(numbers, int) or type(fields[7]) is not bytes or type(fields[10]) is not list:
         raise InputError("a field has the wrong type")
+    if len(fields[7]) not in {0, HASH_BYTES}:
+        raise InputError("its predecessor is named by no SHA-256")
     return ReadingBatch(
         site=fields[2],
         boot=fields[3],
@@ -93,6 +133,8 @@ def _batch(fields: Any, payload: bytes) -> ReadingBatch:  # noqa: ANN401  whatev
 
 
 def _span(row: Any) -> Span:  # noqa: ANN401  whatever CBOR held
+    if type(row) is not list or len(row) != SPAN_FIELDS:
+        raise InputError("a span is no list of seven")
     device, lease, state, t0_ms, t1_ms, start_j, end_j = row
     if not _all((device, lease, state), str) or not _all((t0_ms, t1_ms, start_j, end_j), int):
         raise InputError("a span has a field of the wrong type")
