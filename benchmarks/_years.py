@@ -14,7 +14,7 @@ import numpy as np
 from sunward import units
 from sunward.model.hardware import Admission
 from sunward.model.identity import ZoneId
-from sunward.model.plan import Assignment, PolicyInputs
+from sunward.model.plan import Assignment, CohortAssignment, PolicyInputs
 from sunward.model.site import WAKE_S
 from sunward.placement.planner import plan
 from sunward.signals import climatology
@@ -29,7 +29,7 @@ START_MS = 1_640_995_200_000
 OVERHEADS = (1.08, 1.2, 1.35, 1.5)
 Columns = dict[str, IntArray]
 """Open jobs or cohorts, one a row: the numbers of a `Crowd`, `number` of each, `jobs` in it, and `carbon_mg`, `base_mg`
-of what it was given."""
+of what all of them were given."""
 COLUMNS = (
     *("number", "jobs", "gpus", "work_class", "length_ms", "deadline_ms", "carbon_price_usd_per_t"),
     *("submitted_ms", "revision", "pool", "start_ms", "end_ms", "carbon_mg", "base_mg"),
@@ -110,6 +110,9 @@ class Run:
     base_mg: int = 0
     """Of the same jobs, begun at once."""
     most_open: int = 0
+    """Rows."""
+    most_open_jobs: int = 0
+    numbered: int = 0
 
     def hour(self, number: int, arrivals: Columns) -> None:
         """One tick: what is due begins, what came is added, all that waits is planned."""
@@ -118,10 +121,18 @@ class Run:
         self.running = _some(self.running, self.running["end_ms"] > now_ms)
         late = self.waiting["deadline_ms"] <= now_ms
         self.missed += int(self.waiting["jobs"][late].sum())
-        self.waiting = _joined(_some(self.waiting, ~late), arrivals)
+        self.waiting = _joined(_some(self.waiting, ~late), self._numbered(arrivals))
         self.most_open = max(self.most_open, len(self.waiting["gpus"]))
-        self._take(plan(self._snapshot(number, now_ms)).assignments)
+        self.most_open_jobs = max(self.most_open_jobs, int(self.waiting["jobs"].sum()))
+        made = plan(self._snapshot(number, now_ms))
+        self._take(made.assignments)
+        self._part(made.cohorts)
         self.plans += 1
+
+    def _numbered(self, rows: Columns) -> Columns:
+        count = len(rows["gpus"])
+        self.numbered += count
+        return rows | {"number": self.numbered - count + np.arange(count)}
 
     def _begin(self, now_ms: int) -> None:
         due: BoolArray = (self.waiting["pool"] != NOT_GIVEN) & (self.waiting["start_ms"] < now_ms)
@@ -148,11 +159,29 @@ class Run:
         self.waiting["revision"][at] += 1
         self.assigned += len(assignments)
 
+    def _part(self, cohorts: tuple[CohortAssignment, ...]) -> None:
+        """Where parts of a cohort run apart each is one from now on, and so is what has no place."""
+        if not cohorts:
+            return
+        pool_of = {name: row for row, name in enumerate(self.planet.pools.ids)}
+        at = np.searchsorted(self.waiting["number"], [int(one.cohort[1:]) for one in cohorts])
+        parts = _some(self.waiting, np.repeat(at, [len(one.jobs) for one in cohorts]))
+        told = [row for one in cohorts for row in zip(one.pool, one.start_ms, one.end_ms, one.jobs, strict=True)]
+        for name, values in zip(("pool", "start_ms", "end_ms", "jobs"), zip(*told, strict=True), strict=False):
+            parts[name] = np.array([pool_of[one] for one in values] if name == "pool" else values, np.int64)
+        carbon = np.array([one for many in cohorts for one in many.carbon_mg], np.int64)
+        saves = np.array([one for many in cohorts for one in many.saves_ppm], np.int64)
+        parts |= {"carbon_mg": carbon, "base_mg": np.rint(carbon / (1 - saves / units.PPM)).astype(np.int64)}
+        self.waiting["jobs"][at] -= [sum(one.jobs) for one in cohorts]
+        self.waiting["pool"][at] = NOT_GIVEN
+        self.waiting = _joined(_some(self.waiting, self.waiting["jobs"] > 0), self._numbered(parts))
+        self.assigned += len(told)
+
     def _snapshot(self, number: int, now_ms: int) -> Snapshot:
         planet, shape = self.planet, (len(self.planet.pools.ids), self.slots)
         ahead = slice(number, number + self.slots)
         columns = {name: getattr(planet.pools, name) for name in PoolColumns.__slots__}
-        awake = np.bincount(self.running["pool"], self.running["gpus"], shape[0]).astype(np.int64)
+        awake = np.bincount(self.running["pool"], _held(self.running), shape[0]).astype(np.int64)
         pools = PoolColumns(
             **columns | {"available": np.repeat(planet.pools.count[:, None], self.slots, 1), "awake": awake}
         )
@@ -176,12 +205,17 @@ class Run:
         )
 
 
+def _held(rows: Columns) -> IntArray:
+    """Containers of all jobs of each row."""
+    return rows["gpus"] * rows["jobs"]
+
+
 def _taken(running: Columns, now_ms: int, shape: tuple[int, int]) -> IntArray:
     pools, slots = shape
     change: IntArray = np.zeros((pools, slots + 1), np.int64)
-    change[:, 0] = np.bincount(running["pool"], running["gpus"], pools)
+    change[:, 0] = np.bincount(running["pool"], _held(running), pools)
     last = np.minimum(-(-(running["end_ms"] - now_ms) // units.HOUR_MS), slots)
-    np.subtract.at(change, (running["pool"], last), running["gpus"])
+    np.subtract.at(change, (running["pool"], last), _held(running))
     taken: IntArray = np.cumsum(change[:, :slots], axis=1)
     return taken
 
@@ -206,11 +240,12 @@ def _crowd(waiting: Columns) -> Crowd:
         budget_usd_micro=none,
         data_bytes=none,
         pausable=np.zeros(count, np.bool_),
+        cohort=waiting["jobs"] if (waiting["jobs"] > 1).any() else None,
         **{name: waiting[name] for name in (*same, "pool", "start_ms", "end_ms")},
     )
 
 
-def _some(columns: Columns, which: BoolArray) -> Columns:
+def _some(columns: Columns, which: BoolArray | IntArray) -> Columns:
     return {name: column[which] for name, column in columns.items()}
 
 
@@ -218,14 +253,12 @@ def _joined(first: Columns, second: Columns) -> Columns:
     return {name: np.concatenate([first[name], second[name]]) for name in COLUMNS}
 
 
-def arrivals(
-    number: int, now_ms: int, length_ms: IntArray, gpus: IntArray, slack_ms: IntArray, jobs: IntArray
-) -> Columns:
-    """New rows, numbered from `number` on."""
+def arrivals(now_ms: int, length_ms: IntArray, gpus: IntArray, slack_ms: IntArray, jobs: IntArray) -> Columns:
+    """New rows of so many jobs each."""
     count = len(gpus)
     none: IntArray = np.zeros(count, np.int64)
     return {
-        "number": number + np.arange(count),
+        "number": none,
         "jobs": jobs,
         "gpus": gpus,
         "work_class": np.full(count, len(WORK_CLASSES) - 1),

@@ -1,8 +1,8 @@
 """A simulated week with a million jobs, and a year by hourly cohorts, through the live planner.
 
 Every hour new work comes, all that waits is planned, and what was placed begins (`benchmarks/_years.py` says what that
-covers). In the week each job is a row of its own; in the year the like jobs of an hour are cohorts, each placed as one
-gang. Lengths are drawn from the 100,000 jobs of the PAI trace, arrivals from a daily swing.
+covers). In the week each job is a row of its own; in the year the like jobs of an hour are a cohort, of which some may
+run here and others there. Lengths are drawn from the 100,000 jobs of the PAI trace, arrivals from a daily swing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _week(options: argparse.Namespace, lengths: IntArray) -> dict[str, object]:
     begun_s, number = (time.perf_counter(), time.process_time()), 0
     for hour in range(options.hours):
         count = int(draw.poisson(_per_h(options.jobs, hour)))
-        run.hour(hour, _jobs(draw, number, hour, count, lengths))
+        run.hour(hour, _jobs(draw, hour, count, lengths))
         number += count
         _tell("week", hour, run)
     return _told("week", run, number, begun_s)
@@ -81,15 +81,15 @@ def _year(options: argparse.Namespace, lengths: IntArray) -> dict[str, object]:
     draw = np.random.default_rng(options.seed)
     world = planet(options.year_pools, options.containers, MODELS[:1], options.year_hours + options.slots)
     run = Run(planet=world, slots=options.slots)
-    begun_s, number, jobs = (time.perf_counter(), time.process_time()), 0, 0
+    begun_s, cohorts, jobs = (time.perf_counter(), time.process_time()), 0, 0
     steps = np.quantile(lengths, (np.arange(LENGTH_STEPS) + 1) / LENGTH_STEPS * 0.98).astype(np.int64)
     for hour in range(options.year_hours):
-        new = _cohorts(draw, number, hour, _per_h(options.jobs, hour), steps)
+        new = _cohorts(draw, hour, _per_h(options.jobs, hour), steps)
         run.hour(hour, new)
-        number, jobs = number + len(new["gpus"]), jobs + int(new["jobs"].sum())
+        cohorts, jobs = cohorts + len(new["gpus"]), jobs + int(new["jobs"].sum())
         if hour % DAY_H == 0:
             _tell("year", hour, run)
-    return _told("year", run, jobs, begun_s) | {"year_cohorts": number}
+    return _told("year", run, jobs, begun_s) | {"year_cohorts": cohorts}
 
 
 def _per_h(jobs: int, hour: int) -> float:
@@ -97,9 +97,8 @@ def _per_h(jobs: int, hour: int) -> float:
     return jobs / WEEK_H * (1.0 + math.sin(hour / DAY_H * math.tau) / 3)
 
 
-def _jobs(draw: np.random.Generator, number: int, hour: int, count: int, lengths: IntArray) -> Columns:
+def _jobs(draw: np.random.Generator, hour: int, count: int, lengths: IntArray) -> Columns:
     return arrivals(
-        number,
         START_MS + hour * units.HOUR_MS,
         draw.choice(lengths, count),
         draw.choice(GPUS, count, p=GPU_SHARE),
@@ -108,14 +107,14 @@ def _jobs(draw: np.random.Generator, number: int, hour: int, count: int, lengths
     )
 
 
-def _cohorts(draw: np.random.Generator, number: int, hour: int, per_h: float, steps: IntArray) -> Columns:
-    """Jobs of an hour by length and slack: a cohort is so many jobs, and as wide as all of their GPUs."""
-    length, slack = (grid.ravel() for grid in np.meshgrid(steps, np.array(SLACK_H) * units.HOUR_MS))
-    jobs = draw.poisson(per_h / len(length), len(length)).astype(np.int64)
-    mean_gpus = float(np.dot(GPUS, GPU_SHARE))
+def _cohorts(draw: np.random.Generator, hour: int, per_h: float, steps: IntArray) -> Columns:
+    """Jobs of an hour by length, slack and GPUs."""
+    slack_ms = np.array(SLACK_H) * units.HOUR_MS
+    length, slack, gpus = (grid.ravel() for grid in np.meshgrid(steps, slack_ms, np.array(GPUS)))
+    share = np.array(GPU_SHARE)[np.searchsorted(GPUS, gpus)] / (len(steps) * len(slack_ms))
+    jobs = draw.poisson(per_h * share).astype(np.int64)
     some = jobs > 0
-    gpus = np.maximum(1, np.rint(jobs * mean_gpus)).astype(np.int64)
-    return arrivals(number, START_MS + hour * units.HOUR_MS, length[some], gpus[some], slack[some], jobs[some])
+    return arrivals(START_MS + hour * units.HOUR_MS, length[some], gpus[some], slack[some], jobs[some])
 
 
 def _tell(name: str, hour: int, run: Run) -> None:

@@ -13,13 +13,28 @@ HOURS, EACH = 12, 25
 
 def new(draw: np.random.Generator, hour: int) -> Columns:
     return arrivals(
-        EACH * hour,
         START_MS + hour * HOUR_MS,
         draw.integers(HOUR_MS // 4, 4 * HOUR_MS, EACH),
         draw.choice([1, 2, 4], EACH),
         draw.choice([0, 6], EACH) * HOUR_MS,
         np.ones(EACH, np.int64),
     )
+
+
+def test_jobs_of_cohorts_begin_in_time_or_are_counted() -> None:
+    draw = np.random.default_rng(1)
+    run = Run(planet=planet(5, 200, MODELS, HOURS + 24), slots=24)
+    jobs = 0
+    for hour in range(HOURS):
+        some = new(draw, hour) | {"jobs": draw.integers(1, 9, EACH)}
+        jobs += int(some["jobs"].sum())
+        run.hour(hour, some)
+        held = np.bincount(run.running["pool"], run.running["gpus"] * run.running["jobs"], 5)
+        assert (held <= run.planet.pools.count).all()
+        assert (run.running["end_ms"] <= run.running["deadline_ms"]).all()
+    assert run.begun + run.missed + run.waiting["jobs"].sum() == jobs
+    assert run.begun > HOURS
+    assert run.carbon_mg > 0
 
 
 def test_every_job_begins_in_time_or_is_counted() -> None:

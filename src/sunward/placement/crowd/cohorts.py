@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sunward.placement.crowd.cells import Filled
+from sunward.placement.crowd.cells import Filled, starts_of
 from sunward.placement.crowd.groups import Groups, packed
 from sunward.placement.crowd.place import Placed
 from sunward.placement.crowd.tables import Tables
@@ -62,6 +62,12 @@ def parts_of(crowd: Crowd, groups: Groups, filled: Filled | None) -> Parts:
     )
 
 
+def compare(placed: Placed, groups: Groups, filled: Filled) -> None:
+    """Remember where jobs that flow could have begun at once."""
+    for group, pool in filled.now_pool.items():
+        placed.now_pool[groups.jobs[groups.first[group] : groups.first[group + 1]]] = pool
+
+
 def settle(tables: Tables, crowd: Crowd, placed: Placed, parts: Parts) -> None:
     """Give rows of one job the cells of their parts."""
     some = parts.at != NOT_GIVEN
@@ -99,6 +105,6 @@ def together(crowd: Crowd, placed: Placed, searched: IntArray, cohort: IntArray)
 def _give(tables: Tables, crowd: Crowd, placed: Placed, rows: IntArray, at: IntArray) -> None:
     fleet = tables.fleet
     pool, slot = np.divmod(at, fleet.slots)
-    placed.pool[rows], placed.start_ms[rows] = pool, fleet.begin_ms[slot]
+    placed.pool[rows], placed.start_ms[rows] = pool, starts_of(tables, pool, slot)
     run = tables.run_ms(pool, crowd.work_class[rows], crowd.length_ms[rows])
     placed.end_ms[rows] = placed.start_ms[rows] + run

@@ -11,7 +11,7 @@ import numpy as np
 from sunward.model.plan import Assignment, CohortAssignment, Unplaced
 from sunward.placement.board import Board
 from sunward.placement.crowd.cells import Filled
-from sunward.placement.crowd.cohorts import Rows, apart, parts_of, settle, together
+from sunward.placement.crowd.cohorts import Rows, apart, compare, parts_of, settle, together
 from sunward.placement.crowd.eligible import Checks, Named, by_country_alone, checks_of, named_of, only_site
 from sunward.placement.crowd.flow import flow
 from sunward.placement.crowd.groups import Groups, groups_of
@@ -200,9 +200,10 @@ def _asked(draft: CrowdDraft, jobs: IntArray, shares: Shares, *, exact: bool) ->
 def _spread(draft: CrowdDraft, asked: _Asked, filled: Filled | None) -> CrowdDraft:
     """Give what flows its cells; where the crowd counts cohorts, each of the other jobs has a row of its own then."""
     parts = parts_of(draft.crowd, asked.groups, filled)
-    if filled is not None and filled.prices is not None:
-        fleet = draft.tables.fleet
-        draft.prices = filled.prices.reshape(len(fleet.pools.ids), fleet.slots)
+    if filled is not None:
+        compare(draft.placed, asked.groups, filled)
+        shape = (len(draft.tables.fleet.pools.ids), draft.tables.fleet.slots)
+        draft.prices = None if filled.prices is None else filled.prices.reshape(shape)
     if draft.crowd.cohort is not None:
         return draft.in_rows(apart(draft.tables, draft.crowd, draft.placed, draft.searched, parts))
     settle(draft.tables, draft.crowd, draft.placed, parts)

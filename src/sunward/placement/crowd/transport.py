@@ -38,32 +38,62 @@ class Arcs:
 
 
 def cheapest(room: IntArray, cells: dict[int, Cells]) -> Filled:
-    """As many jobs as find a cell at the least cost, size by size of gangs."""
-    free, prices = np.maximum(room.reshape(-1), 0), np.zeros(room.size)
-    parts: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
-    without, cost = 0, 0.0
-    for gpus in sorted({one.gpus for one in cells.values()}, reverse=True):
-        names = [group for group, one in cells.items() if one.gpus == gpus]
-        at = np.concatenate([cells[group].at for group in names])
-        costs = np.concatenate([cells[group].cost for group in names])
-        number = np.repeat(np.arange(len(names)), [len(cells[group].at) for group in names])
-        step = max(float(np.ptp(costs)) / COST_STEPS, np.finfo(np.float64).tiny)
-        arcs = Arcs(
-            group=number,
-            cell=at,
-            cost=np.rint((costs - costs.min()) / step).astype(np.int64),
-            wanted=np.array([cells[group].wanted for group in names], dtype=np.int64),
-            room=free // gpus,
-        )
-        jobs = solved(arcs)
-        np.maximum(prices, prices_of(arcs, jobs) * step / gpus, out=prices)
-        np.subtract.at(free, at, jobs * gpus)
-        used = np.flatnonzero(jobs)
-        parts.append((np.array(names, dtype=np.int64)[number[used]], at[used], jobs[used], costs[used]))
-        without += int(arcs.wanted.sum() - jobs.sum())
-        cost += float(costs @ jobs)
-    group, where, taken, each = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Filled(group=group, at=where, jobs=taken, cost=each, worth=(without, cost), prices=prices)
+    """As many jobs as find a cell at the least cost, the largest gangs first.
+
+    Prices, and what no way to place all of them costs less than, are of gangs that may be taken apart: with one size
+    of gangs the same as of whole ones.
+    """
+    free = np.maximum(room.reshape(-1), 0)
+    whole, left = free.copy(), free
+    sizes = sorted({one.gpus for one in cells.values()}, reverse=True)
+    flows = []
+    for gpus in sizes:
+        some = {group: one for group, one in cells.items() if one.gpus == gpus}
+        flows.append(_flow(some, left // gpus, gpus))
+        np.subtract.at(left, flows[-1].at, flows[-1].jobs * gpus)
+    loose = flows[0] if len(sizes) == 1 else _flow({group: _loose(one) for group, one in cells.items()}, whole, 1)
+    group, at, jobs, cost = (
+        np.concatenate([getattr(one, name) for one in flows]) for name in ("group", "at", "jobs", "cost")
+    )
+    return Filled(
+        group=group,
+        at=at,
+        jobs=jobs,
+        cost=cost,
+        worth=(sum(one.worth[0] for one in flows), sum(one.worth[1] for one in flows)),
+        prices=loose.prices,
+        bound=loose.worth[1],
+    )
+
+
+def _loose(cells: Cells) -> Cells:
+    return Cells(at=cells.at, cost=cells.cost / cells.gpus, gpus=1, wanted=cells.wanted * cells.gpus)
+
+
+def _flow(cells: dict[int, Cells], room: IntArray, gpus: int) -> Filled:
+    """The least cost for groups of one size; `room` is how many of their jobs each cell holds."""
+    names = np.array(list(cells), dtype=np.int64)
+    at = np.concatenate([one.at for one in cells.values()])
+    costs = np.concatenate([one.cost for one in cells.values()])
+    number = np.repeat(np.arange(len(names)), [len(one.at) for one in cells.values()])
+    step = max(float(np.ptp(costs)) / COST_STEPS, float(np.finfo(np.float64).tiny))
+    arcs = Arcs(
+        group=number,
+        cell=at,
+        cost=np.rint((costs - costs.min()) / step).astype(np.int64),
+        wanted=np.array([one.wanted for one in cells.values()], dtype=np.int64),
+        room=room,
+    )
+    jobs = solved(arcs)
+    used = np.flatnonzero(jobs)
+    return Filled(
+        group=names[number[used]],
+        at=at[used],
+        jobs=jobs[used],
+        cost=costs[used],
+        worth=(int(arcs.wanted.sum() - jobs.sum()), float(costs @ jobs)),
+        prices=prices_of(arcs, jobs) * (step / gpus),
+    )
 
 
 def solved(arcs: Arcs) -> IntArray:
