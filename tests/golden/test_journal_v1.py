@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.engine.writer import replay
 from sunward.model.chain import GENESIS, record_hash, rotation_bytes
+from sunward.model.challenge import BeaconValue, Challenge, ChallengeFault, ChallengeRules, Commitment
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.events import (
     KINDS,
@@ -24,6 +25,10 @@ from sunward.model.events import (
     AppealDecided,
     AppealFiled,
     CancelRequested,
+    ChallengeCommitted,
+    ChallengeJudged,
+    ChallengeRulesSet,
+    ChallengesDrawn,
     EpochRequested,
     Event,
     EvidenceFiled,
@@ -55,6 +60,7 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-trust.jsonl": "e036f992ca94c627d7d0c7a79a19e398deb93b22973de0e7d55f6958fac4b26f",
     "journal-v1-policy.jsonl": "5a6ef3a8bf69ab18bd9ebf8c2dafbbb39f6f696b553411b08a0effbdf4f43a2f",
     "journal-v1-keys.jsonl": "fd56e960e4a4f5b5bdc97d288b27812350553ba1eac01ee036235ea9329622c7",
@@ -64,6 +70,13 @@ HEADS = {
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
+    "journal-v1-challenges.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 48_000_000_000_000_000,
+        "provider:p-no-hydro": 3_801_600_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
     "journal-v1-trust.jsonl": {
         "faucet:test": -(10**21),
         "network": 950_400_000_000_000_000,
@@ -314,7 +327,45 @@ def told_of_trust() -> MemoryJournal:
     return network.journal
 
 
+def told_of_challenges() -> MemoryJournal:
+    """Pools are drawn; one is asked by name and passes, one gives a wrong answer, one none, while work goes on."""
+    network = Network()
+    beacon = BeaconValue(source="drand", round=7, value="ab" * 32, label="")
+    powers = {
+        name: PoolPower(pool=pool, asleep=0, waking=0, idle=2, busy=0)
+        for name, pool in (("no-hydro", HYDRO), ("es-solar", SOLAR), ("pl-coal", COAL))
+    }
+    for name, power in powers.items():
+        network.tell(PowerReported(site=SiteId(name), pools=(power,)))
+    network.tell(ChallengeRulesSet(rules=ChallengeRules(awake_milli_per_epoch=10**6, asleep_milli_per_epoch=1_000)))
+    network.tell(ChallengesDrawn(draw=0, beacon=beacon, pools=(HYDRO,)))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    challenges = network.state.world.challenges
+    answer(network, challenges.of_pool(HYDRO), ())
+    network.wait(1)
+    network.tell(ChallengesDrawn(draw=challenges.draw.sequence, beacon=replace(beacon, round=8)))
+    fault = ChallengeFault(key="challenge_product", sentence="row {row} is wrong", figures={"row": 3})
+    answer(network, challenges.of_pool(SOLAR), (fault,))
+    network.wait(1)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
+def answer(network: Network, one: Challenge, faults: tuple[ChallengeFault, ...]) -> None:
+    made = Commitment(
+        boot="b", nonce="cd" * 32, roots=("ef" * 32,), round_trip_ms=20, elapsed_ms=3_000, allowed_ms=9_000
+    )
+    name = one.order.challenge
+    network.tell(ChallengeCommitted(challenge=name, commitment=made))
+    network.tell(ChallengeJudged(challenge=name, nonce=made.nonce, question="12" * 32, answer="34" * 32, faults=faults))
+
+
 HISTORIES = {
+    "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-trust.jsonl": told_of_trust,
     "journal-v1-policy.jsonl": told_of_policy,
     "journal-v1-keys.jsonl": told_of_keys,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import asleep, ceilings, epochs, jobs, leases, membership, plans, policy, sites, trust
+from sunward.engine import asleep, ceilings, challenges, epochs, jobs, leases, membership, plans, policy, sites, trust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
@@ -16,6 +16,10 @@ from sunward.model.events import (
     AppealDecided,
     AppealFiled,
     CancelRequested,
+    ChallengeCommitted,
+    ChallengeJudged,
+    ChallengeRulesSet,
+    ChallengesDrawn,
     ClockMapped,
     Deposited,
     EpochRequested,
@@ -83,6 +87,8 @@ def _timer(turn: Turn, payload: TimerFired) -> None:
             sites.look_at_hours(turn, SiteId(ref))
         elif kind == "ceiling":
             ceilings.look(turn, SiteId(ref))
+        elif kind == "challenge":
+            challenges.look(turn, ref)
         elif kind == "slot":
             turn.request_plan("slot")
             if len(turn.world.jobs) > len(turn.state.closing):
@@ -148,6 +154,10 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     VerdictIssued: trust.verdict_issued,
     AppealFiled: trust.appeal_filed,
     AppealDecided: trust.appeal_decided,
+    ChallengeRulesSet: challenges.rules_set,
+    ChallengesDrawn: challenges.drawn,
+    ChallengeCommitted: challenges.committed,
+    ChallengeJudged: challenges.judged,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -171,4 +181,8 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     VerdictIssued: trust.check_issued,
     AppealFiled: trust.check_appealed,
     AppealDecided: trust.check_decided,
+    ChallengeRulesSet: challenges.check_rules,
+    ChallengesDrawn: challenges.check_drawn,
+    ChallengeCommitted: challenges.check_committed,
+    ChallengeJudged: challenges.check_judged,
 }

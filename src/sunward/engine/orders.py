@@ -31,14 +31,18 @@ def orders(state: State, site: SiteId) -> SiteOrders:
         awake=tuple(
             AwakeOrder(
                 pool=pool.pool,
-                count=awake_count(
-                    world.awake.get(pool.pool, ()), world.at_ms, world.busy(pool.pool), _usable(world, pool)
+                count=max(
+                    awake_count(
+                        world.awake.get(pool.pool, ()), world.at_ms, world.busy(pool.pool), _usable(world, pool)
+                    ),
+                    _challenged(world, pool),
                 ),
             )
             for pool in spec.pools
         ),
         asleep_until_ms=asleep.ready_by_ms(world, world.sites[site]) if sleeps(spec) else 0,
         wake=asleep.calls(world, world.sites[site]),
+        challenges=tuple(one.order for one in world.challenges.at(site)),
     )
 
 
@@ -46,6 +50,12 @@ def _usable(world: World, pool: PoolSpec) -> int:
     """Containers that may be awake for the network: never fewer than leases still hold."""
     site = world.sites[pool.pool.partition("/")[0]]
     return max(world.busy(pool.pool), pool.count - withheld(site, pool))
+
+
+def _challenged(world: World, pool: PoolSpec) -> int:
+    """Containers that leases hold or a challenge asks to be awake, as far as they may be."""
+    one = world.challenges.of_pool(pool.pool)
+    return 0 if one is None else min(world.busy(pool.pool) + one.order.containers, _usable(world, pool))
 
 
 def _lease_order(state: State, lease: str) -> LeaseOrder:

@@ -11,6 +11,7 @@ import msgspec
 
 from sunward.engine.state import State
 from sunward.errors import InputError
+from sunward.model.challenge import Challenge, ChallengeRules, Draw, Ended
 from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
 from sunward.model.plan import Assignment, AwakeTarget, Segment, ShadowPrice, Unplaced
@@ -19,6 +20,7 @@ from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.ledger import Ledger
 from sunward.world.arrivals import ArrivalBook
+from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
 from sunward.world.state import Site, World
 from sunward.world.trust import Filed, Judged, TrustBook
@@ -131,8 +133,22 @@ def _learnt(world: World) -> dict[str, Any]:
     arrivals = {"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {}
     book = world.trust
     trust = {"trust": [encode(book.filed()), encode(tuple(book.verdicts.values()))]}
-    told = trust if book.evidence or book.verdicts else {}
+    told = (trust if book.evidence or book.verdicts else {}) | _challenges(world.challenges)
     return lengths | arrivals | told | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
+
+
+def _challenges(book: ChallengeBook) -> dict[str, Any]:
+    told = (book.rules, book.draw, tuple(book.open.values()), tuple(book.ended.values()))
+    return {} if book.is_new else {"challenges": [encode(part) for part in told]}
+
+
+def _load_challenges(rules: bytes, draw: bytes, opened: bytes, ended: bytes) -> ChallengeBook:
+    return ChallengeBook(
+        rules=decode(rules, ChallengeRules),
+        draw=None if draw == b"null" else decode(draw, Draw),
+        open={one.order.challenge: one for one in decode(opened, tuple[Challenge, ...])},
+        ended={one.challenge.order.pool: one for one in decode(ended, tuple[Ended, ...])},
+    )
 
 
 def _load_trust(filed: bytes, judged: bytes) -> TrustBook:
@@ -197,6 +213,8 @@ def _load_world(record: dict[str, Any]) -> World:
     world.arrivals = ArrivalBook.load(record.get("arrivals", ()))
     if "trust" in record:
         world.trust = _load_trust(*record["trust"])
+    if "challenges" in record:
+        world.challenges = _load_challenges(*record["challenges"])
     if "shadows" in record:
         world.shadows.take(decode(record["shadows"], tuple[ShadowPrice, ...]))
     world.index()

@@ -8,6 +8,7 @@ from typing import Annotated
 from sunward.errors import InputError
 from sunward.model.codec import Meta
 from sunward.model.identity import PoolId, SiteId
+from sunward.units import DAY_MS, HOUR_MS
 
 BAD_SIZE = "SW-770"
 WIDTH_MAX = 1 << 17
@@ -182,16 +183,127 @@ class ChallengeFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeRules:
+    """How a network challenges; a pool is drawn so often on the average, whoever owns it."""
+
+    awake_milli_per_epoch: int = 0
+    """Challenges of a pool with idle containers, in thousandths an epoch; 0 = none is drawn."""
+    asleep_milli_per_epoch: int = 0
+    """The same of one whose containers sleep: few, since they have to be woken."""
+    fill_ppm: int = 850_000
+    """Share of the claimed memory that is filled."""
+    answer_ms: int = HOUR_MS
+    """Grid time for making the store and answering."""
+    valid_ms: int = 30 * DAY_MS
+    """Grid time for which a challenge that was passed counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A pool that may be drawn, as it was when the candidates were fixed."""
+
+    pool: PoolId
+    containers: int
+    asleep: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """Candidates that wait for a value from outside."""
+
+    sequence: int
+    """The record that fixed them."""
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """The roots, and how long they took on the machine clock of the control plane."""
+
+    boot: str
+    nonce: str
+    roots: tuple[str, ...]
+    round_trip_ms: int
+    elapsed_ms: int
+    allowed_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """One challenge from its draw to its end."""
+
+    order: ChallengeOrder
+    site: SiteId
+    gpu_model: str
+    drawn_ms: int
+    asleep: bool
+    """Its containers slept when it was drawn: the time that it took is owed to the site."""
+    beacon: BeaconValue
+    commitment: Commitment | None = None
+    runs: int = 0
+    """Commitments so far: an agent that crashed may begin anew."""
+
+
+class Ending:
+    """How a challenge ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNANSWERED = "unanswered"
+    """By a site that was there."""
+    VOID = "void"
+    """Its site was away, or had work: nothing follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What became of a challenge."""
+
+    challenge: Challenge
+    ending: str
+    at_ms: int
+    faults: tuple[ChallengeFault, ...] = ()
+    owed_usd_micro: int = 0
+    """For waking and answering, at the site's ask; on record, and not settled yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeView:
-    """One challenge as it is read: open, or how it ended."""
+    """One challenge as it is read."""
 
     challenge: str
     site: SiteId
     pool: PoolId
+    gpu_model: str
     containers: int
+    bytes: int
     drawn_ms: int
     until_ms: int
     state: str
-    """`open`, `committed`, `passed`, `failed`, `unanswered` or `void`."""
-    bytes: int
-    sentence: str = ""
+    """`open`, `committed`, or how it ended."""
+    beacon: BeaconValue
+    elapsed_ms: int = 0
+    allowed_ms: int = 0
+    faults: tuple[ChallengeFault, ...] = ()
+    owed_usd_micro: int = 0
+
+
+def view(one: Challenge, ended: Ended | None = None) -> ChallengeView:
+    """A challenge for those who read of it; seeds and roots stand in the journal."""
+    made = one.commitment
+    return ChallengeView(
+        challenge=one.order.challenge,
+        site=one.site,
+        pool=one.order.pool,
+        gpu_model=one.gpu_model,
+        containers=one.order.containers,
+        bytes=one.order.size.bytes,
+        drawn_ms=one.drawn_ms,
+        until_ms=one.order.until_ms,
+        state=ended.ending if ended else "committed" if made else "open",
+        beacon=one.beacon,
+        elapsed_ms=made.elapsed_ms if made else 0,
+        allowed_ms=made.allowed_ms if made else 0,
+        faults=ended.faults if ended else (),
+        owed_usd_micro=ended.owed_usd_micro if ended else 0,
+    )

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sunward.errors import InputError
+from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, Commitment
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
-from sunward.model.identity import JobId, SiteId, TenantId
+from sunward.model.identity import JobId, PoolId, SiteId, TenantId
 from sunward.model.job import JobSpec
 from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
@@ -249,6 +250,45 @@ class AppealDecided:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeRulesSet:
+    """How sites are challenged from now on, whole."""
+
+    rules: ChallengeRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengesDrawn:
+    """A value from outside decides who is challenged: among candidates fixed before, or at pools asked for by name."""
+
+    draw: int
+    """The record that fixed the candidates; 0: the operator asked for `pools`."""
+    beacon: BeaconValue
+    pools: tuple[PoolId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeCommitted:
+    """The roots of all products have arrived; what is to be opened is not drawn before this is recorded."""
+
+    challenge: str
+    commitment: Commitment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeJudged:
+    """The answer was checked outside; no fault = passed."""
+
+    challenge: str
+    nonce: str
+    """Of the commitment that was judged."""
+    question: str
+    """From it followed what was opened; empty where nothing was asked any more."""
+    answer: str
+    """SHA-256 of the answer, or empty."""
+    faults: tuple[ChallengeFault, ...]
+
+
 Payload: TypeAlias = (
     NetworkStarted
     | PolicySet
@@ -277,6 +317,10 @@ Payload: TypeAlias = (
     | VerdictIssued
     | AppealFiled
     | AppealDecided
+    | ChallengeRulesSet
+    | ChallengesDrawn
+    | ChallengeCommitted
+    | ChallengeJudged
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -307,6 +351,10 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "verdict_issued": (VerdictIssued, 1),
     "appeal_filed": (AppealFiled, 1),
     "appeal_decided": (AppealDecided, 1),
+    "challenge_rules_set": (ChallengeRulesSet, 1),
+    "challenges_drawn": (ChallengesDrawn, 1),
+    "challenge_committed": (ChallengeCommitted, 1),
+    "challenge_judged": (ChallengeJudged, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sunward.model.challenge import ChallengeOrder
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission, WorkClass
 from sunward.model.identity import PoolId, SiteId, TenantId, ZoneId
@@ -232,3 +233,5 @@ class SiteOrders:
     """Grid time at which containers must be ready again by the present plan; 0 = none is planned."""
     wake: tuple[WakeCall, ...] = ()
     """Neighbours to wake, again and again until they are no longer named."""
+    challenges: tuple[ChallengeOrder, ...] = ()
+    """What the site should prove of its devices."""

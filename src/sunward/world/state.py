@@ -20,6 +20,7 @@ from sunward.model.wire import ClockMapping
 from sunward.units import DAY_MS, PPM, floor_to
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.bookings import OpenRows, Steps
+from sunward.world.challenges import ChallengeBook
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.lengths import LengthBook
@@ -106,6 +107,7 @@ class World:
     arrivals: ArrivalBook = field(default_factory=ArrivalBook)
     shadows: ShadowBook = field(default_factory=ShadowBook)
     trust: TrustBook = field(default_factory=TrustBook)
+    challenges: ChallengeBook = field(default_factory=ChallengeBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""
