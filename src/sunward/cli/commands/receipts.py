@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import click
@@ -59,19 +60,25 @@ def _awaited(shell: Shell, client: ApiClient, job: str) -> ReceiptView:
 
 
 @command()
-@click.argument("subject", metavar="FILE|JOB")
+@click.argument("subject", metavar="FILE|JOB", required=False)
 @option("--key", default="", metavar="HEX", help="The service's public key, as you know it from elsewhere.")
 @option(
     "--keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What `sunward key list --json` wrote: for a bundle older than the key you know.",
 )
+@option("--standalone", is_flag=True, help="Print a verifier in one file that works without Sunward, and end.")
 @pass_shell
-def verify(shell: Shell, subject: str, key: str, keys: Path | None) -> int:
+def verify(shell: Shell, subject: str | None, key: str, keys: Path | None, *, standalone: bool) -> int:
     """Check a receipt by independent code: a bundle in a file, or that of a job.
 
     A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
     """
+    if standalone:
+        click.echo((resources.files("sunward.verification") / "sunward_verify.py").read_text("utf-8"), nl=False)
+        return 0
+    if subject is None:
+        raise InputError(_("name a bundle's file or a job; `--standalone` prints a verifier"), code="SW-600")
     known = decode(keys.read_bytes(), SigningKeys).rotations if keys else ()
     verdict = check(_bundle(shell, subject), key, known)
     if shell.json:
