@@ -8,7 +8,7 @@ containers, the less capacity is lost to rests. What a plan saves is counted fro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ import numpy as np
 from benchmarks._crowds import crowd_of, with_crowd
 from benchmarks._series import DATA
 from sunward.errors import InputError, InvariantError
+from sunward.model.certificate import PlanCertificate
 from sunward.model.plan import Plan
 from sunward.units import HOUR_MS, W_PER_KW
+from sunward.verification.plan_bound import certify
 from sunward.world.snapshot import FloatArray, IntArray, Snapshot
 
 FLUID = DATA.parent / "bench" / "b4_fluid.npz"
@@ -116,6 +118,21 @@ def fluid_snapshot(fluid: Fluid, containers: int) -> Snapshot:
         cohort=jobs,
     )
     return with_crowd(fluid.zones, fluid.intensity, 0, containers, unit_kwh * W_PER_KW, crowd)
+
+
+def certified(snapshot: Snapshot, plan: Plan) -> PlanCertificate:
+    """What a second author proves of a plan with the plan's own prices: what it could cost less at most."""
+    crowd = snapshot.crowd
+    assert crowd is not None
+    row = {name: at for at, name in enumerate(crowd.ids)}
+    pool = {name: at for at, name in enumerate(snapshot.pools.ids)}
+    told = [(row[job], pool[where], start, end, jobs) for job, where, start, end, jobs in _stretches(plan)]
+    rows, where, start_ms, end_ms, jobs = np.array(told, dtype=np.int64).reshape(-1, 5).T
+    given = replace(crowd.of(rows), pool=where, start_ms=start_ms, end_ms=end_ms, cohort=jobs)
+    prices = np.zeros(snapshot.pools.available.shape, dtype=np.int64)
+    for one in plan.prices:
+        prices[pool[one.pool], one.start_ms // HOUR_MS : one.end_ms // HOUR_MS] = one.usd_micro_per_h
+    return certify(replace(snapshot, crowd=given), prices)
 
 
 def jobs_of(plan: Plan) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks._fluid import fluid_snapshot, greedy_saving, load_fluid, saving_of
+from benchmarks._fluid import certified, fluid_snapshot, greedy_saving, jobs_of, load_fluid, saving_of
 from benchmarks._mixed import GANG, HISTORY_H, PIECE, SHARES, Mixed, Size, draw_mixed
 from benchmarks._mixed_lp import Asked, relax
 from benchmarks._mixed_online import Course, followed, forecasts_of, resolved, rounded
@@ -130,5 +130,9 @@ def test_work_that_flows_is_all_done_within_its_limits(tmp_path: Path) -> None:
     assert greedy_saving(instance) == pytest.approx(best)
     made = plan(fluid_snapshot(instance, 20))
     assert saving_of(instance, 20, made) == pytest.approx(best, abs=1e-6)
+    proof = certified(fluid_snapshot(instance, 20), made)
+    assert proof.holds
+    assert proof.jobs == jobs_of(made) == 15 + 18
+    assert proof.gap_ppm < 20_000, "a rest holds its container for the hour"
     with pytest.raises(InvariantError, match="all work done"):
         saving_of(instance, 20, replace(made, assignments=made.assignments[:-2]))
