@@ -14,6 +14,7 @@ import click
 import sunward
 from sunward.cli.commands.access import access, tenant, token
 from sunward.cli.commands.account import account
+from sunward.cli.commands.audit import audit
 from sunward.cli.commands.catalog import catalog
 from sunward.cli.commands.feeds import feeds
 from sunward.cli.commands.grid import grid
@@ -27,6 +28,7 @@ from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.site import site
 from sunward.cli.commands.statement import statement
 from sunward.cli.commands.submit import submit
+from sunward.cli.commands.trust import evidence, verdict
 from sunward.cli.reasons import ERRORS, REMEDIES, translated
 from sunward.cli.shell import Group, Shell, group, option
 from sunward.cli.text import LANGUAGES, N_, _, choose, language_of, speaks_english
@@ -226,6 +228,9 @@ COMMANDS: tuple[click.Command, ...] = (
     feeds,
     plan,
     site,
+    audit,
+    evidence,
+    verdict,
     epoch,
     network,
     journal,

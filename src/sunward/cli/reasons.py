@@ -55,6 +55,43 @@ SLEEPS = {
     "off": N_("switches off"),
 }
 
+DIMENSIONS = {
+    "identity": N_("identity"),
+    "energy": N_("energy"),
+    "overhead": N_("overhead"),
+    "renewables": N_("renewables"),
+    "place": N_("place"),
+    "age": N_("age"),
+}
+LEVELS = {
+    "declared": N_("declared"),
+    "documented": N_("documented"),
+    "metered": N_("metered"),
+    "endorsed": N_("endorsed"),
+    "attested": N_("attested"),
+}
+USES = {
+    "counts": N_("counts"),
+    "unchecked": N_("nobody else has checked it"),
+    "later": N_("counts later"),
+    "ended": N_("has ended"),
+    "lowered": N_("a verdict came after it"),
+}
+VERDICT_STANDINGS = {
+    "open": N_("in force, and may be appealed"),
+    "appealed": N_("in force, and appealed"),
+    "upheld": N_("upheld"),
+    "dismissed": N_("dismissed: it counts as never issued"),
+    "final": N_("final: nobody appealed in time"),
+}
+CONSEQUENCES = {
+    "none": N_("on record, and no more"),
+    "level_lowered": N_("evidence filed until then counts as declared"),
+    "place_unproven": N_("the site counts as in the dirtiest zone that is not excluded"),
+    "receipts_held": N_("receipts wait for its end"),
+    "slashable": N_("evidence filed until then counts as declared; once final, stake may be taken"),
+}
+
 SERIES = {
     "carbon_average_lifecycle": N_("carbon intensity, average, life-cycle, gCO2e/kWh"),
     "carbon_average_direct": N_("carbon intensity, average, direct, gCO2e/kWh"),

@@ -42,6 +42,11 @@ def site_path(site: str, part: str = "") -> str:
     return "/v1/sites/" + quote(site, safe="") + (f"/{part}" if part else "")
 
 
+def verdict_path(verdict: str, part: str) -> str:
+    """The address of what is asked of a verdict."""
+    return "/v1/verdicts/" + quote(verdict, safe="") + f"/{part}"
+
+
 def read(reply: httpx.Response, kind: type[T]) -> T:
     """The record in an answer.
 

@@ -27,6 +27,7 @@ from sunward.service import (
     routes_policy,
     routes_sites,
     routes_tenants,
+    routes_trust,
 )
 from sunward.service.auth import Auditor, require_declared
 from sunward.service.bodies import describe
@@ -53,6 +54,7 @@ ROUTERS = (
     routes_account,
     routes_admin,
     routes_tenants,
+    routes_trust,
     routes_policy,
 )
 

@@ -39,7 +39,8 @@ def owns(caller: Caller, site: Site) -> bool:
     return caller.site == site.spec.site or (caller.has(PROVIDER) and caller.subject == site.spec.owner)
 
 
-def _site(control: ControlPlane, name: str) -> Site:
+def any_site(control: ControlPlane, name: str) -> Site:
+    """A site, whoever asks. Raises: NotFoundError."""
     site = control.state.world.sites.get(name)
     if site is None:
         raise NotFoundError(f"no site {name}", code="SW-134")
@@ -51,7 +52,7 @@ def own_site(control: ControlPlane, caller: Caller, name: str) -> Site:
 
     Raises: NotFoundError.
     """
-    site = _site(control, name)
+    site = any_site(control, name)
     if not owns(caller, site):
         raise NotFoundError(f"no site {name}", code="SW-134")
     return site
@@ -60,7 +61,7 @@ def own_site(control: ControlPlane, caller: Caller, name: str) -> Site:
 @router.get("/v1/sites/{site}", response_model=SiteStatus)
 async def get_site(control: Plane, caller: Anyone, site: Name) -> Response:
     """How a site stands; its leases and what it earned only for its owner and the operator."""
-    found = _site(control, site)
+    found = any_site(control, site)
     return answer(site_status(control, found, own=owns(caller, found)))
 
 
@@ -136,7 +137,7 @@ async def post_declare(
     control: Plane, site: AgentSite, wanted: Annotated[Declaration, Depends(record_of(Declaration))]
 ) -> Response:
     """Declare the agent's own site anew: what the machine is and does. Ask and payout stay what the owner last said."""
-    found = _site(control, site)
+    found = any_site(control, site)
     was = found.spec
     kept = {name: getattr(was, name) for name in KEPT}
     _declare(control, found, replace(wanted.spec, **kept))
@@ -148,7 +149,7 @@ async def post_key(
     control: Plane, site: AgentSite, caller: Keyholder, wanted: Annotated[KeyRequest, Depends(record_of(KeyRequest))]
 ) -> Response:
     """Sign the readings of the agent's own site with a new key from a batch on; the old key must say so."""
-    found = _site(control, site)
+    found = any_site(control, site)
     was = found.spec
     if was.public_key != wanted.public_key:
         _check_key(control, was, wanted)

@@ -99,9 +99,9 @@ class TrustBook:
         for name in (*self._about.get(spec.site, ()), *self._about.get(f"owner:{spec.owner}", ())):
             yield self.verdicts[name]
 
-    def believed(self, spec: SiteSpec, dimension: Dimension, at_ms: int) -> Believed:
-        """What is believed in one dimension at a moment."""
-        since_ms = max(
+    def lowered_ms(self, spec: SiteSpec, dimension: Dimension) -> int:
+        """When a verdict that counts last lowered a dimension; evidence filed until then counts as declared."""
+        return max(
             (
                 one.issued_ms
                 for one in self.verdicts_on(spec)
@@ -109,6 +109,10 @@ class TrustBook:
             ),
             default=-1,
         )
+
+    def believed(self, spec: SiteSpec, dimension: Dimension, at_ms: int) -> Believed:
+        """What is believed in one dimension at a moment."""
+        since_ms = self.lowered_ms(spec, dimension)
         known = [
             one.evidence
             for one in self.evidence.get(spec.site, {}).values()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
-from sunward.client.answers import LogPart, job_path, log_part, read, site_path
+from sunward.client.answers import LogPart, job_path, log_part, read, site_path, verdict_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
@@ -53,6 +53,16 @@ from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitte
 from sunward.model.site import Ceiling
 from sunward.model.site_views import AskRequest, CeilingRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
+from sunward.model.trust_views import (
+    AppealRequest,
+    DecisionRequest,
+    EvidenceCheck,
+    EvidenceLine,
+    EvidenceRequest,
+    SiteAudit,
+    VerdictLine,
+    VerdictRequest,
+)
 from sunward.model.whatif import WhatIf, WhatIfRequest
 from sunward.model.wire import ClockMapping, JournalHead, RecordedEvent
 from sunward.report.monthly import whole_month
@@ -200,6 +210,39 @@ class AsyncApiClient:
     async def lift_ceiling(self, site: str, ceiling: str) -> None:
         """Lift a limit before its end."""
         await self._http.delete(site_path(site, "ceilings/" + quote(ceiling, safe="")))
+
+    async def site_audit(self, site: str) -> SiteAudit:
+        """What is believed of a site, why, and what would raise it."""
+        return read(await self._http.get(site_path(site, "audit")), SiteAudit)
+
+    async def file_evidence(self, site: str, wanted: EvidenceRequest) -> EvidenceLine:
+        """File evidence; what a site's owner files is declared until somebody else has checked it."""
+        return read(await self._http.post(site_path(site, "evidence"), wanted), EvidenceLine)
+
+    async def read_evidence(self, site: str, evidence: str) -> bytes:
+        """The document behind evidence, for the site's owner, auditors and the operator."""
+        return (await self._http.get(site_path(site, "evidence/" + quote(evidence, safe="")))).content
+
+    async def check_evidence(self, site: str, evidence: str, wanted: EvidenceCheck) -> EvidenceLine:
+        """Say, as an auditor or operator, what evidence shows."""
+        path = site_path(site, "evidence/" + quote(evidence, safe="") + "/check")
+        return read(await self._http.post(path, wanted), EvidenceLine)
+
+    async def issue_verdict(self, site: str, wanted: VerdictRequest) -> VerdictLine:
+        """Say, as an auditor or operator, what is wrong at a site; its owner may appeal."""
+        return read(await self._http.post(site_path(site, "verdicts"), wanted), VerdictLine)
+
+    async def appeal(self, verdict: str, wanted: AppealRequest) -> VerdictLine:
+        """Contradict a verdict about one's own site."""
+        return read(await self._http.post(verdict_path(verdict, "appeal"), wanted), VerdictLine)
+
+    async def read_appeal(self, verdict: str) -> AppealRequest:
+        """What was said against a verdict."""
+        return read(await self._http.get(verdict_path(verdict, "appeal")), AppealRequest)
+
+    async def decide(self, verdict: str, wanted: DecisionRequest) -> VerdictLine:
+        """Decide an appeal; neither the owner nor who issued the verdict may."""
+        return read(await self._http.post(verdict_path(verdict, "decision"), wanted), VerdictLine)
 
     async def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
         """Change a site's ask or payout."""
