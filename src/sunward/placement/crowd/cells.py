@@ -47,12 +47,15 @@ class Filled:
     """Where a group's jobs could have begun at once."""
 
 
-def flowing(tables: Tables, groups: Groups, open_pools: BoolArray) -> IntArray:
-    """Groups whose jobs fit any whole slot of each of their pools, with nothing to bring along."""
+def short_of(tables: Tables, groups: Groups) -> IntArray:
+    """Groups whose jobs fit a whole slot of the fastest pool, with nothing to bring along."""
+    fastest = tables.fleet.slot_ms * int(tables.fleet.rate_ppm.max(initial=0))
+    return np.flatnonzero((groups.length_ms * units.PPM <= fastest) & (groups.data_bytes == 0))
+
+
+def flowing(tables: Tables, groups: Groups, short: IntArray, open_pools: BoolArray) -> IntArray:
+    """Of short groups those whose jobs fit any whole slot of each of their pools."""
     fleet = tables.fleet
-    short = np.flatnonzero(
-        (groups.length_ms * units.PPM <= fleet.slot_ms * fleet.rate_ppm.max(initial=0)) & (groups.data_bytes == 0)
-    )
     kinds, which = np.unique(np.stack([groups.family[short], groups.work_class[short]]), axis=1, return_inverse=True)
     slowest = np.array(
         [fleet.rate_ppm[open_pools[family], kind].min(initial=units.PPM**2) for family, kind in kinds.T.tolist()],

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sunward.placement.crowd.cells import Cells, Filled, cells_of, flowing, now_pool_of
+from sunward.placement.crowd.cells import Cells, Filled, cells_of, flowing, now_pool_of, short_of
 from sunward.placement.crowd.filling import filled
 from sunward.placement.crowd.groups import Groups
 from sunward.placement.crowd.room import Room
@@ -30,10 +30,11 @@ CELLS_MAX = 8_000_000
 
 def flow(tables: Tables, room: Room, groups: Groups, allowed: BoolArray) -> Filled | None:
     """Where work that flows goes; None where there is none, or more cells than may be looked at."""
-    open_pools = allowed & ~room.bound
-    names = flowing(tables, groups, open_pools)
-    if len(names) < GROUPS_MIN or groups.wanted[names].sum() < JOBS_PER_GROUP * len(names):
+    short = short_of(tables, groups)
+    if len(short) < GROUPS_MIN or groups.wanted[short].sum() < JOBS_PER_GROUP * len(short):
         return None
+    open_pools = allowed & ~room.bound
+    names = flowing(tables, groups, short, open_pools)
     slots = (groups.limit_ms[names] - tables.fleet.start_ms) // tables.fleet.slot_ms - groups.opens[names]
     size = int((open_pools.sum(axis=1)[groups.family[names]] * np.maximum(slots, 0)).sum())
     if size > CELLS_MAX:
