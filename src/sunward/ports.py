@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from sunward.model.challenge import BeaconValue
 from sunward.model.commands import Command
 from sunward.model.datum import SeriesKind
 from sunward.model.events import Event
@@ -43,6 +44,16 @@ class Forecaster(Protocol):
 
     def forecast(self, zone: ZoneId, kind: SeriesKind, issued_ms: int, hours: int) -> Forecast:
         """Hourly p10, p50, p90 for `hours` hours from the hour that holds `issued_ms`."""
+
+
+class Beacon(Protocol):
+    """Values that nobody who takes part in a draw could know before or choose."""
+
+    def after(self, machine_ms: int) -> BeaconValue:
+        """The first value that comes into the world after a moment.
+
+        Raises: SourceError when it cannot be had (yet).
+        """
 
 
 class LiveSignals(Protocol):

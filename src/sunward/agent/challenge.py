@@ -57,9 +57,8 @@ class Prover:
         # A double holds integers of 53 bits, so this product is exact as well.
         cells = (stored @ self._matrix(number).astype(np.float64)).astype("<i4")
         found, start = [], 0
-        for leaf in leaves:
+        for leaf, path in zip(leaves, merkle.proofs(self._leaves[number], leaves), strict=True):
             end = start + len(self._rows_of(leaf))
-            path = merkle.proof(self._leaves[number], leaf)
             text = base64.b64encode(cells[start:end].tobytes()).decode()
             found.append(Opening(round=number, leaf=leaf, cells=text, path=path))
             start = end

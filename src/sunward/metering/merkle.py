@@ -21,10 +21,24 @@ def proof(hashes: Sequence[str], index: int) -> tuple[str, ...]:
 
     Raises: IndexError when there is no such leaf.
     """
-    if not 0 <= index < len(hashes):
-        raise IndexError(f"leaf {index} of {len(hashes)}")
+    return proofs(hashes, [index])[0]
+
+
+def proofs(hashes: Sequence[str], indices: Sequence[int]) -> list[tuple[str, ...]]:
+    """As `proof` of several leaves; the tree is made once.
+
+    Raises: IndexError when there is no such leaf.
+    """
+    wrong = [index for index in indices if not 0 <= index < len(hashes)]
+    if wrong:
+        raise IndexError(f"leaf {wrong[0]} of {len(hashes)}")
+    levels = _levels(hashes)
+    return [_path(levels, index) for index in indices]
+
+
+def _path(levels: list[list[bytes]], index: int) -> tuple[str, ...]:
     path = []
-    for level in _levels(hashes)[:-1]:
+    for level in levels[:-1]:
         sibling = index ^ 1
         # The last node of an odd level rises unchanged, so it has no sibling to name.
         if sibling < len(level):

@@ -15,6 +15,8 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import sunward
+from sunward.adapters.beacon import LocalBeacon
+from sunward.ports import Beacon
 from sunward.service import (
     problems,
     routes_account,
@@ -22,6 +24,7 @@ from sunward.service import (
     routes_agents,
     routes_books,
     routes_ceilings,
+    routes_challenges,
     routes_grid,
     routes_jobs,
     routes_policy,
@@ -31,6 +34,7 @@ from sunward.service import (
 )
 from sunward.service.auth import Auditor, require_declared
 from sunward.service.bodies import describe
+from sunward.service.challenging import Challenges, keep_drawing
 from sunward.service.config import Entrance, ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.gate import Gate, PatientProtocol
@@ -50,6 +54,7 @@ ROUTERS = (
     routes_grid,
     routes_sites,
     routes_ceilings,
+    routes_challenges,
     routes_books,
     routes_account,
     routes_admin,
@@ -64,13 +69,16 @@ def build_app(
     config: ServiceConfig,
     stop: Callable[[], None] | None = None,
     watches: Sequence[Watch] = (),
+    beacon: Beacon | None = None,
 ) -> FastAPI:
     """The application; while it lives the control plane runs, and `stop` is called when that ends by itself."""
+    challenges = Challenges(control, beacon or LocalBeacon())
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         grid = (keep_watching(control, one) for one in watches)
-        running = [asyncio.create_task(work) for work in (control.run(), keep_delivering(control, config), *grid)]
+        works = (control.run(), keep_delivering(control, config), keep_drawing(challenges), *grid)
+        running = [asyncio.create_task(work) for work in works]
         for one in running:
             one.add_done_callback(lambda task: _ended(control, task, stop))
         try:
@@ -85,6 +93,7 @@ def build_app(
     app.state.control = control
     app.state.config = config
     app.state.limits = limits
+    app.state.challenges = challenges
     for area in ROUTERS:
         # Taken as they are: `include_router` would build every route and its models anew for each application.
         app.router.routes.extend(area.router.routes)
@@ -150,6 +159,7 @@ def serve(
     listener: socket.socket,
     entrance: Entrance | None = None,
     watches: Sequence[Watch] = (),
+    beacon: Beacon | None = None,
 ) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
@@ -159,7 +169,7 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    app = build_app(control, config, stop, watches)
+    app = build_app(control, config, stop, watches, beacon)
     entrance = entrance or Entrance()
     settings = uvicorn.Config(
         app,
