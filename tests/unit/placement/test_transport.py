@@ -83,6 +83,23 @@ def test_gangs_of_several_sizes_take_turns_and_never_more_than_there_is() -> Non
     assert found.worth[1] == pytest.approx(float((found.jobs * found.cost).sum()))
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cells_that_are_not_looked_at_would_not_be_used(seed: int) -> None:
+    arcs = drawn(seed, room=30)
+    every = {
+        group: Cells(
+            at=arcs.cell[arcs.group == group],
+            cost=arcs.cost[arcs.group == group].astype(np.float64),
+            gpus=1,
+            wanted=int(arcs.wanted[group]),
+        )
+        for group in np.unique(arcs.group).tolist()
+    }
+    found, jobs = cheapest(arcs.room.reshape(3, 3), every), solved(arcs)
+    assert found.jobs.sum() == jobs.sum()
+    assert found.worth[1] == pytest.approx(float(jobs @ arcs.cost))
+
+
 def test_nothing_flows_better_than_the_flow() -> None:
     draw = np.random.default_rng(3)
     every = {number: Cells(at=np.arange(12), cost=draw.random(12), gpus=1, wanted=4) for number in range(7)}

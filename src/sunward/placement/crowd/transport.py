@@ -5,7 +5,7 @@ Costs enter as whole numbers, steps of the range of all costs, so that equal inp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -70,8 +70,20 @@ def _loose(cells: Cells) -> Cells:
     return Cells(at=cells.at, cost=cells.cost / cells.gpus, gpus=1, wanted=cells.wanted * cells.gpus)
 
 
+def _within(cells: Cells, room: IntArray, wanted: int) -> Cells:
+    """The cheapest cells that hold so many jobs: as many as all groups have never fill them, so no other is used."""
+    there = room[cells.at]
+    if int(there.sum()) <= wanted:
+        return cells
+    order = np.argsort(cells.cost, kind="stable")
+    some = order[: int(np.searchsorted(np.cumsum(there[order]), wanted)) + 1]
+    return replace(cells, at=cells.at[some], cost=cells.cost[some])
+
+
 def _flow(cells: dict[int, Cells], room: IntArray, gpus: int) -> Filled:
     """The least cost for groups of one size; `room` is how many of their jobs each cell holds."""
+    wanted = sum(one.wanted for one in cells.values())
+    cells = {group: _within(one, room, wanted) for group, one in cells.items()}
     names = np.array(list(cells), dtype=np.int64)
     at = np.concatenate([one.at for one in cells.values()])
     costs = np.concatenate([one.cost for one in cells.values()])
