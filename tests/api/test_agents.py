@@ -139,7 +139,14 @@ def test_an_agent_cannot_end_or_charge_the_lease_of_another_site(service: Servic
     assert service.ok("GET", f"/v1/jobs/{job}")["state"] == "running"
     service.pass_grid(MINUTE_MS)
     charged = other.send([other.batch(lease, other.metered_to_ms + MINUTE_MS)])
-    assert (charged.status_code, charged.json()["code"]) == (400, "SW-146")
+    assert (charged.status_code, charged.json()["code"]) == (400, "SW-785")
+    service.control.seal_now()
+    assert service.ok("GET", f"/v1/sites/{other.site}", "operator")["reading_faults"] == {"foreign_lease": 1}
+    metrics = service.ask("GET", "/metrics", "operator").text
+    assert 'sunward_batches_refused_total{fault="foreign_lease"} 1.0' in metrics
+    assert 'sunward_reading_faults{fault="foreign_lease",site="es-solar"} 1.0' in metrics
+    (verdict,) = service.control.state.world.trust.verdicts.values()
+    assert verdict.record.text == "es-solar signed energy for a lease that another site holds, on 1 of the last 30 days"
 
 
 def test_a_report_names_only_what_was_stored_for_its_job(service: Service, agent: Agent) -> None:

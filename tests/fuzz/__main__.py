@@ -45,10 +45,18 @@ def main() -> int:
     given = asked.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     names = given.targets or _targets()
+    results: list[Result] = []
+
+    def one(name: str) -> None:
+        results.append(_fuzz(name, given.seconds, given.out.resolve()))
+        told = sorted(results, key=lambda one: names.index(one.target))
+        (given.out / "report.md").write_text(_report(told), encoding="utf-8")
+        (given.out / "report.json").write_text(json.dumps([asdict(each) for each in told], indent=1), encoding="utf-8")
+
     with ThreadPoolExecutor(given.at_once) as pool:
-        results = list(pool.map(lambda name: _fuzz(name, given.seconds, given.out.resolve()), names))
-    (given.out / "report.md").write_text(_report(results), encoding="utf-8")
-    (given.out / "report.json").write_text(json.dumps([asdict(one) for one in results], indent=1), encoding="utf-8")
+        list(pool.map(one, names))
+    print(_report(results), file=sys.stderr)
+    print(json.dumps(_summary(results)))
     return 1 if any(one.finding for one in results) else 0
 
 
@@ -105,7 +113,7 @@ def _line(one: Result) -> str:
 
 
 def _say(line: str) -> None:
-    pass
+    print(line, file=sys.stderr, flush=True)
 
 
 def _report(results: list[Result]) -> str:

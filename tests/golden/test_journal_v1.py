@@ -36,6 +36,7 @@ from sunward.model.events import (
     KeyRotated,
     PolicySet,
     PowerReported,
+    ReadingsRefused,
     SiteAsleep,
     SiteCurtailed,
     SiteDrained,
@@ -60,6 +61,7 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-trust.jsonl": "e036f992ca94c627d7d0c7a79a19e398deb93b22973de0e7d55f6958fac4b26f",
     "journal-v1-policy.jsonl": "5a6ef3a8bf69ab18bd9ebf8c2dafbbb39f6f696b553411b08a0effbdf4f43a2f",
@@ -70,6 +72,13 @@ HEADS = {
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
+    "journal-v1-readings.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 48_000_000_000_000_000,
+        "provider:p-no-hydro": 3_801_600_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
     "journal-v1-challenges.jsonl": {
         "faucet:test": -(10**21),
         "network": 950_400_000_000_000_000,
@@ -364,7 +373,35 @@ def answer(network: Network, one: Challenge, faults: tuple[ChallengeFault, ...])
     network.tell(ChallengeJudged(challenge=name, nonce=made.nonce, question="12" * 32, answer="34" * 32, faults=faults))
 
 
+def told_of_readings() -> MemoryJournal:
+    """Batches are refused on three days, and a verdict follows; counters begin anew and a meter counts too little."""
+    network = Network()
+    north = SiteId("no-hydro")
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    for _ in range(3):
+        refused = ReadingsRefused(sites=(north,), faults=("chain_broken",), counts=(2,), examples=("d" * 64,))
+        network.tell(refused)
+        network.seal(
+            "no-hydro",
+            faults=("reset",),
+            boots=("b-1",),
+            covered_ms=HOUR_MS,
+            meter_ms=HOUR_MS,
+            meter_j=90,
+            meter_it_j=100,
+            quality=Quality.MEASURED,
+        )
+        network.wait(24)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-trust.jsonl": told_of_trust,
     "journal-v1-policy.jsonl": told_of_policy,

@@ -200,7 +200,7 @@ class Network:
         )
         return self.tell(LeasesReported(site=where, boot=self.state.world.sites[where].boot, reports=(one,)))
 
-    def seal(self, site: str, leases_j: Mapping[str, int] = MappingProxyType({})) -> ReadingsSealed:
+    def seal(self, site: str, leases_j: Mapping[str, int] = MappingProxyType({}), **changes: Any) -> ReadingsSealed:
         """Commit a seal of one batch of a site up to now: joules and an hour by lease, and 50 J idle."""
         counter = self._counters[site] = self._counters.get(site, 0) + 1
         names = tuple(sorted(leases_j))
@@ -232,6 +232,7 @@ class Network:
                 gpu_ms=(HOUR_MS,) * len(names),
             ),
         )
+        payload = replace(payload, sites=(replace(payload.sites[0], **changes),))
         self.tell(payload)
         return payload
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sunward.engine import asleep, ceilings, challenges, epochs, jobs, leases, membership, plans, policy, sites, trust
+from sunward.engine import (
+    asleep,
+    ceilings,
+    challenges,
+    epochs,
+    jobs,
+    leases,
+    membership,
+    plans,
+    policy,
+    readings,
+    sites,
+    trust,
+)
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
@@ -34,6 +47,7 @@ from sunward.model.events import (
     PolicySet,
     PowerReported,
     RateObserved,
+    ReadingsRefused,
     ReadingsSealed,
     SignalObserved,
     SiteAsleep,
@@ -147,6 +161,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     PlanProposed: plans.commit,
     LeasesReported: leases.report,
     ReadingsSealed: sites.readings_sealed,
+    ReadingsRefused: readings.refused,
     TimerFired: _timer,
     EpochRequested: _epoch_requested,
     KeyRotated: _key_rotated,

@@ -352,6 +352,7 @@ def agent_seen(turn: Turn, payload: AgentSeen) -> None:
     if site.boot and site.boot != payload.boot:
         _lose_all(turn, payload.site, accepted_only=True)
     site.boot = payload.boot
+    turn.world.readings.tell(payload.site, payload.boot)
     site.up = True
     site.asleep_until_ms = site.called_ms = 0
     unblock(turn, payload.site)

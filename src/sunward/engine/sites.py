@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sunward.engine import leases
+from sunward.engine import leases, readings
 from sunward.engine.adjust import adjust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -244,6 +244,7 @@ def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
     leased_j = _leased_j(world, payload)
     for seal in payload.sites:
         world.seal_site(seal, leased_j.get(seal.site, 0))
+        readings.sealed(turn, seal, leased_j.get(seal.site, 0))
 
 
 def _leased_j(world: World, payload: ReadingsSealed) -> dict[str, int]:

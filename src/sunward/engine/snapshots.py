@@ -22,10 +22,11 @@ from sunward.settlement.ledger import Ledger
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
+from sunward.world.readings import DayRow, ReadingsBook
 from sunward.world.state import Site, World
 from sunward.world.trust import Filed, Judged, TrustBook
 
-SNAPSHOT_FORMAT = 2
+SNAPSHOT_FORMAT = 3
 _RECORDS: dict[str, tuple[Any, bool]] = {
     "segments": (tuple[Segment, ...], False),
     "attempt_lines": (tuple[AttemptLine, ...], False),
@@ -133,8 +134,12 @@ def _learnt(world: World) -> dict[str, Any]:
     arrivals = {"arrivals": world.arrivals.dump()} if world.arrivals.since_ms else {}
     book = world.trust
     trust = {"trust": [encode(book.filed()), encode(tuple(book.verdicts.values()))]}
-    told = (trust if book.evidence or book.verdicts else {}) | _challenges(world.challenges)
+    told = (trust if book.evidence or book.verdicts else {}) | _challenges(world.challenges) | _readings(world.readings)
     return lengths | arrivals | told | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
+
+
+def _readings(book: ReadingsBook) -> dict[str, Any]:
+    return {"readings": [encode(book.dump()), book.unseen, book.told]} if book.days or book.told else {}
 
 
 def _challenges(book: ChallengeBook) -> dict[str, Any]:
@@ -215,6 +220,10 @@ def _load_world(record: dict[str, Any]) -> World:
         world.trust = _load_trust(*record["trust"])
     if "challenges" in record:
         world.challenges = _load_challenges(*record["challenges"])
+    if "readings" in record:
+        days, unseen, told = record["readings"]
+        world.readings = ReadingsBook(unseen=unseen, told=told)
+        world.readings.load(decode(days, tuple[DayRow, ...]))
     if "shadows" in record:
         world.shadows.take(decode(record["shadows"], tuple[ShadowPrice, ...]))
     world.index()

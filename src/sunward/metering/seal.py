@@ -150,7 +150,8 @@ def unmetered_j(previous: ReadingBatch | None, batch: ReadingBatch, facts: SiteF
 def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBatch | None) -> tuple[SiteSeal, Energy]:
     total = Energy()
     faults: set[Fault] = set()
-    gap_ms = outside_j = 0
+    boots: list[str] = []
+    gap_ms = outside_j = meter_ms = meter_j = meter_it_j = 0
     last = previous
     for batch in batches:
         if last is not None and batch.counter != last.counter + 1:
@@ -160,6 +161,13 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         faults.update(found, named_faults(last, batch))
         gap_ms += batch.t0_ms - last.t1_ms if last is not None else 0
         outside_j += unmetered_j(last, batch, facts)
+        metered = _metered_j(batch)
+        if metered is not None:
+            meter_ms += batch.t1_ms - batch.t0_ms
+            meter_j += metered
+            meter_it_j += sum(energy.gpu_j.values()) + sum(energy.host_j.values())
+        if last is None or last.boot != batch.boot:
+            boots.append(batch.boot)
         last = batch
     sealed = SiteSeal(
         site=batches[0].site,
@@ -173,6 +181,11 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         quality=max((batch.quality for batch in batches), key=_WORST_LAST.index),
         faults=tuple(sorted(faults)),
         unmetered_j=outside_j,
+        covered_ms=sum(batch.t1_ms - batch.t0_ms for batch in batches),
+        meter_ms=meter_ms,
+        meter_j=meter_j,
+        meter_it_j=meter_it_j,
+        boots=tuple(boots),
     )
     return sealed, total
 

@@ -202,6 +202,18 @@ class ReadingsSealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsRefused:
+    """What the ingest refused between two seals, by site and fault; columns of equal length, in that order."""
+
+    sites: tuple[SiteId, ...]
+    faults: tuple[str, ...]
+    counts: tuple[int, ...]
+    """Different messages: the same one sent again is one."""
+    examples: tuple[str, ...]
+    """SHA-256 of the first message of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
     """Grid time reached a moment at which something is due."""
 
@@ -310,6 +322,7 @@ Payload: TypeAlias = (
     | PlanProposed
     | LeasesReported
     | ReadingsSealed
+    | ReadingsRefused
     | TimerFired
     | EpochRequested
     | KeyRotated
@@ -344,6 +357,7 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "plan_proposed": (PlanProposed, 1),
     "leases_reported": (LeasesReported, 1),
     "readings_sealed": (ReadingsSealed, 1),
+    "readings_refused": (ReadingsRefused, 1),
     "timer_fired": (TimerFired, 1),
     "epoch_requested": (EpochRequested, 1),
     "key_rotated": (KeyRotated, 1),

@@ -67,6 +67,16 @@ class SiteSeal:
     faults: tuple[str, ...] = ()
     unmetered_j: int = 0
     """Facility energy that counters of one boot gained outside every span; the site bears it, never a job."""
+    covered_ms: int = 0
+    """Time that the batches cover; 0 = an older seal."""
+    meter_ms: int = 0
+    """How much of it in batches that the site meter covers whole."""
+    meter_j: int = 0
+    """What it counted in them."""
+    meter_it_j: int = 0
+    """What the equipment behind it counted in the same batches."""
+    boots: tuple[str, ...] = ()
+    """Boots that begin in these batches, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sunward.model.site import Ceiling, SiteSpec
 from sunward.model.wire import JournalHead
@@ -84,6 +84,10 @@ class SiteStatus:
     """Grid connection as declared; 0 = not stated."""
     ceilings: tuple[Ceiling, ...] = ()
     """What limits it further, now or later; for its owner and the operator only."""
+    reading_faults: dict[str, int] = field(default_factory=dict)
+    """Faults of its readings in the last thirty days of grid time, by name."""
+    metered_ppm: int | None = None
+    """Share of the last seven days' time and energy that its signed readings cover; null before the first day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ from sunward.service import endings
 from sunward.service.desk import Desk
 from sunward.service.gathering import Gathering
 from sunward.service.hearing import PAST_BOOT, checked, output_ref
-from sunward.service.ingest import Intake
+from sunward.service.ingest import Intake, facility_j
 from sunward.service.latency import Waits
 from sunward.service.presence import Presence, hear_again, silent
 from sunward.service.secrecy import Secrets, first_secrets
@@ -487,13 +487,13 @@ class ControlPlane:
 
     def seal_now(self) -> None:
         """Seal every stored batch that no seal holds yet."""
+        if (refused := self.intake.take_refused()) is not None:
+            self.commit([refused])
         sealed = self.intake.seal()
         if sealed is not None:
             payload, ranges = sealed
             self.commit([payload], ranges)
-            leases = payload.leases
-            self.sealed_j += sum(leases.gpu_j) + sum(leases.host_j) + sum(leases.overhead_j)
-            self.sealed_j += sum(site.idle_gpu_j + site.idle_host_j + site.idle_overhead_j for site in payload.sites)
+            self.sealed_j += facility_j(payload)
 
     def orders_for(self, site: SiteId) -> SiteOrders:
         """The orders of a site now."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from sunward.adapters.clock import SystemClock
 from sunward.adapters.sql import SqlStore
 from sunward.engine.inputs import seal_event, sealed_ranges
 from sunward.engine.state import State
-from sunward.errors import InputError, InvariantError
-from sunward.metering.chain import Fault, check_next, expected_counter, refusal, refused
+from sunward.errors import ConflictError, InputError, InvariantError
+from sunward.metering.chain import ACCEPTED, Fault, check_next, expected_counter, refusal, refused
 from sunward.metering.seal import Hashed
 from sunward.metering.wire import batch_hash, decode_of_site
-from sunward.model.events import ReadingsSealed
+from sunward.model.events import ReadingsRefused, ReadingsSealed
 from sunward.model.identity import SiteId
 from sunward.model.reading import ReadingBatch
 from sunward.model.site import SiteSpec
@@ -19,6 +22,30 @@ from sunward.model.wire import ReadingsHead
 SHARD = "0"
 RESTORE_LIMIT = 1_000_000
 """Most unsealed batches taken back into memory at a start."""
+
+
+REFUSED_MAX = 1_000
+"""Different messages of one fault that are counted between two seals."""
+FOREIGN_LEASE, BAD_SIGNATURE = "SW-785", "SW-302"
+MALFORMED = "malformed"
+FAULT_OF = {FOREIGN_LEASE: "foreign_lease", BAD_SIGNATURE: "signature", "SW-146": "foreign_site"}
+"""Faults of a message that no chain holds, by the code of their error."""
+
+
+class Refused(Exception):  # noqa: N818  a value on its way to who counts it
+    """A batch that breaks its site's chain."""
+
+    def __init__(self, faults: Sequence[Fault], told: ConflictError) -> None:
+        super().__init__(told.message)
+        self.faults = [fault for fault in faults if fault not in ACCEPTED]
+        self.told = told
+
+
+def facility_j(payload: ReadingsSealed) -> int:
+    """All energy in a seal, served, idle and unmetered."""
+    leases = payload.leases
+    idle = (one.idle_gpu_j + one.idle_host_j + one.idle_overhead_j + one.unmetered_j for one in payload.sites)
+    return sum(leases.gpu_j) + sum(leases.host_j) + sum(leases.overhead_j) + sum(idle)
 
 
 class Intake:
@@ -33,6 +60,10 @@ class Intake:
         self._waiting: list[Hashed] = []
         self.accepted = 0
         """Batches accepted since the start."""
+        self.refused: Counter[str] = Counter()
+        """Messages refused since the start, by fault; the same one sent again counts again."""
+        self._refused: dict[tuple[SiteId, str], set[str]] = {}
+        """Messages refused since the last seal."""
         for name, site in state.world.sites.items():
             if site.last_counter:
                 self._sealed[name] = self._stored(name, site.last_counter)
@@ -69,7 +100,12 @@ class Intake:
         for raw in raws:
             try:
                 batch = self._next(site, raw, *tip)
+            except Refused as reason:
+                self._note(site, reason.faults, batch_hash(raw))
+                problem = reason.told
+                break
             except InputError as reason:
+                self._note(site, (FAULT_OF.get(reason.code, MALFORMED),), batch_hash(raw))
                 problem = reason
                 break
             if batch is not None:
@@ -97,8 +133,29 @@ class Intake:
         if faults == (Fault.REPLAY,):
             return None
         if refused(faults):
-            raise refusal(faults, previous, previous_hash)
+            raise Refused(faults, refusal(faults, previous, previous_hash))
         return batch
+
+    def _note(self, site: SiteId, faults: Sequence[str], hash_: str) -> None:
+        """Remember what was refused, each message once."""
+        for fault in map(str, faults):
+            self.refused[fault] += 1
+            known = self._refused.setdefault((site, fault), set())
+            if len(known) < REFUSED_MAX:
+                known.add(hash_)
+
+    def take_refused(self) -> ReadingsRefused | None:
+        """What was refused since this was asked last, to be recorded; nothing where nothing was."""
+        rows = sorted(self._refused.items())
+        self._refused = {}
+        if not rows:
+            return None
+        return ReadingsRefused(
+            sites=tuple(site for (site, _), _ in rows),
+            faults=tuple(fault for (_, fault), _ in rows),
+            counts=tuple(len(known) for _, known in rows),
+            examples=tuple(min(known) for _, known in rows),
+        )
 
     def _check_leases(self, site: SiteId, batch: ReadingBatch) -> None:
         """No site may charge energy to a lease that another site holds."""
@@ -106,7 +163,7 @@ class Intake:
         for lease in {span.lease for span in batch.spans}:
             row = leases.row_of.get(lease)
             if row is not None and leases.objects["site"][row] != site:
-                raise InputError(f"the reading charges lease {lease}, which another site holds", code="SW-146")
+                raise InputError(f"the reading charges lease {lease}, which another site holds", code=FOREIGN_LEASE)
 
     def _seen(self, site: SiteId, counter: int, hash_: str, previous: ReadingBatch | None) -> bool:
         if previous is None or counter > previous.counter:

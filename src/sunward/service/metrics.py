@@ -20,6 +20,7 @@ from sunward.service.control import ControlPlane
 from sunward.service.grid_events import Watch, age_s
 from sunward.units import SECOND_MS
 from sunward.world.ceilings import ceiling_w
+from sunward.world.readings import WINDOW_MS
 
 POOLS_MAX = 1_000
 """Most pools told one by one; a larger network is told in sums."""
@@ -68,7 +69,26 @@ class Collector:
         yield from _feeds(control)
         yield from _grid(control, self._watches)
         yield _counter("batches_accepted", "Signed batches of readings stored.", control.intake.accepted)
+        yield from _refused(control)
         yield _counter("energy_sealed_joules", "Facility energy sealed, served and idle.", control.sealed_j)
+
+
+def _refused(control: ControlPlane) -> Iterator[Metric]:
+    """Faults of readings; labels are the names of docs/readings.md."""
+    refused = CounterMetricFamily(
+        "sunward_batches_refused", "Messages of readings refused, by fault.", labels=["fault"]
+    )
+    for fault, count in sorted(control.intake.refused.items()):
+        refused.add_metric([fault], count)
+    yield refused
+    named = GaugeMetricFamily(
+        "sunward_reading_faults", "Faults of readings remembered for thirty days, by site.", labels=["site", "fault"]
+    )
+    now_ms = control.clock.grid_ms()
+    for site in sorted(control.state.world.readings.days)[:POOLS_MAX]:
+        for fault, count in sorted(control.state.world.readings.over(site, now_ms, WINDOW_MS).faults.items()):
+            named.add_metric([site, fault], count)
+    yield named
 
 
 def registry_of(control: ControlPlane, watches: Sequence[Watch] = ()) -> CollectorRegistry:

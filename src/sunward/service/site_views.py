@@ -13,6 +13,7 @@ from sunward.settlement.ledger import provider_account
 from sunward.units import BPS, DAY_MS, floor_to, price_usd_micro
 from sunward.world.capacity import closed_at, withheld
 from sunward.world.ceilings import overlapping
+from sunward.world.readings import COVER_MS, WINDOW_MS
 from sunward.world.state import Site, World
 
 
@@ -20,6 +21,7 @@ def site_status(control: ControlPlane, site: Site, *, own: bool) -> SiteStatus:
     """A site as it stands; leases and money for its owner only."""
     spec, now_ms = site.spec, control.clock.grid_ms()
     presence = control.presence.get(spec.site)
+    week = control.state.world.readings.over(spec.site, now_ms, COVER_MS)
     today = site.day_ms == floor_to(now_ms, DAY_MS)
     return SiteStatus(
         site=spec.site,
@@ -43,6 +45,8 @@ def site_status(control: ControlPlane, site: Site, *, own: bool) -> SiteStatus:
         account=_account(control, site) if own else None,
         power_ceiling_w=spec.power_ceiling_w,
         ceilings=ceilings_of(site, now_ms) if own else (),
+        reading_faults=dict(sorted(control.state.world.readings.over(spec.site, now_ms, WINDOW_MS).faults.items())),
+        metered_ppm=week.share_ppm(week.covered_ms) if week.covered_ms else None,
     )
 
 

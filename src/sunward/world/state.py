@@ -25,6 +25,7 @@ from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.lengths import LengthBook
 from sunward.world.power import lease_rate
+from sunward.world.readings import ReadingsBook
 from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
 from sunward.world.table import Table
@@ -108,6 +109,7 @@ class World:
     shadows: ShadowBook = field(default_factory=ShadowBook)
     trust: TrustBook = field(default_factory=TrustBook)
     challenges: ChallengeBook = field(default_factory=ChallengeBook)
+    readings: ReadingsBook = field(default_factory=ReadingsBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

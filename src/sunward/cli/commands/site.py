@@ -134,6 +134,8 @@ def _told(found: SiteStatus) -> None:
             (_("sleep"), word(SLEEPS, found.sleep)),
             (_("power ceiling"), _ceiling(found)),
             (_("energy today"), _today(found)),
+            (_("metered, 7 days"), show.NOTHING if found.metered_ppm is None else show.percent(found.metered_ppm)),
+            (_("faults of readings, 30 days"), _faults(found)),
             *_money(found),
         ]
     )
@@ -171,6 +173,11 @@ def _ago(silent_ms: int) -> str:
 def _today(found: SiteStatus) -> str:
     line = _("{leased} for jobs, {idle} idle")
     return line.format(leased=show.energy(found.leased_today_j), idle=show.energy(found.idle_today_j))
+
+
+def _faults(found: SiteStatus) -> str:
+    """By the names that docs/readings.md explains."""
+    return ", ".join(f"{name} {count}" for name, count in found.reading_faults.items()) or show.NOTHING
 
 
 def _money(found: SiteStatus) -> list[tuple[str, str]]:
