@@ -10,6 +10,7 @@ import numpy as np
 from sunward.model.identity import JobId, PoolId, TenantId, ZoneId
 from sunward.model.job import JobSpec
 from sunward.model.plan import PolicyInputs, Segment
+from sunward.model.trust import Dimension
 from sunward.units import HOUR_MS, MINUTE_MS
 from sunward.world.snapshot import WORK_CLASSES, JobView, PoolColumns, PowerCaps, Snapshot
 
@@ -42,6 +43,8 @@ class Pool:
     wake_ms: int = 0
     awake: int = 0
     admission: str = "anyone"
+    evidence: tuple[int, ...] = ()
+    """Level of each dimension as its place in the order; empty = all declared."""
     caps: tuple[tuple[int, float, float], ...] = ()
     """Power limits in every class of work, highest first: board watts, busy watts and rate under it."""
 
@@ -176,7 +179,14 @@ def _columns(pools: Sequence[Pool], sites: Sequence[str], zones: Sequence[str], 
         awake=integers([pool.awake for pool in pools]),
         admission=tuple(pool.admission for pool in pools),
         caps=_caps(pools),
+        evidence=_levels(pools),
     )
+
+
+def _levels(pools: Sequence[Pool]) -> np.ndarray | None:
+    if not any(pool.evidence for pool in pools):
+        return None
+    return np.array([pool.evidence or (0,) * len(Dimension) for pool in pools], np.int64)
 
 
 def _caps(pools: Sequence[Pool]) -> PowerCaps | None:

@@ -45,7 +45,7 @@ PLAIN = (
     ),
 )
 """Keys whose flag gives their value as it is."""
-MERGED = ("env", "sweep", "gpus")
+MERGED = ("env", "sweep", "gpus", "evidence")
 """Keys of which a flag replaces a part."""
 DIGEST = "#sha256="
 
@@ -123,7 +123,7 @@ def _flags(asked: dict[str, Any], *, anchored: bool) -> dict[str, Any]:
         values["command"] = asked["words"]
     gpus = {**_counts(asked["gpus"]), "memory_gib": asked["gpu_memory"], "model": asked["gpu_model"] or None}
     parts: dict[str, Any] = {"gpus": {part: value for part, value in gpus.items() if value is not None}}
-    parts |= {key: asked[key] for key in ("env", "sweep")}
+    parts |= {key: asked[key] for key in ("env", "sweep", "evidence")}
     values |= {key: value for key, value in parts.items() if value}
     if asked["speedup"] is not None:
         values["speedup"] = asked["speedup"].split(",")

@@ -124,6 +124,7 @@ REFUSED = {
     "model": N_("no site has the GPU model asked for"),
     "country": N_("no site stands in an allowed country"),
     "latency": N_("no site is near enough to your zone"),
+    "evidence": N_("no site has the evidence asked for"),
     "admission": N_("no site admits jobs of this tenant"),
     "deadline": N_("it cannot finish by the deadline"),
     "horizon": N_("it is longer than plans reach ahead"),
@@ -211,7 +212,10 @@ TERMS = {
     "shadow": N_("scarcity"),
 }
 
-FILTERS = ("gpus", "memory", "model", "country", "latency", "admission", "deadline", "horizon", "budget", "capacity")
+FILTERS = (
+    *("gpus", "memory", "model", "country", "latency", "evidence", "admission"),
+    *("deadline", "horizon", "budget", "capacity"),
+)
 """The hard constraints, in the order they are checked."""
 
 FILTER_NAMES = {
@@ -220,6 +224,7 @@ FILTER_NAMES = {
     "model": N_("GPU model"),
     "country": N_("country"),
     "latency": N_("latency"),
+    "evidence": N_("evidence"),
     "admission": N_("admission"),
     "deadline": N_("deadline"),
     "horizon": N_("length of the plan"),
@@ -293,6 +298,8 @@ FROM_BELOW = (
         "at most {most} ms from {origin} wanted"
     ),
     N_("how far the fitting pools are is not known, at most {most} ms from {origin} wanted"),
+    N_("best evidence of {dimension} at fitting pools is {best}; wanted {level}"),
+    N_("no fitting pool has all the evidence wanted: {wanted}"),
     N_("none of {count} fitting sites admits this tenant"),
     N_("fastest fitting pool needs {needed} h, deadline is in {left} h"),
     N_("fastest fitting pool needs {needed} h, plans reach {reach} h"),

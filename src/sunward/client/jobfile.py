@@ -19,6 +19,7 @@ from sunward.model.codec import Meta, convert, json_schema
 from sunward.model.hardware import WorkClass
 from sunward.model.job import LengthKind
 from sunward.model.request import SLOWDOWN_MAX
+from sunward.model.trust import Dimension, Level
 from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 UNKNOWN_KEY, MISFIT = "SW-661", "SW-662"
@@ -41,6 +42,7 @@ def _told(about: str, example: object, **limits: Any) -> Meta:  # noqa: ANN401 -
     return Meta(description=about, examples=[example], **limits)
 
 
+MAY_PAUSE = N_("It may pause and move: it saves and restores its checkpoint; needs units, or a length not known.")
 Period = Annotated[str, Meta(pattern=r"^(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,6})?[mhd]$")]
 Variable = Annotated[str, Meta(pattern=f"^(?!SUNWARD_){NAME}$")]
 SecretName = Annotated[str, Meta(pattern=f"^(?!SUNWARD_){NAME}(@.+)?$")]
@@ -152,12 +154,7 @@ class JobFile:
         int, _told(N_("Units of work that its progress counts; 1 if left out."), 1000, ge=1, le=10**12)
     ] = 1
     unit: Annotated[str, _told(N_("What one unit is, such as image; gives an SCI."), "image", max_length=200)] = ""
-    checkpoint: Annotated[
-        bool,
-        _told(
-            N_("It may pause and move: it saves and restores its checkpoint; needs units, or a length not known."), True
-        ),
-    ] = False
+    checkpoint: Annotated[bool, _told(MAY_PAUSE, True)] = False
     min_run: Annotated[Period, _told(N_("Least stretch between two pauses: 30m or 2h."), "1h")] = ""
     stop_cost: Annotated[Period, _told(N_("Time that a stop and a start cost it: 5m."), "5m")] = ""
     max_slowdown: Annotated[float, _told(N_("Slowdown a power limit may bring: 0.1."), 0.1, ge=0, le=10)] = SLOWDOWN_MAX
@@ -175,6 +172,9 @@ class JobFile:
     latency_max: Annotated[
         int, _told(N_("Most round trip from your zone in ms, modelled from distance; any if 0."), 60, ge=0, le=10_000)
     ] = 0
+    evidence: Annotated[
+        dict[Dimension, Level], _told(N_("Least that must be believed of a site."), {"identity": "metered"})
+    ] = field(default_factory=dict)
     max_cost: Annotated[
         float, _told(N_("Most to pay in USD, for each job of an array; what the quote says if 0."), 20, ge=0, le=10**9)
     ] = 0.0

@@ -193,6 +193,7 @@ def request_of(job: JobFile, gathered: Gathered, zone: str, bundle: str = "", bu
         stop_s=seconds(job.stop_cost),
         max_slowdown=job.max_slowdown,
         latency_max_ms=job.latency_max,
+        evidence=job.evidence,
     )
 
 

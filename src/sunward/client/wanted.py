@@ -13,6 +13,7 @@ from sunward.errors import InputError
 from sunward.model.hardware import WorkClass
 from sunward.model.job import LengthKind
 from sunward.model.request import JobRequest, JobView, Submitted
+from sunward.model.trust import Dimension, Level
 from sunward.model.wire import InputFile
 from sunward.units import DAY_MS, HOUR_S, SECOND_MS
 
@@ -74,6 +75,8 @@ class JobFields(TypedDict, total=False):
     """Share by which a power limit may lengthen its run; 0 = no limit; else what the deadline leaves."""
     latency_max_ms: int
     """Most round-trip time from `origin_zone`, as modelled from distance; else any."""
+    evidence: dict[Dimension, Level]
+    """Least level of what must be believed of a site; else any."""
 
 
 def requested(wanted: Wanted, fields: JobFields) -> JobRequest:

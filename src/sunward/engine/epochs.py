@@ -10,6 +10,7 @@ from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.metering import merkle
 from sunward.model.commands import CloseEpoch, IssueReceipt
+from sunward.model.identity import SiteId
 from sunward.model.receipt import Receipt
 from sunward.report.statement import StatementParts, build_statement, liability_mg
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
@@ -81,12 +82,13 @@ def close_epoch(turn: Turn) -> None:
 
 
 def ready(state: State, job: str, account: JobAccount) -> bool:
-    """Whether all readings of a job are sealed (or its site has been silent too long) and every hour is known."""
+    """Whether all readings of a job are sealed (or its site was silent too long), its hours known, nothing holds it."""
     world = state.world
     row = world.jobs.row_of[job]
     waited_ms = world.at_ms - int(world.jobs.ints["finished_ms"][row])
     complete = all(covered(world, f"{job}.{n}") for n in range(1, int(world.jobs.ints["attempts"][row]) + 1))
-    return (complete or waited_ms > PATIENCE_MS) and not missing_signals(world, account)
+    held = any(world.trust.holds(world.sites[SiteId(site)].spec, job, world.at_ms) for site in account.sites)
+    return (complete or waited_ms > PATIENCE_MS) and not held and not missing_signals(world, account)
 
 
 def covered(world: World, lease: str) -> bool:

@@ -14,6 +14,7 @@ from sunward.model.events import CancelRequested, JobsSubmitted
 from sunward.model.identity import JobId
 from sunward.model.job import JobSpec, JobState, LeaseState, LengthKind
 from sunward.model.plan import Segment
+from sunward.model.trust import Dimension, level_asked
 from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
 from sunward.signals import climatology
@@ -85,6 +86,7 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
                 f"{name} is {getattr(spec, name)}; it must lie in {LEAST.get(name, 0)}..{most}", code="SW-121"
             )
     climatology.load().zone(spec.origin_zone)
+    check_evidence(spec)
     check_elastic(spec)
     if spec.interruptible and spec.units == 1 and spec.length_kind is LengthKind.KNOWN:
         raise InputError("a pausable job must say how many units of work it has (--units)", code="SW-122")
@@ -100,6 +102,16 @@ def check_spec(spec: JobSpec, now_ms: int) -> None:
         raise InputError("a job of unknown length needs a limit on its run time; add a timeout", code="SW-121")
     if spec.start_by_ms and not now_ms < spec.start_by_ms < spec.deadline_ms:
         raise InputError("start-by must lie ahead, and before the deadline; correct one of them", code="SW-123")
+
+
+def check_evidence(spec: JobSpec) -> None:
+    """Refuse what no evidence could be.
+
+    Raises: InputError.
+    """
+    dimensions = [level_asked(word)[0] for word in spec.evidence]
+    if sorted(set(dimensions), key=tuple(Dimension).index) != dimensions:
+        raise InputError("name each dimension of evidence once, in order", code="SW-747")
 
 
 def check_elastic(spec: JobSpec) -> None:

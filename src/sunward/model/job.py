@@ -130,6 +130,8 @@ class JobSpec:
     """Version of the counterfactuals on its receipt, fixed before it runs."""
     latency_max_ms: int = 0
     """Most round-trip time from the origin zone to where it runs, as modelled from distance; 0 = any."""
+    evidence: tuple[str, ...] = ()
+    """What must be believed of a site it runs at: `dimension=level`, each dimension once and in order; empty = any."""
 
     @property
     def elastic(self) -> bool:

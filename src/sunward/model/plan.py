@@ -108,8 +108,8 @@ class Unplaced:
     job: JobId
     revision: int
     reason: str
-    """Stable key: `gpus`, `memory`, `model`, `country`, `latency`, `admission`, `deadline`, `horizon`, `budget`,
-    `start_by`, `capacity`."""
+    """Stable key: `gpus`, `memory`, `model`, `country`, `latency`, `evidence`, `admission`, `deadline`, `horizon`,
+    `budget`, `start_by`, `capacity`."""
     detail: str
     """Figures that make the reason checkable, e.g. `largest site has 4`."""
     permanent: bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sunward.model.hardware import WorkClass
 from sunward.model.job import LengthKind
 from sunward.model.plan import Assignment, Unplaced
+from sunward.model.trust import Dimension, Level
 from sunward.model.wire import InputFile, JournalHead
 
 POLICIES = {"cheapest": 0, "balanced": 100, "greenest": 5_000}
@@ -81,6 +82,8 @@ class JobRequest:
     may use what time the deadline leaves."""
     latency_max_ms: int = 0
     """Most round-trip time from `origin_zone` to where it runs, as modelled from distance; 0 = any."""
+    evidence: dict[Dimension, Level] = field(default_factory=dict)
+    """Least level of what must be believed of a site it runs at; empty = any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from sunward.units import DAY_MS, PPM
 
 APPEAL_MS = 7 * DAY_MS
 """Grid time in which a verdict may be appealed; nothing that cannot be undone happens before it is over."""
+DECIDE_MS = 30 * DAY_MS
+"""How long after the time to appeal receipts wait at most for a decision on one."""
 NETWORK = "network"
 """Who checked, or judged, where a program of the control plane did and no person."""
 FULL_PPM = 950_000
@@ -66,6 +68,18 @@ _PERSONS = frozenset({Dimension.PLACE, Dimension.AGE})
 def cap_ppm(dimension: Dimension, level: Level) -> int:
     """Share of what a dimension could bring to its provider that counts at a level."""
     return 0 if level is Level.METERED and dimension in _PERSONS else _CAPS.get(level, 0)
+
+
+def level_asked(word: str) -> tuple[Dimension, Level]:
+    """What a job asks of a site's evidence, from `dimension=level`.
+
+    Raises: InputError naming what is known.
+    """
+    dimension, _, level = word.partition("=")
+    if dimension not in set(Dimension) or level not in set(Level):
+        known = f"one of {', '.join(Dimension)} and one of {', '.join(Level)}"
+        raise InputError(f"evidence {word[:40]!r} is not DIMENSION=LEVEL with {known}", code="SW-747")
+    return Dimension(dimension), Level(level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

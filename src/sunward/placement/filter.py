@@ -15,10 +15,11 @@ from sunward import units
 from sunward.model.hardware import Admission
 from sunward.model.job import JobSpec
 from sunward.model.plan import Unplaced
+from sunward.model.trust import Dimension, Level, level_asked
 from sunward.placement.fleet import Fleet
 from sunward.placement.survival import promised_ms
 from sunward.signals.latency import RTT_MS_MAE, rtt_ms, within
-from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView
+from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView, PoolColumns
 
 OF_THE_WHOLE = frozenset({"deadline", "horizon"})
 """Constraints on the end of a job, which a job with pauses may meet on several pools together."""
@@ -228,8 +229,34 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
         & (fleet.rate_ppm[:, WORK_CLASSES.index(spec.work_class)] > 0),
         "country": np.array([not spec.allowed_countries or where in spec.allowed_countries for where in pools.country]),
         "latency": _near(fleet, spec),
+        "evidence": believed(pools, spec),
         "admission": np.array([rule == Admission.ANYONE for rule in pools.admission]) | np.array(site_known),
     }
+
+
+def believed(pools: PoolColumns, spec: JobSpec) -> BoolArray:
+    """(P,) whose site is believed as the job asks, in every dimension it names."""
+    found = np.ones(len(pools.ids), dtype=np.bool_)
+    for dimension, level in map(level_asked, spec.evidence):
+        found &= _ranks(pools, dimension) >= level.rank
+    return found
+
+
+def _ranks(pools: PoolColumns, dimension: Dimension) -> IntArray:
+    if pools.evidence is None:
+        return np.zeros(len(pools.ids), np.int64)
+    ranks: IntArray = pools.evidence[:, tuple(Dimension).index(dimension)]
+    return ranks
+
+
+def _best_believed(pools: PoolColumns, spec: JobSpec, rows: list[int]) -> str:
+    """The first dimension in which no fitting pool alone is believed enough; else that no pool has them all."""
+    levels = tuple(Level)
+    for dimension, level in map(level_asked, spec.evidence):
+        best = levels[_ranks(pools, dimension)[rows].max()]
+        if best.rank < level.rank:
+            return f"best evidence of {dimension} at fitting pools is {best}; wanted {level}"
+    return f"no fitting pool has all the evidence wanted: {', '.join(spec.evidence)}"
 
 
 def _near(fleet: Fleet, spec: JobSpec) -> BoolArray:
@@ -282,6 +309,8 @@ def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, times: Ti
         return f"fitting pools are in {there}; allowed {', '.join(spec.allowed_countries)}"
     if reason == "latency":
         return _nearest(fleet, spec, rows)
+    if reason == "evidence":
+        return _best_believed(pools, spec, rows)
     if reason == "admission":
         return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
     fastest_h = units.hours(min(times.fastest_ms[rows].tolist()))

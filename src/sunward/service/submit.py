@@ -23,7 +23,9 @@ from sunward.model.identity import JobId, TenantId, ZoneId, mint
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, Segment, Unplaced
 from sunward.model.request import POLICIES, SLOWDOWN_MAX, JobRequest, LengthOutlook, Quote, Submitted, WaitingOption
+from sunward.model.trust import Dimension
 from sunward.model.wire import JobContent
+from sunward.placement.filter import believed
 from sunward.service import budgets
 from sunward.service.contents import content_of, private_of
 from sunward.service.control import ControlPlane
@@ -120,6 +122,7 @@ def job_spec(control: ControlPlane, tenant: TenantId, job: JobId, request: JobRe
         speedup_ppm=tuple(round(rate * PPM) for rate in request.speedup),
         max_slowdown_ppm=_slowdown_ppm(request.max_slowdown),
         latency_max_ms=request.latency_max_ms,
+        evidence=tuple(f"{one}={request.evidence[one]}" for one in Dimension if one in request.evidence),
         counterfactual=VERSION,
     )
     spec = with_length(control.state.world, control.seed, request, spec)
@@ -266,6 +269,7 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
     """Price on the dearest pool that could run a job some day, micro-USD; 0 when there is none."""
     pools = snapshot.pools
     near = latency.within(spec.origin_zone, snapshot.zones, spec.latency_max_ms)
+    shown = believed(pools, spec)
     rates = pools.rate[:, WORK_CLASSES.index(spec.work_class)] if pools.ids else np.zeros(0)
     prices = [
         quote_usd_micro(
@@ -281,6 +285,7 @@ def worst_price(snapshot: Snapshot, spec: JobSpec) -> int:
         and (not spec.gpu_models or pools.gpu_model[row] in spec.gpu_models)
         and (not spec.allowed_countries or pools.country[row] in spec.allowed_countries)
         and near[pools.zone[row]]
+        and shown[row]
     ]
     return max(prices, default=0)
 

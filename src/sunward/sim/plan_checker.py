@@ -28,6 +28,7 @@ REASONS = frozenset(
         "model",
         "country",
         "latency",
+        "evidence",
         "admission",
         "deadline",
         "horizon",
@@ -36,6 +37,8 @@ REASONS = frozenset(
         "capacity",
     },
 )
+DIMENSIONS = ("identity", "energy", "overhead", "renewables", "place", "age")
+LEVELS = ("declared", "documented", "metered", "endorsed", "attested")
 WATT_TOLERANCE = Fraction(1, units.MICRO)
 TRIP_MS, TRIP_MS_PER_KM, EARTH_KM = 16.6, 0.01515, 6_371.0
 """The line of docs/planning.md."""
@@ -170,6 +173,11 @@ def _pool_constraints(snapshot: Snapshot, job: JobView, row: int) -> Iterator[st
     trip_ms = _trip_ms(spec.origin_zone, snapshot.zones[pools.zone[row]])
     if spec.latency_max_ms and trip_ms > spec.latency_max_ms + TRIP_TOLERANCE_MS:
         yield f"{pool} is {trip_ms:.0f} ms away, at most {spec.latency_max_ms} are allowed"
+    for word in spec.evidence:
+        dimension, _, wanted = word.partition("=")
+        held = 0 if pools.evidence is None else int(pools.evidence[row][DIMENSIONS.index(dimension)])
+        if held < LEVELS.index(wanted):
+            yield f"{pool} is believed {LEVELS[held]} in {dimension}, {wanted} is asked"
     if pools.admission[row] != "anyone" and snapshot.sites[pools.site[row]] not in spec.known_providers:
         yield f"{pool} does not admit this tenant"
 

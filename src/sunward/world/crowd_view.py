@@ -30,6 +30,7 @@ def simple(world: World, rows: IntArray) -> BoolArray:
     found: BoolArray = np.isin(ints["state"], [int(state) for state in WAITS])
     found &= (ints["attempts"] == 0) & (ints["cancelled"] == 0) & (ints["length_kind"] == 0)
     found &= (ints["wait_max_ms"] == 0) & (ints["latency_max_ms"] == 0)
+    found &= ints["evidence"] == table.code_of.get((), -1)
     found &= ints["gpus_max"] <= ints["gpus"]
     found &= (ints["interruptible"] == 0) | ((ints["min_run_ms"] == 0) & (ints["stop_ms"] == 0))
     segments = table.objects["segments"]
@@ -44,6 +45,7 @@ _ASKED = (
     "length_kind",
     "wait_max_ms",
     "latency_max_ms",
+    "evidence",
     "gpus",
     "gpus_max",
     "interruptible",

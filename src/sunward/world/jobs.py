@@ -44,6 +44,7 @@ WORDS = (
     "functional_unit",
     "speedup_ppm",
     "family",
+    "evidence",
 )
 UNIQUE = ("commitment", "bundle", "escrow_wei")
 """A digest as a word would be kept for ever; escrow exceeds 64 bits, so it stays a Python integer."""

@@ -73,6 +73,8 @@ class PoolColumns:
     admission: tuple[str, ...]
     caps: PowerCaps | None = None
     """None = no pool has any."""
+    evidence: IntArray | None = None
+    """(P, D) level of each dimension as its place in the order; None = everything is declared everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sunward.model.site import SiteSpec
 from sunward.model.trust import (
+    DECIDE_MS,
     FULL_PPM,
     LOWERING,
     Appeal,
@@ -136,10 +137,14 @@ class TrustBook:
         return min((one.level for one in self.all_believed(spec, at_ms)), key=lambda level: level.rank)
 
     def holds(self, spec: SiteSpec, job: str, at_ms: int) -> bool:
-        """Whether a verdict holds the receipts of a job at a site: one about the job, a lease of it, or all there."""
+        """Whether a verdict holds the receipts of a job at a site: one about the job, a lease of it, or all there.
+
+        An appeal that nobody decides holds them no longer than `DECIDE_MS`.
+        """
         return any(
             one.record.consequence is Consequence.RECEIPTS_HELD
             and one.standing(at_ms) in (Standing.OPEN, Standing.APPEALED)
+            and at_ms < one.record.appeal_until_ms + DECIDE_MS
             and _speaks_of(one.record, job)
             for one in self.verdicts_on(spec)
         )
@@ -147,6 +152,10 @@ class TrustBook:
     def filed(self) -> tuple[Filed, ...]:
         """All evidence, by site and id."""
         return tuple(known[name] for _, known in sorted(self.evidence.items()) for name in sorted(known))
+
+    def ranks(self, spec: SiteSpec, at_ms: int) -> tuple[int, ...]:
+        """The level of each dimension as its place in the order, in the order of the dimensions."""
+        return tuple(one.level.rank for one in self.all_believed(spec, at_ms))
 
     def slashable(self, spec: SiteSpec, at_ms: int) -> tuple[VerdictRecord, ...]:
         """Verdicts for which stake may be taken now."""

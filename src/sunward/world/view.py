@@ -16,6 +16,7 @@ from sunward.model.job import JobSpec, JobState
 from sunward.model.plan import Segment
 from sunward.model.signal import Forecast
 from sunward.model.site import PoolSpec, SiteSpec
+from sunward.model.trust import Dimension
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, outlook, power
 from sunward.world.asleep import ready_ms
@@ -143,7 +144,18 @@ def _pool_columns(
         _declared(tuple(pools), sites, zones),
         available=_available(world, now_ms, pools, known),
         awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
+        evidence=_levels(world, now_ms, pools),
     )
+
+
+def _levels(world: World, now_ms: int, pools: list[tuple[SiteSpec, PoolSpec]]) -> IntArray | None:
+    """What is believed of the site of each pool; most sites have no evidence, and none is looked at twice."""
+    known = {site.site: site for site, _ in pools if world.trust.evidence.get(site.site)}
+    ranks = {name: world.trust.ranks(site, now_ms) for name, site in known.items()}
+    if not any(map(any, ranks.values())):
+        return None
+    nothing = (0,) * len(Dimension)
+    return np.array([ranks.get(site.site, nothing) for site, _ in pools], np.int64)
 
 
 @lru_cache(maxsize=4)

@@ -42,6 +42,8 @@ def test_submit_sends_what_was_asked(run, service):
         "0",
         "--latency-max",
         "60",
+        "--evidence",
+        "place=endorsed",
     )
     result = run(*SUBMIT, *words, *more, "--", "python", "train.py", "--lang", "ko", "--json")
     assert result.exit_code == 0, result.output
@@ -52,6 +54,7 @@ def test_submit_sends_what_was_asked(run, service):
     assert (sent["countries"], sent["budget_usd"], sent["policy"]) == (["NO", "SE"], 9.5, "greenest")
     assert (sent["work_class"], sent["functional_unit"], sent["env"]) == ("training", "image", {"A": "b=c"})
     assert sent["latency_max_ms"] == 60
+    assert sent["evidence"] == {"place": "endorsed"}
     assert sent["max_slowdown"] == 0
     assert (sent["name"], sent["origin_zone"]) == ("python", "DE")
     assert sent == service.sent("POST", "/v1/quotes"), "the quote was for the very same job"

@@ -185,11 +185,13 @@ def test_a_length_becomes_seconds_and_what_is_known_of_it(tmp_path, said, length
         min_run="30m",
         stop_cost="5m",
         latency_max="60",
+        evidence={"place": "metered"},
         max_slowdown="0.05",
     )
     assert (made.length_s, made.length_kind) == (length_s, kind)
     assert (made.promise, made.family) == (0.9, "nightly")
     assert (made.wait_max_s, made.min_run_s, made.stop_s) == (21_600, 1_800, 300)
     assert made.latency_max_ms == 60
+    assert made.evidence == {"place": "metered"}
     assert made.max_slowdown == 0.05
     assert made.deadline_s == 0, "the longest wait leaves the deadline to the service"

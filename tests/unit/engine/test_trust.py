@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from sunward.engine.snapshots import dump, load, state_digest
 from sunward.engine.trust import EVIDENCE_MAX, verdict
 from sunward.errors import ConflictError, InputError, NotFoundError
-from sunward.model.events import AppealDecided, AppealFiled, EvidenceFiled, TimerFired, VerdictIssued
+from sunward.model.commands import IssueReceipt
+from sunward.model.events import AppealDecided, AppealFiled, EpochRequested, EvidenceFiled, TimerFired, VerdictIssued
 from sunward.model.identity import SiteId, TenantId
+from sunward.model.site import Phase
 from sunward.model.trust import (
     APPEAL_MS,
+    DECIDE_MS,
     Appeal,
     Consequence,
     Decision,
@@ -27,8 +31,10 @@ from sunward.model.trust import (
 )
 from sunward.units import DAY_MS, HOUR_MS, PPM
 from sunward.verification.verdict import Finding
-from tests.support.network import Network
-from tests.support.scenarios import SITES, START_MS
+from sunward.world.crowd_view import simple
+from sunward.world.view import take_snapshot
+from tests.support.network import HYDRO, SOLAR, Network, assignment, of_kind, segment
+from tests.support.scenarios import SITES, START_MS, job
 
 NORTH = SITES[0]
 OWNER, AUDITOR = NORTH.owner, TenantId("a-eve")
@@ -302,3 +308,56 @@ def test_a_snapshot_holds_it_all():
     assert state_digest(again) == state_digest(network.state)
     assert again.world.trust.all_believed(NORTH, START_MS) == network.state.world.trust.all_believed(NORTH, START_MS)
     assert len(list(again.world.trust.verdicts_on(NORTH))) == 2
+
+
+def worked(network: Network) -> None:
+    """A job that has run and is metered."""
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
+
+
+def receipts(network: Network) -> list[str]:
+    return [one.receipt.job for one in of_kind(network.tell(EpochRequested()), IssueReceipt)]
+
+
+def test_a_held_receipt_waits_for_the_end_of_its_verdict():
+    network = Network()
+    worked(network)
+    held = late(Consequence.RECEIPTS_HELD, lease="j-1.1", at_ms=network.at_ms)
+    network.tell(VerdictIssued(verdict=held), appeal(held))
+    assert receipts(network) == []
+    network.tell(decide(held, upheld=False))
+    assert receipts(network) == ["j-1"]
+
+
+def test_an_appeal_that_nobody_decides_holds_no_receipt_for_ever():
+    network = Network()
+    worked(network)
+    held = late(Consequence.RECEIPTS_HELD, at_ms=network.at_ms)
+    network.tell(VerdictIssued(verdict=held), appeal(held))
+    spec = network.state.world.sites[NORTH.site].spec
+    last_ms = held.appeal_until_ms + DECIDE_MS
+    assert [network.state.world.trust.holds(spec, "j-1", at_ms) for at_ms in (last_ms - 1, last_ms)] == [True, False]
+
+
+def test_the_planner_sees_what_is_believed_of_each_pool():
+    network = Network()
+    assert take_snapshot(network.state.world, network.at_ms).pools.evidence is None
+    network.tell(EvidenceFiled(evidence=evidence()))
+    pools = take_snapshot(network.state.world, network.at_ms).pools
+    levels = dict(zip(pools.ids, pools.evidence.tolist(), strict=True))
+    assert levels[HYDRO] == [Level.METERED.rank, 0, 0, 0, 0, 0]
+    assert levels[SOLAR] == [0] * 6
+
+
+def test_a_job_that_asks_for_evidence_is_planned_alone_and_not_in_a_crowd():
+    network = Network()
+    network.submit(job("j-1"), job("j-2", evidence=("place=metered",)))
+    jobs = network.state.world.jobs
+    rows = np.array([jobs.row_of["j-1"], jobs.row_of["j-2"]])
+    assert simple(network.state.world, rows).tolist() == [True, False]
+    assert jobs.spec(int(rows[1])).evidence == ("place=metered",)

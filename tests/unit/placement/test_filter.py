@@ -31,6 +31,11 @@ def refusal(pools: tuple[Pool, ...] = POOLS, **asked: object) -> Unplaced:
             "latency",
             "nearest fitting pool is 130 ms away in NO (modelled, error 29 ms), at most 50 ms from KR wanted",
         ),
+        (
+            {"evidence": ("identity=metered",)},
+            "evidence",
+            "best evidence of identity at fitting pools is declared; wanted metered",
+        ),
         ({"hours": 9.0, "due_h": 3.0}, "deadline", "fastest fitting pool needs 4.50 h, deadline is in 3.00 h"),
         ({"hours": 9.0, "due_h": 99.0}, "horizon", "fastest fitting pool needs 4.50 h, plans reach 4.00 h"),
         ({"hours": 2.0, "budget_usd_micro": 1_500_000}, "budget", "least price is 2.00 USD, budget is 1.50 USD"),
@@ -47,6 +52,21 @@ def test_a_latency_bound_leaves_what_is_near_enough() -> None:
         placed = quote(clean, spec(origin_zone="FR", latency_max_ms=latency_max_ms, carbon_price_usd_per_t=5_000))
         assert isinstance(placed, Assignment)
         assert placed.segments[0].pool == pool
+
+
+def test_a_job_runs_only_where_what_it_asks_is_believed() -> None:
+    pools = (
+        Pool(id="no", evidence=(2, 4, 0, 0, 0, 0)),
+        Pool(id="es", zone="ES", country="ES", evidence=(3, 0, 0, 0, 3, 0)),
+    )
+    for asked, pool in ((("identity=metered",), "no"), (("identity=endorsed", "place=endorsed"), "es")):
+        clean = snapshot(pools, carbon={"NO": [10.0], "ES": [500.0]})
+        placed = quote(clean, spec(evidence=asked, carbon_price_usd_per_t=5_000))
+        assert isinstance(placed, Assignment)
+        assert placed.segments[0].pool == pool
+    both = refusal(pools, evidence=("energy=attested", "place=metered"))
+    assert (both.reason, both.permanent) == ("evidence", True)
+    assert both.detail == "no fitting pool has all the evidence wanted: energy=attested, place=metered"
 
 
 @pytest.mark.parametrize(("origin", "zone"), [("nowhere", "ES"), ("ES", "nowhere"), ("nowhere", "nowhere")])

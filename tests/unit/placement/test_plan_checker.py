@@ -75,6 +75,7 @@ def test_faults_of_an_assignment_are_named(fields: dict[str, object], found: str
         ({"allowed_countries": ("NO",)}, "es is in ES"),
         ({"origin_zone": "KR", "latency_max_ms": 150}, "es is 170 ms away, at most 150 are allowed"),
         ({"origin_zone": "nowhere", "latency_max_ms": 150}, "es is inf ms away"),
+        ({"evidence": ("place=metered",)}, "es is believed declared in place, metered is asked"),
         ({"budget_usd_micro": 1_500_000}, "the budget is 1500000"),
     ],
 )

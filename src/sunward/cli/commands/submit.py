@@ -68,6 +68,7 @@ class Order:
 @option("--max-slowdown", metavar="SHARE", help=about("max_slowdown"))
 @option("--country", "countries", multiple=True, metavar="CC", help="Allowed country; may be given again. Else any.")
 @option("--latency-max", metavar="MS", help=about("latency_max"))
+@option("--evidence", callback=pairs, multiple=True, metavar="DIMENSION=LEVEL", help=about("evidence"))
 @option("--max-cost", "--budget", "max_cost", metavar="USD", help=about("max_cost"))
 @option("--policy", metavar="WORD", help=about("policy"))
 @option("--zone", metavar="ZONE", help=about("zone"))
