@@ -22,8 +22,6 @@ BAD_JOBS = [
     {"retries": -1},
     {"data_bytes": -1},
     {"latency_max_ms": -1},
-    {"evidence": {"taste": "metered"}},
-    {"evidence": {"place": "sure"}},
     {"max_slowdown": -0.1},
     {"max_slowdown": 11},
     {"latency_max_ms": 10_001},

@@ -14,7 +14,7 @@ from sunward.service.erasure import erased
 from sunward.service.judging import judge
 from sunward.units import DAY_MS
 from sunward.verification.verdict import Finding
-from tests.api.harness import Agent, Service
+from tests.api.harness import JOB, Agent, Service
 from tests.api.test_requests import is_problem
 from tests.api.test_sites import acts
 
@@ -267,3 +267,16 @@ def test_a_verdict_without_a_key_is_refused(service: Service, agent: Agent, faul
     del agent
     body = {"dimension": "age", "fault": fault, "sentence": "older than said"}
     assert is_problem(service.ask("POST", f"{SITE}/verdicts", token=auditor(service), json=body), 400)
+
+
+def test_a_job_runs_only_where_what_it_asks_is_believed(service: Service, agent: Agent) -> None:
+    agent.sync()
+    wanted = JOB | {"evidence": {"place": "endorsed"}, "budget_usd": 5.0}
+    refused = service.ok("POST", "/v1/quotes", json=wanted)["unplaced"]
+    told = "best evidence of place at fitting pools is declared; wanted endorsed"
+    assert (refused["reason"], refused["detail"]) == ("evidence", told)
+    seen = request(service, dimension="place", level="endorsed", statement="seen on site", document="")
+    service.ok("POST", f"{SITE}/evidence", token=auditor(service), json=seen)
+    assert service.ok("POST", "/v1/quotes", json=wanted)["unplaced"] is None
+    sure = service.ask("POST", "/v1/quotes", json=JOB | {"evidence": {"place": "sure"}})
+    assert is_problem(sure, 422)
