@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 TIMEOUT_S = 10.0
 """Machine time without an answer after which a request has failed."""
+CHALLENGE_S = 60.0
 CHUNK_BYTES = 1 << 20
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 NOT_FOUND, CONFLICT, CLIENT_ERROR, SERVER_ERROR = 404, 409, 400, 500
@@ -145,6 +146,11 @@ class ControlPlane:
             return accepted
 
         return self._backoff.run(deliver)
+
+    def challenge(self, name: str, step: str, told: object, kind: type[T]) -> T:
+        """One step of a challenge; checking an answer takes the control plane some seconds."""
+        path = f"/v1/challenges/{name}/{step}"
+        return self._answer("POST", path, kind, content=encode(told), headers=JSON, timeout=CHALLENGE_S)
 
     def fetch_content(self, lease: str) -> JobContent:
         """Command and environment of a lease held here."""

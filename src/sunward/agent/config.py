@@ -29,6 +29,7 @@ from sunward.world.sleeping import ASLEEP
 CONFIG_FILE = "agent.toml"
 METERS = ("modelled", "nvml")
 ISOLATIONS = ("auto", "bubblewrap", "gvisor")
+CHALLENGES = ("auto", "gpu", "processor", "off")
 DEPTH = (Sleep.NONE, Sleep.GPU_IDLE, Sleep.SUSPEND, Sleep.OFF)
 """Idle states, the deepest last."""
 LAN = re.compile(r"[A-Za-z0-9_-]{0,64}")
@@ -90,6 +91,8 @@ class AgentConfig:
     """Send the token over plain HTTP to another machine."""
     meter: str = "modelled"
     """`nvml`: the GPUs' own counters; `modelled`: by catalogue and state."""
+    challenges: str = "auto"
+    """What answers challenges: `gpu` by PyTorch, `processor` for trials, `off`; `auto`: `gpu` with the NVML meter."""
     site_meter_ppm: int = 0
     """Modelled site meter: facility over IT energy times a million; 0 = the site has none."""
     trusted: bool = False
@@ -235,6 +238,11 @@ def site_spec(config: AgentConfig, site: str, public_key: str, cage: Cage | None
     )
 
 
+def challenged_on(config: AgentConfig) -> str:
+    """What answers challenges; modelled devices are not there to answer any."""
+    return config.challenges if config.challenges != "auto" else "gpu" if config.meter == "nvml" else "off"
+
+
 def proved_caps(config: AgentConfig) -> bool:
     """Whether plans may limit the GPUs' power: as the owner says, and of real ones only what the drivers permit.
 
@@ -338,6 +346,7 @@ def _check(config: AgentConfig, where: str) -> None:
         f"overhead_ppm: at least {PPM}": config.overhead_ppm < PPM,
         f"meter: one of {', '.join(METERS)}": config.meter not in METERS,
         f"isolation: one of {', '.join(ISOLATIONS)}": config.isolation not in ISOLATIONS,
+        f"challenges: one of {', '.join(CHALLENGES)}": config.challenges not in CHALLENGES,
         "job_memory_gib, job_disk_gib: not negative": min(config.job_memory_gib, config.job_disk_gib) < 0,
         "job_processes: at least 1": config.job_processes < 1,
         f"site_meter_ppm: 0, or at least {PPM}": config.site_meter_ppm != 0 and config.site_meter_ppm < PPM,

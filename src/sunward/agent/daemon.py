@@ -27,9 +27,11 @@ from sunward.adapters.embedded import EmbeddedExecutor
 from sunward.adapters.nvml import NvmlGauges
 from sunward.adapters.power_machine import MachinePowerSwitch
 from sunward.agent import parts
+from sunward.agent.challenged import Challenger
 from sunward.agent.client import TIMEOUT_S, Backoff, ControlPlane
 from sunward.agent.config import (
     AgentConfig,
+    challenged_on,
     check_admission,
     pool_specs,
     site_spec,
@@ -179,6 +181,7 @@ class Agent:
         self._carriers = ThreadPoolExecutor(CARRIERS, thread_name_prefix="carrier")
         self._executor = self._make_executor()
         self._keeper = self._make_keeper()
+        self._challenger = Challenger(self._plane, self._boot, challenged_on(config), self._book.spare, say)
         self._owner = Owner(
             config=config,
             devices=tuple(device for pool in self._pools for device in pool.devices),
@@ -248,6 +251,7 @@ class Agent:
         problems = self._recorder.advance(now_ms)
         self._keeper.keep(self._kept)
         self._book.update(self._power.states(now_ms))
+        self._challenger.step()
         for note in self._keeper.step(now_ms, time.monotonic(), self._clock.mapping.speed):
             say("lease", note=note, grid_ms=now_ms)
         problems += self._recorder.observe(self._book.states, self._book.host_state(), now_ms)
@@ -259,6 +263,7 @@ class Agent:
     def _may_rest(self, power: MachinePowerSwitch) -> bool:
         """Whether nobody needs the machine now; whether for long enough is another question."""
         busy = self._keeper.active or self._keeper.reports() or self._kept or self._calls or self._owner_here
+        busy = busy or self._challenger.active
         over = self._stop.is_set() or time.monotonic() < self._rest_from_s
         return power.unused and not busy and not over and self._clock.mapping.speed == 1
 
@@ -327,6 +332,7 @@ class Agent:
                 self._begin_metering(now_ms)
             try:
                 self._keeper.apply(reply.orders, reply.settled, now_ms)
+                self._challenger.take(reply.orders.challenges)
                 if reply.orders.version >= self._keeper.version:
                     self._move_power(reply, now_ms)
             except InputError as reason:
@@ -356,6 +362,7 @@ class Agent:
     def _drain(self) -> None:
         """Suspend all jobs, report them, and deliver the readings; give up on what takes too long."""
         say("draining", leases=self._keeper.active)
+        self._challenger.close()
         self._keeper.drain()
         deadline_s = time.monotonic() + self._config.grace_s + DRAIN_MARGIN_S
         while self._keeper.active and time.monotonic() < deadline_s:

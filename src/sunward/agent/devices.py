@@ -79,7 +79,12 @@ class DeviceBook:
 
     def room(self, pool: str) -> int:
         """Containers of a pool that are neither leased nor kept, awake or not."""
-        return sum(not self.states[device].lease and device not in self._kept for device in self._pools.get(pool, ()))
+        return len(self.spare(pool))
+
+    def spare(self, pool: str) -> tuple[str, ...]:
+        """The devices of those containers."""
+        of_pool = self._pools.get(pool, ())
+        return tuple(one for one in of_pool if not self.states[one].lease and one not in self._kept)
 
     def drain(self, devices: Iterable[str]) -> None:
         """Note that the lease of these devices is about to end."""

@@ -48,6 +48,14 @@ CEILING_SOURCES = {
     "provider": N_("provider"),
     "openadr": N_("OpenADR"),
 }
+CHALLENGE_STATES = {
+    "open": N_("not answered yet"),
+    "committed": N_("committed to"),
+    "passed": N_("passed"),
+    "failed": N_("failed"),
+    "unanswered": N_("unanswered"),
+    "void": N_("void: the site was away or had work"),
+}
 SLEEPS = {
     "none": N_("always on"),
     "gpu_idle": N_("only its GPUs idle"),

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 
+from sunward.adapters.beacon import DrandBeacon
 from sunward.adapters.exclusive import lock_folder
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
@@ -63,6 +64,7 @@ MARGIN_MS = 2_000
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
 @option("--grid", "grid_file", type=click.Path(path_type=Path), help="Grid events, as a grid.toml names their servers.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
+@option("--beacon", "beacon_url", default="", help="Where draws take their values, https://RELAY/CHAIN_HASH of drand.")
 @pass_shell
 def up(
     shell: Shell,
@@ -87,6 +89,7 @@ def up(
     price_history: Path | None,
     grid_file: Path | None,
     feeds_file: Path | None,
+    beacon_url: str,
     *,
     webhook_allow_private: bool,
 ) -> None:
@@ -132,7 +135,7 @@ def up(
         with fetching(control, subscriptions, shell.home) as told, learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
             _tell(shell, url)
-            serve(control, config, listener, entrance, grid)
+            serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None)
 
 
 def _tell(shell: Shell, url: str) -> None:

@@ -134,6 +134,7 @@ def test_every_command_is_tested():
         ("journal", "save"),
         ("status", "drain", "ask"),
         ("curtail",),
+        ("challenge", "challenges"),
         ("audit", "file", "check", "get", "issue", "appeal", "read", "decide", "evidence", "verdict"),
         ("login",),
         ("logout",),

@@ -14,6 +14,8 @@ from sunward.adapters.exclusive import holder
 from sunward.agent import config, identity, unit
 from sunward.agent.folder import take_folder
 from sunward.cli import keeper
+from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, ChallengeView
+from sunward.model.codec import encode
 from sunward.model.site import Ceiling
 from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
 from sunward.model.wire import ClockMapping
@@ -273,3 +275,51 @@ def test_status_shows_the_limits_of_its_own_site(run, asked, folder):
     told = run("site", "status").stdout
     assert "90 kW" in told
     assert "40.5" in told
+
+
+CHALLENGE = ChallengeView(
+    challenge="c-1",
+    site="home",
+    pool="home/L40S",
+    gpu_model="L40S",
+    containers=2,
+    bytes=40 << 30,
+    drawn_ms=DAY,
+    until_ms=DAY + HOUR_MS,
+    state="failed",
+    beacon=BeaconValue(source="local", round=0, value="ab" * 32, label="local beacon"),
+    elapsed_ms=9_100,
+    allowed_ms=6_500,
+    faults=(ChallengeFault(key="challenge_late", sentence="it took {took} ms", figures={"took": 9_100}),),
+)
+
+
+def test_challenge_asks_a_site_and_shows_how_it_ended(run, asked):
+    asked.answers |= {
+        "POST /v1/sites/home/challenge": answer([replace(CHALLENGE, state="open", allowed_ms=0, faults=())], 201),
+        "GET /v1/challenges": answer([CHALLENGE, replace(CHALLENGE, site="away", challenge="c-2")]),
+    }
+    told = run("site", "challenge", "home").stdout
+    for text in ("c-1", "2 L40S", "40", "not answered yet", "local beacon"):
+        assert text in told, text
+    told = run("site", "challenge", "home", "--results").stdout
+    for text in ("failed", "9.1/6.5", "c-1: it took 9100 ms"):
+        assert text in told, text
+    assert "c-2" not in told
+    assert json.loads(run("site", "challenge", "home", "--results", "--json").stdout)[0]["challenge"] == "c-1"
+    assert "never challenged" in run("site", "challenge", "other", "--results").stdout
+
+
+def test_the_rules_of_challenges_are_shown_and_changed(run, asked):
+    path = "/v1/challenges/rules"
+    asked.answers |= {f"GET {path}": answer(ChallengeRules()), f"POST {path}": answer(ChallengeRules(fill_ppm=500_000))}
+    told = run("network", "challenges").stdout
+    for text in ("85 %", "30"):
+        assert text in told, text
+    words = ("network", "challenges", "--awake", "1.5", "--asleep", "0.1", "--fill", "50", "--valid", "7")
+    assert "50 %" in run(*words).stdout
+    wanted = ChallengeRules(
+        awake_milli_per_epoch=1_500, asleep_milli_per_epoch=100, fill_ppm=500_000, valid_ms=7 * 24 * HOUR_MS
+    )
+    assert asked.sent("POST", path) == json.loads(encode(wanted))
+    assert json.loads(run("network", "challenges", "--json").stdout)["fill_ppm"] == 850_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import click
@@ -12,10 +13,12 @@ from sunward.cli.shell import Shell, Shown, group, option, pass_shell
 from sunward.cli.text import _
 from sunward.model.plan import PolicyInputs
 from sunward.model.records import PolicyRequest
-from sunward.units import L_PER_M3, MICRO, W_PER_KW
+from sunward.units import DAY_MS, L_PER_M3, MICRO, MILLI_PER_UNIT, PPM, W_PER_KW
 
 WEIGHT_MAX = 1_000_000
 PRICE = click.FloatRange(0, 1_000)
+RATE = click.FloatRange(0, 1_000)
+PERCENT = 100
 
 
 @group(cls=Shown)
@@ -56,6 +59,38 @@ def price(shell: Shell, water: float | None, transfer: float | None, by_region: 
     )
     with shell.client("operator") as client:
         _tell(shell, client.set_policy(wanted))
+
+
+@network.command("challenges")
+@option("--awake", type=RATE, default=None, help="Challenges of a pool with idle GPUs, an epoch on the average.")
+@option("--asleep", type=RATE, default=None, help="The same of a pool whose GPUs sleep.")
+@option("--fill", type=click.FloatRange(0, 100, min_open=True, max_open=True), help="% of GPU memory to fill.")
+@option("--valid", type=click.IntRange(1, 366), default=None, metavar="DAYS", help="How long one that passed counts.")
+@pass_shell
+def challenges(shell: Shell, awake: float | None, asleep: float | None, fill: float | None, valid: int | None) -> None:
+    """Show how often sites have to show that their GPUs are what they declared, or change it."""
+    named = {
+        "awake_milli_per_epoch": None if awake is None else round(awake * MILLI_PER_UNIT),
+        "asleep_milli_per_epoch": None if asleep is None else round(asleep * MILLI_PER_UNIT),
+        "fill_ppm": None if fill is None else round(fill * PPM / PERCENT),
+        "valid_ms": None if valid is None else valid * DAY_MS,
+    }
+    changes = {name: value for name, value in named.items() if value is not None}
+    with shell.client("operator") as client:
+        rules = client.challenge_rules()
+        if changes:
+            rules = client.set_challenge_rules(replace(rules, **changes))
+    if shell.json:
+        show.json_line(rules)
+        return
+    show.pairs(
+        [
+            (_("challenges an epoch, awake"), f"{rules.awake_milli_per_epoch / MILLI_PER_UNIT:g}"),
+            (_("challenges an epoch, asleep"), f"{rules.asleep_milli_per_epoch / MILLI_PER_UNIT:g}"),
+            (_("memory filled"), f"{rules.fill_ppm * PERCENT / PPM:g} %"),
+            (_("counts for, days"), f"{rules.valid_ms / DAY_MS:g}"),
+        ]
+    )
 
 
 def _tell(shell: Shell, policy: PolicyInputs) -> None:

@@ -8,6 +8,7 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands import site_curtail
+from sunward.cli.commands.site_challenge import challenge
 from sunward.cli.commands.site_curtail import curtail
 from sunward.cli.keeper import agent_folder, joined, keeper, named
 from sunward.cli.reasons import QUALITIES, SLEEPS, STATES, word
@@ -61,6 +62,7 @@ def site_token(shell: Shell, note: str, name: str) -> None:
 
 
 site.add_command(curtail)
+site.add_command(challenge)
 
 FOLDER = option(
     "--folder", type=click.Path(path_type=Path), help="The agent's own folder; else `agent` in the home folder."

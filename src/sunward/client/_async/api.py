@@ -16,6 +16,7 @@ from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
 from sunward.errors import SourceError
 from sunward.model.certificate import PlanCertificate
+from sunward.model.challenge import ChallengeRules, ChallengeView
 from sunward.model.explanation import Explanation
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
@@ -243,6 +244,22 @@ class AsyncApiClient:
     async def decide(self, verdict: str, wanted: DecisionRequest) -> VerdictLine:
         """Decide an appeal; neither the owner nor who issued the verdict may."""
         return read(await self._http.post(verdict_path(verdict, "decision"), wanted), VerdictLine)
+
+    async def challenge(self, site: str) -> tuple[ChallengeView, ...]:
+        """Have a site show now that its free containers are what it declared; its open challenges."""
+        return read(await self._http.post(site_path(site, "challenge"), {}), tuple[ChallengeView, ...])
+
+    async def challenges(self) -> tuple[ChallengeView, ...]:
+        """Open challenges, and how the last one of each pool ended; the newest first."""
+        return read(await self._http.get("/v1/challenges"), tuple[ChallengeView, ...])
+
+    async def challenge_rules(self) -> ChallengeRules:
+        """How this network challenges."""
+        return read(await self._http.get("/v1/challenges/rules"), ChallengeRules)
+
+    async def set_challenge_rules(self, rules: ChallengeRules) -> ChallengeRules:
+        """Challenge by these rules from the next full hour of grid time on."""
+        return read(await self._http.post("/v1/challenges/rules", rules), ChallengeRules)
 
     async def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
         """Change a site's ask or payout."""

@@ -17,6 +17,7 @@ from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
 from sunward.errors import SourceError
 from sunward.model.certificate import PlanCertificate
+from sunward.model.challenge import ChallengeRules, ChallengeView
 from sunward.model.explanation import Explanation
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
@@ -244,6 +245,22 @@ class ApiClient:
     def decide(self, verdict: str, wanted: DecisionRequest) -> VerdictLine:
         """Decide an appeal; neither the owner nor who issued the verdict may."""
         return read(self._http.post(verdict_path(verdict, "decision"), wanted), VerdictLine)
+
+    def challenge(self, site: str) -> tuple[ChallengeView, ...]:
+        """Have a site show now that its free containers are what it declared; its open challenges."""
+        return read(self._http.post(site_path(site, "challenge"), {}), tuple[ChallengeView, ...])
+
+    def challenges(self) -> tuple[ChallengeView, ...]:
+        """Open challenges, and how the last one of each pool ended; the newest first."""
+        return read(self._http.get("/v1/challenges"), tuple[ChallengeView, ...])
+
+    def challenge_rules(self) -> ChallengeRules:
+        """How this network challenges."""
+        return read(self._http.get("/v1/challenges/rules"), ChallengeRules)
+
+    def set_challenge_rules(self, rules: ChallengeRules) -> ChallengeRules:
+        """Challenge by these rules from the next full hour of grid time on."""
+        return read(self._http.post("/v1/challenges/rules", rules), ChallengeRules)
 
     def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
         """Change a site's ask or payout."""
