@@ -197,6 +197,8 @@ NOT_PROVED = {
     "journal_between_records": N_("the journal between the records shown"),
     "control_plane_key": N_("whose key signed it: give --key to check against one you know"),
     "truth_of_events": N_("that what was recorded is true"),
+    "fork_which": N_("which of the two is what happened"),
+    "fork_key_kept": N_("that whoever signed was not a thief of the key"),
     "no_other_journal_shown": N_("that nobody was shown another journal"),
 }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import click
 
 from sunward.cli import show
+from sunward.cli.commands.journal_mirror import mirror
 from sunward.cli.commands.receipts import show_verdict
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _, ngettext
@@ -21,6 +24,9 @@ from sunward.verification.verdict import Verdict
 @group()
 def journal() -> None:
     """Read and check the record of everything that happened."""
+
+
+journal.add_command(mirror)
 
 
 @journal.command("head")
@@ -64,11 +70,13 @@ def tail(shell: Shell, lines: int) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @pass_shell
 def save(shell: Shell, file: Path) -> None:
-    """Write the whole journal to a file, one record a line."""
-    count = 0
+    """Write the whole journal to a file, one record a line; the last carries the signature of its head."""
     with shell.client("auditor") as client, file.open("wb") as target:
-        for count, record in enumerate(client.whole_journal(), 1):  # noqa: B007 - counts what was written
-            target.write(encode(record) + b"\n")
+        standing = client.journal_head()
+        count = standing.sequence
+        for record in takewhile(lambda one: one.sequence <= count, client.whole_journal()):
+            last = record.sequence == count
+            target.write(encode(replace(record, signature=standing.signature) if last else record) + b"\n")
     if shell.json:
         show.json_line({"file": str(file), "records": count})
     else:

@@ -20,6 +20,7 @@ from sunward.model.receipt import Counterfactual, Promise, Receipt
 from sunward.model.records import ReceiptView, SigningKeys
 from sunward.units import MG_PER_G
 from sunward.verification.bundle import Bundle, read_bundle
+from sunward.verification.forks import MARK, ForkProof, read_fork, verify_fork
 from sunward.verification.receipt import verify as check
 from sunward.verification.verdict import Verdict
 
@@ -70,22 +71,40 @@ def _awaited(shell: Shell, client: ApiClient, job: str) -> ReceiptView:
 @option("--standalone", is_flag=True, help="Print a verifier in one file that works without Sunward, and end.")
 @pass_shell
 def verify(shell: Shell, subject: str | None, key: str, keys: Path | None, *, standalone: bool) -> int:
-    """Check a receipt by independent code: a bundle in a file, or that of a job.
+    """Check a receipt by independent code: a bundle in a file, or that of a job; or the proof of a fork in a file.
 
-    A file is checked offline. Exit 1 when the receipt is refused. Ends with what was not proved.
+    A file is checked offline. Exit 1 when it is refused. Ends with what was not proved.
     """
     if standalone:
         click.echo((resources.files("sunward.verification") / "sunward_verify.py").read_text("utf-8"), nl=False)
         return 0
     if subject is None:
         raise InputError(_("name a bundle's file or a job; `--standalone` prints a verifier"), code="SW-600")
+    fork = _fork(subject)
     known = decode(keys.read_bytes(), SigningKeys).rotations if keys else ()
-    verdict = check(_bundle(shell, subject), key, known)
+    verdict = verify_fork(fork, key) if fork else check(_bundle(shell, subject), key, known)
     if shell.json:
         show.json_line({"subject": subject, "ok": verdict.ok, "verdict": verdict})
     else:
+        if fork and verdict.ok:
+            line = _("PROVED: the control plane signed two different records {sequence}, shown by")
+            show.line(line.format(sequence=fork.sequence), "bold red")
+            for side in fork.sides:
+                show.line(f"  {side.source}: {side.hash_at(fork.sequence)}")
         show_verdict(verdict, subject)
     return 0 if verdict.ok else 1
+
+
+def _fork(subject: str) -> ForkProof | None:
+    """The proof of a fork in a file; None where it holds something else."""
+    file = Path(subject)
+    if not file.is_file() or not (raw := file.read_bytes()).startswith(MARK):
+        return None
+    try:
+        return read_fork(raw)
+    except InputError as reason:
+        line = _("{file} holds no proof of a fork ({reason})")
+        raise InputError(line.format(file=file, reason=reason.message), code="SW-781") from None
 
 
 def _bundle(shell: Shell, subject: str) -> Bundle:
