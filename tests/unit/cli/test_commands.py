@@ -132,6 +132,7 @@ def test_every_command_is_tested():
     elsewhere = {
         ("fetch",),
         ("journal", "save"),
+        ("mirror",),
         ("status", "drain", "ask"),
         ("curtail",),
         ("challenge", "challenges"),
