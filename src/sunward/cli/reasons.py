@@ -169,8 +169,17 @@ PLACED_AHEAD = frozenset({"placed", "suspended"})
 
 NOT_PROVED = {
     "gpu_identity_declared": N_("that the GPU is the model the provider declares"),
+    "gpu_identity_documented": N_("that the GPU is the model declared, beyond papers that were checked"),
+    "gpu_identity_metered": N_("that the GPU is the model declared, beyond challenges that it answered"),
+    "gpu_identity_endorsed": N_("that the GPU is the model declared, beyond the word of who saw it"),
     "place_declared": N_("that the site stands where the provider declares"),
+    "place_documented": N_("that the site stands where declared, beyond papers that were checked"),
+    "place_metered": N_("that the site stands where declared, beyond round-trip times"),
+    "place_endorsed": N_("that the site stands where declared, beyond the word of who was there"),
     "device_age_declared": N_("how old the devices are"),
+    "device_age_documented": N_("how old the devices are, beyond papers that were checked"),
+    "device_age_metered": N_("how old the devices are, beyond what was measured"),
+    "device_age_endorsed": N_("how old the devices are, beyond the word of who saw them"),
     "energy_estimated": N_("the energy itself: the sensors' figures are estimates"),
     "energy_modelled": N_("the energy itself: it is modelled, not measured"),
     "energy_forecast": N_("the energy itself: it is forecast, not measured"),

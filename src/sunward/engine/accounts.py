@@ -12,7 +12,8 @@ from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfact
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.job import JobSpec, JobState
 from sunward.model.receipt import AttemptLine, Promise, Receipt
-from sunward.report.receipts import Paid, ReceiptParts, build_receipt
+from sunward.model.trust import Dimension, Level
+from sunward.report.receipts import Evidence, Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Settlement
 from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, PPM, floor_to, price_usd_micro
@@ -243,7 +244,21 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Rec
             seals=account.seals,
             energy_qualities=(account.quality,),
             overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
+            evidence=_evidence(world, account.sites, finished_ms),
         )
+    )
+
+
+def _evidence(world: World, sites: tuple[str, ...], at_ms: int) -> Evidence:
+    """What was believed of the sites of a job when it ended, as far as no verdict has come since."""
+
+    def weakest(dimension: Dimension) -> Level:
+        specs = (world.sites[site].spec for site in sites)
+        levels = (world.trust.believed(spec, dimension, at_ms).level for spec in specs)
+        return min(levels, key=lambda level: level.rank, default=Level.DECLARED)
+
+    return Evidence(
+        gpu_identity=weakest(Dimension.IDENTITY), place=weakest(Dimension.PLACE), device_age=weakest(Dimension.AGE)
     )
 
 

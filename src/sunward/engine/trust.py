@@ -39,7 +39,7 @@ UNIT_MAX = 40
 EVIDENCE_MAX = 200
 """Most pieces of evidence that stand for one site; what is over makes room."""
 DIGESTS_MAX = 100
-TIME_MAX_MS = 2**53
+TIME_MAX_MS = NUMBER_MAX = 2**53
 LATE_MS = HOUR_MS
 """How long a verdict may be on its way into the journal; an older one would cut the time for an appeal."""
 BAD_EVIDENCE, TOO_MUCH, BAD_VERDICT = "SW-740", "SW-741", "SW-742"
@@ -122,6 +122,7 @@ def check_filed(state: State, payload: EvidenceFiled) -> None:
         f"a statement has 1 to {WORDS_MAX} printable characters": not _words(one.statement),
         "a digest is 64 lower-case hex digits": bool(one.digest) and not DIGEST.fullmatch(one.digest),
         f"a unit has at most {UNIT_MAX} printable characters": len(one.unit) > UNIT_MAX or not one.unit.isprintable(),
+        "its value has at most 53 bits": abs(one.value or 0) > NUMBER_MAX,
         "coverage_ppm lies in 1..1000000": not 0 < one.coverage_ppm <= PPM,
         "it ends after it begins": not 0 <= one.valid_from_ms < one.valid_until_ms <= TIME_MAX_MS,
         "it is over already": one.valid_until_ms <= state.world.at_ms,
@@ -173,6 +174,9 @@ def check_record(state: State, one: VerdictRecord) -> None:
         "its fault is a key of small letters, digits and _": not FAULT.fullmatch(one.fault),
         f"its sentence has 1 to {WORDS_MAX} printable characters": not _words(one.sentence),
         "its figures are those in the sentence's braces": slots_of(one.sentence) != one.figures.keys(),
+        "its figures have at most 53 bits": any(
+            abs(value) > NUMBER_MAX for value in one.figures.values() if isinstance(value, int)
+        ),
         f"its figures have at most {WORDS_MAX} printable characters": len(one.figures) > FIGURES_MAX
         or not all(len(text) <= WORDS_MAX and text.isprintable() for text in texts),
         "its evidence is digests": len(one.evidence) > DIGESTS_MAX or not all(map(DIGEST.fullmatch, one.evidence)),

@@ -9,12 +9,11 @@ from sunward.errors import InvariantError
 from sunward.model.datum import Quality
 from sunward.model.job import JobSpec, JobState
 from sunward.model.receipt import RESIDUAL_MISSING, AttemptLine, Counterfactual, HourLine, Promise, Receipt
+from sunward.model.trust import Level
 from sunward.report.sci import sci_mg_per_unit
 from sunward.units import PPM
 
 RECEIPT_VERSION = 1
-DECLARED = "declared"
-"""Weakest level of evidence: someone said so."""
 
 _WORST_LAST = tuple(Quality)
 
@@ -34,11 +33,11 @@ class Paid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Evidence level per dimension of the sites a job ran at; the weakest of them."""
+    """Evidence level per dimension of the sites a job ran at when it ended; the weakest of them."""
 
-    gpu_identity: str = DECLARED
-    place: str = DECLARED
-    device_age: str = DECLARED
+    gpu_identity: Level = Level.DECLARED
+    place: Level = Level.DECLARED
+    device_age: Level = Level.DECLARED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +136,8 @@ def _not_proved(parts: ReceiptParts, gpu_ms: int) -> Iterator[str]:
         ("place", parts.evidence.place),
         ("device_age", parts.evidence.device_age),
     ):
-        if level == DECLARED:
-            yield f"{dimension}_declared"
+        if level is not Level.ATTESTED:
+            yield f"{dimension}_{level}"
     for datum, qualities in (
         ("energy", parts.energy_qualities),
         ("overhead", parts.overhead_qualities),

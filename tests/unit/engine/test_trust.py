@@ -148,6 +148,8 @@ def test_what_only_the_owner_has_seen_is_declared():
         {"statement": "two\nlines"},
         {"digest": "A" * 64},
         {"unit": "\x1b[2J"},
+        {"value": 2**53 + 1},
+        {"value": -(2**64)},
         {"coverage_ppm": 0},
         {"coverage_ppm": PPM + 1},
         {"valid_from_ms": -1},
@@ -272,6 +274,7 @@ def test_who_may_decide_and_when():
         {"sentence": "no figures"},
         {"sentence": ""},
         {"figures": {"took": 1, "model": "\x07", "limit": 2}},
+        {"figures": {"took": 2**64, "model": "x", "limit": 2}},
         {"fault": "Challenge late"},
         {"verdict": "../x"},
         {"site": "", "owner": ""},
@@ -361,3 +364,13 @@ def test_a_job_that_asks_for_evidence_is_planned_alone_and_not_in_a_crowd():
     rows = np.array([jobs.row_of["j-1"], jobs.row_of["j-2"]])
     assert simple(network.state.world, rows).tolist() == [True, False]
     assert jobs.spec(int(rows[1])).evidence == ("place=metered",)
+
+
+def test_a_receipt_says_at_which_level_its_sites_are_believed():
+    network = Network()
+    network.tell(EvidenceFiled(evidence=evidence()), EvidenceFiled(evidence=evidence("p", dimension=Dimension.PLACE)))
+    worked(network)
+    record = late(Consequence.PLACE_UNPROVEN, dimension=Dimension.PLACE, at_ms=network.at_ms)
+    network.tell(VerdictIssued(verdict=record))
+    (issued,) = of_kind(network.tell(EpochRequested()), IssueReceipt)
+    assert issued.receipt.not_proved[:3] == ("gpu_identity_metered", "place_declared", "device_age_declared")

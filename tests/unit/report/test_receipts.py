@@ -9,6 +9,7 @@ from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
 from sunward.model.job import JobState
 from sunward.model.receipt import Receipt
+from sunward.model.trust import Level
 from sunward.report.receipts import Evidence, Paid, build_receipt, metered_ppm, worst
 from sunward.report.sci import sci_mg_per_unit
 from tests.unit.report.samples import HOUR_MS, SPEC, line, parts
@@ -60,10 +61,15 @@ def test_what_is_not_proved_follows_from_the_qualities() -> None:
         leased_ms=2 * HOUR_MS,
         energy_qualities=(Quality.MEASURED,),
         overhead_qualities=(Quality.MEASURED,),
-        evidence=Evidence(gpu_identity="attested", place="endorsed", device_age="documented"),
+        evidence=Evidence(gpu_identity=Level.ATTESTED, place=Level.ENDORSED, device_age=Level.DOCUMENTED),
         market_basis="certificates",
     )
-    assert build_receipt(proven).not_proved == ("part_of_time_unmetered", "result_not_checked")
+    assert build_receipt(proven).not_proved == (
+        "place_endorsed",
+        "device_age_documented",
+        "part_of_time_unmetered",
+        "result_not_checked",
+    )
 
 
 def test_the_weakest_quality_counts() -> None:
