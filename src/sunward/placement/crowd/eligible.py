@@ -12,7 +12,7 @@ import numpy as np
 
 from sunward import units
 from sunward.model.hardware import Admission
-from sunward.placement.crowd.groups import Families
+from sunward.placement.crowd.groups import Families, packed
 from sunward.placement.filter import price_usd_micro
 from sunward.placement.fleet import Fleet
 from sunward.world.crowd import Crowd
@@ -83,6 +83,23 @@ def checks_of(fleet: Fleet, named: Named, families: Families) -> Checks:
             "budget": (paid, paid_kind),
         }
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PoolSets:
+    """Pools by what families ask of them apart from numbers, rates and budgets."""
+
+    passes: BoolArray
+    """(sets, P)."""
+    row: IntArray
+    """(F,) set of each family."""
+
+
+def pool_sets(checks: Checks) -> PoolSets:
+    """The sets that occur; there are far fewer of them than of families."""
+    some = [checks.tables[reason] for reason in ("memory", "model", "country", "admission")]
+    _, at, row = np.unique(packed([kind for _, kind in some]), return_index=True, return_inverse=True)
+    return PoolSets(passes=np.logical_and.reduce([table[kind[at]] for table, kind in some]), row=row)
 
 
 def _paid(fleet: Fleet, families: Families) -> tuple[BoolArray, IntArray]:

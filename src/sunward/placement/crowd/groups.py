@@ -41,7 +41,7 @@ class Groups:
     gpus: IntArray
     carbon_price: IntArray
     length_ms: IntArray
-    """(G,) the longest of all jobs in its bin of lengths."""
+    """(G,) the longest of its jobs."""
     limit_ms: IntArray
     """(G,) end by."""
     start_by_ms: IntArray
@@ -77,21 +77,19 @@ class Families:
     """(F,) micro-USD per GPU and reference hour that the budget pays; inf = no limit."""
 
 
-def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False, by_tenant: bool = False) -> Groups:
-    """Count some jobs of a crowd by what they ask; `exact`: without bins, `by_tenant`: those of each tenant apart."""
+def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, by_tenant: bool = False) -> Groups:
+    """Count some jobs of a crowd by what they ask; `by_tenant`: those of each tenant apart."""
     take = _Columns(crowd, jobs)
     slot_ms, end_ms = fleet.slot_ms, fleet.end_ms
     length = take("length_ms")
-    size = length if exact else _sizes(length, slot_ms)
+    size = _sizes(length, slot_ms)
     limit = np.minimum(take("deadline_ms"), end_ms)
-    due = limit if exact else _spare(np.clip((limit - length - fleet.now_ms) // slot_ms, -1, fleet.slots), len(jobs))
+    due = _spare(np.clip((limit - length - fleet.now_ms) // slot_ms, -1, fleet.slots), len(jobs))
     start_by = np.where(take("start_by_ms") > 0, np.minimum(take("start_by_ms"), end_ms), end_ms)
-    first_by = start_by if exact else np.clip((start_by - fleet.start_ms) // slot_ms, -1, fleet.slots)
+    first_by = np.clip((start_by - fleet.start_ms) // slot_ms, -1, fleet.slots)
     opens = np.clip(-(-(take("opens_ms") - fleet.start_ms) // slot_ms), 0, fleet.slots)
     opens[take("opens_ms") <= fleet.now_ms] = 0
-    ask, ask_bin = _ask_most(take("budget_usd_micro"), take("gpus"), length)
-    if exact:
-        ask_bin = take("budget_usd_micro")
+    ask, ask_bin = ask_most(take("budget_usd_micro"), take("gpus"), length)
     data_bin = _octave_bins(take("data_bytes").astype(np.float64))
     origin = np.where(data_bin > 0, origin_of(crowd, jobs), -1)
     named = ("work_class", "gpus", "memory_gib", "models", "countries", "providers")
@@ -120,7 +118,7 @@ def groups_of(fleet: Fleet, crowd: Crowd, jobs: IntArray, *, exact: bool = False
         first=first,
         family=family[at],
         carbon_price=take("carbon_price_usd_per_t")[at],
-        length_ms=_most(length, size)[at],
+        length_ms=np.maximum.reduceat(length[order], first[:-1]) if len(at) else length[:0],
         limit_ms=np.minimum.reduceat(limit[order], first[:-1]) if len(at) else limit[:0],
         start_by_ms=np.minimum.reduceat(start_by[order], first[:-1]) if len(at) else start_by[:0],
         opens=opens[at],
@@ -179,7 +177,7 @@ def _octave_bins(values: FloatArray) -> IntArray:
     return bins
 
 
-def _ask_most(budget: IntArray, gpus: IntArray, length_ms: IntArray) -> tuple[FloatArray, IntArray]:
+def ask_most(budget: IntArray, gpus: IntArray, length_ms: IntArray) -> tuple[FloatArray, IntArray]:
     """What a budget pays per GPU and reference hour, and its bin; run times are rounded up, so a little is spared."""
     pays = np.where(budget > 0, budget / (gpus * (length_ms + RUN_SPARE_MS)) * units.HOUR_MS, np.inf)
     bins = _octave_bins(np.where(budget > 0, pays, 0.0))

@@ -12,23 +12,19 @@ from sunward.model.plan import Assignment, CohortAssignment, Unplaced
 from sunward.placement.board import Board
 from sunward.placement.crowd.cells import Filled
 from sunward.placement.crowd.cohorts import Rows, apart, compare, parts_of, settle, together
-from sunward.placement.crowd.eligible import Checks, Named, by_country_alone, checks_of, named_of, only_site
+from sunward.placement.crowd.eligible import Checks, Named, by_country_alone, checks_of, named_of, only_site, pool_sets
 from sunward.placement.crowd.flow import flow
 from sunward.placement.crowd.groups import Groups, groups_of
-from sunward.placement.crowd.place import Placed, Placing
+from sunward.placement.crowd.place import Placed, place
 from sunward.placement.crowd.refuse import refusals
 from sunward.placement.crowd.report import Decided, assignments, cohort_assignments
 from sunward.placement.crowd.room import Room
-from sunward.placement.crowd.search import Lines
 from sunward.placement.crowd.standing import kept
 from sunward.placement.crowd.tables import Tables, tables_of
 from sunward.placement.fleet import Fleet
 from sunward.placement.shares import Shares
 from sunward.world.crowd import NOT_GIVEN, Crowd
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray, Snapshot
-
-EXACT_MAX = 4_096
-"""Jobs without a place that are looked at once more by themselves, without bins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,7 +82,6 @@ class _Asked:
     groups: Groups
     checks: Checks
     allowed: BoolArray
-    exact: bool
 
 
 FIXED = ("", "residency", "only_site")
@@ -161,40 +156,34 @@ def _let_go(draft: CrowdDraft, shares: Shares) -> IntArray:
 
 
 def _place(draft: CrowdDraft, room: Room, shares: Shares) -> CrowdDraft:
-    """What flows, then groups; then, one by one, the few that only their bins kept out."""
+    """What flows, then the rest group by group."""
     tables, jobs = draft.tables, draft.searched
     if not len(jobs):
         return draft
-    lines = Lines(tables, np.unique(draft.crowd.carbon_price_usd_per_t))
-    asked = _asked(draft, jobs, shares, exact=False)
+    asked = _asked(draft, jobs, shares)
     # Where tenants take turns, nobody gives way for another's gain.
     filled = None if shares.set else flow(tables, room, asked.groups, asked.allowed)
     if filled is not None or draft.crowd.cohort is not None:
         draft = _spread(draft, asked, filled)
         draft.placed.lay_out(draft.crowd, room)
         jobs = draft.searched[draft.placed.pool[draft.searched] < 0]
-        asked = _asked(draft, jobs, shares, exact=False)
-    while len(jobs):
+        asked = _asked(draft, jobs, shares)
+    if len(jobs):
         crowd, placed, groups = draft.crowd, draft.placed, asked.groups
-        Placing(tables, lines, room, crowd, groups, asked.allowed, placed, shares).run(None)
-        without = np.flatnonzero(placed.pool[groups.jobs] < 0)
-        draft.refused = _refused(draft, asked, without)
-        jobs = np.sort(groups.jobs[without])
-        if asked.exact or len(jobs) > EXACT_MAX:
-            break
-        asked = _asked(draft, jobs, shares, exact=True)
+        place(tables, room, crowd, groups, pool_sets(asked.checks), placed, shares)
+        draft.refused = _refused(draft, asked, np.flatnonzero(placed.pool[groups.jobs] < 0))
     return draft
 
 
-def _asked(draft: CrowdDraft, jobs: IntArray, shares: Shares, *, exact: bool) -> _Asked:
+def _asked(draft: CrowdDraft, jobs: IntArray, shares: Shares) -> _Asked:
     """Count some rows by what they ask; what leaves them no choice of place is noted."""
     fleet = draft.tables.fleet
-    groups = groups_of(fleet, draft.crowd, jobs, exact=exact, by_tenant=shares.set)
+    groups = groups_of(fleet, draft.crowd, jobs, by_tenant=shares.set)
     checks = checks_of(fleet, draft.named, groups.families)
     allowed = checks.met()
     why = np.where(by_country_alone(checks, allowed), 1, np.where(only_site(fleet, allowed), 2, 0))
     draft.why[groups.jobs] = np.repeat(why[groups.family], groups.count)
-    return _Asked(groups=groups, checks=checks, allowed=allowed, exact=exact)
+    return _Asked(groups=groups, checks=checks, allowed=allowed)
 
 
 def _spread(draft: CrowdDraft, asked: _Asked, filled: Filled | None) -> CrowdDraft:
