@@ -17,3 +17,9 @@ def compiled(function: Function) -> Function:
     except RuntimeError:
         # Neither the package's folder nor the user's cache may be written: each process compiles for itself.
         return cast("Function", numba.njit(error_model="numpy")(function))
+
+
+def inner(function: Function) -> Function:
+    """A part of compiled functions, which nobody else calls."""
+    plain = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return cast("Function", plain(function))

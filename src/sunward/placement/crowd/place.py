@@ -12,7 +12,7 @@ from sunward.placement.crowd.groups import Groups
 from sunward.placement.crowd.layout import asked_of, ground_of, left_of
 from sunward.placement.crowd.lures import lures_of
 from sunward.placement.crowd.room import Room, Stretches
-from sunward.placement.crowd.seek import Ground, Left, Records, fill, fill_each
+from sunward.placement.crowd.seek import Ground, Left, Records, fill
 from sunward.placement.crowd.tables import Tables
 from sunward.placement.shares import Shares
 from sunward.world.crowd import NOT_GIVEN, Crowd
@@ -104,9 +104,9 @@ def place(
     if shares.set:
         tenants = [crowd.tenants[tenant] for tenant in groups.tenant.tolist()]
         _turns(ground, left, asked, jobs, order, tenants, shares)
+        fill(ground, left, asked, jobs, order, 0, 1)
     else:
-        fill(ground, left, asked, jobs, order, len(jobs))
-    fill_each(ground, left, asked, jobs, order)
+        fill(ground, left, asked, jobs, order, len(jobs), 1)
     some = np.flatnonzero(jobs["pool"] >= 0)
     rows = groups.jobs[some]
     for name in ("pool", "start_ms", "end_ms", "now_pool"):
@@ -126,7 +126,7 @@ def _turns(
         tenant = min(queues, key=lambda one: (shares.served(one), one))
         group = queues[tenant][0]
         begin = int(asked["next"][group])
-        fill(ground, left, asked, jobs, np.array([group]), few)
+        fill(ground, left, asked, jobs, np.array([group]), few, 0)
         given = jobs[begin : int(asked["next"][group])]
         shares.add(tenant, int(asked["gpus"][group] * (given["end_ms"] - given["start_ms"]).sum()))
         if len(given) < few:

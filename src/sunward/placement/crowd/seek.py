@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sunward import units
-from sunward.placement.crowd.compiled import compiled
+from sunward.placement.crowd.compiled import compiled, inner
 from sunward.placement.crowd.ground import LOOK, RATE
 from sunward.world.snapshot import FloatArray, IntArray
 
@@ -102,7 +102,7 @@ class Start(NamedTuple):
 NONE = Start(NEVER, -1, -1, 0, 0, 0)
 
 
-@compiled
+@inner
 def soonest(left: Left, lengths: IntArray, gang: int, pool: int) -> None:
     """Write down from when stretches of each length have room on a pool."""
     slots, size = left.free.shape[1], left.gangs[gang]
@@ -125,7 +125,7 @@ def survey(left: Left, lengths: IntArray) -> None:
             soonest(left, lengths, gang, pool)
 
 
-@compiled
+@inner
 def _reach(ground: Ground, one: Record, rates: Records) -> None:
     """What a job is at each rate that pools have."""
     slots = len(ground.begin_ms)
@@ -142,7 +142,7 @@ def _reach(ground: Ground, one: Record, rates: Records) -> None:
                 rates[at].level = ground.level[held]
 
 
-@compiled
+@inner
 def _candidates(ground: Ground, left: Left, one: Record, scratch: Scratch, after: float, pool: int) -> int:
     """How many pools are worth a close look: the next after one in the order of lures; they are written down."""
     count, looks, most, kind = 0, scratch.looks, len(scratch.looks), one.work_class
@@ -170,13 +170,13 @@ def _candidates(ground: Ground, left: Left, one: Record, scratch: Scratch, after
     return count
 
 
-@compiled
+@inner
 def _waking(ground: Ground, one: Record, pool: int) -> float:
     """What it costs to wake a container."""
     return ground.pools[pool].waking + ground.pools[pool].waking_carbon * one.carbon_price
 
 
-@compiled
+@inner
 def _bringing(ground: Ground, one: Record, pool: int) -> float:
     """A container's share of what it costs to bring the data."""
     if one.gigabytes == 0:
@@ -186,13 +186,13 @@ def _bringing(ground: Ground, one: Record, pool: int) -> float:
     return one.gigabytes * each / one.gpus
 
 
-@compiled
+@inner
 def _need_w(ground: Ground, one: Record, pool: int) -> int:
     """Watts that a gang needs under a ceiling; 0 where there is none."""
     return int(np.ceil(one.gpus * ground.uses[pool, one.work_class].above_w)) if ground.pools[pool].bound else 0
 
 
-@compiled
+@inner
 def _room(ground: Ground, left: Left, one: Record, pool: int, begin: int, end: int) -> int:
     """How many gangs have room through some slots."""
     most = left.free[pool, begin]
@@ -206,75 +206,70 @@ def _room(ground: Ground, left: Left, one: Record, pool: int, begin: int, end: i
     return gangs
 
 
-@compiled
-def _line(ground: Ground, one: Record, pool: int, line: FloatArray, begin: int, end: int) -> None:
-    """What a container costs from now to some edges."""
-    zone, kw, price = ground.pools[pool].zone, ground.uses[pool, one.work_class].kw, one.carbon_price
-    hourly = ground.pools[pool].ask + ground.uses[pool, one.work_class].water
-    late = ground.pools[pool].ask * ground.delay_share + ground.tie
-    for edge in range(begin, end + 1):
-        paid = hourly * ground.hours[edge] + late * ground.waited[edge]
-        line[edge] = kw * (ground.power[zone, edge] + price * ground.carbon[zone, edge]) + paid
+@inner
+def _edge(ground: Ground, one: Record, pool: int, edge: int) -> float:
+    """What a container costs from now to an edge."""
+    zone, ask = ground.pools[pool].zone, ground.pools[pool].ask
+    power = ground.power[zone, edge] + one.carbon_price * ground.carbon[zone, edge]
+    paid = (ask + ground.uses[pool, one.work_class].water) * ground.hours[edge]
+    late = (ask * ground.delay_share + ground.tie) * ground.waited[edge]
+    return ground.uses[pool, one.work_class].kw * power + (paid + late)
 
 
-@compiled
-def _until(ground: Ground, line: FloatArray, at_ms: int) -> float:
-    """A running sum at a moment."""
-    slot = min((at_ms - ground.start_ms) // ground.slot_ms, len(ground.begin_ms) - 1)
-    part = (at_ms - ground.begin_ms[slot]) / ground.usable_ms[slot]
-    return line[slot] + (line[slot + 1] - line[slot]) * part
-
-
-@compiled
-def _moment(
-    ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, start_ms: int, below: float
-) -> float:
+@inner
+def _moment(ground: Ground, left: Left, one: Record, pool: int, start_ms: int, run_ms: int, below: float) -> float:
     """What a container costs that begins at a moment within a slot; NEVER where that cannot be, or is no less."""
-    end_ms = start_ms + scratch.rates[ground.rate[one.work_class, pool]].run_ms
+    end_ms = start_ms + run_ms
     begin = (start_ms - ground.start_ms) // ground.slot_ms
     end = -(-(end_ms - ground.start_ms) // ground.slot_ms)
     late = end_ms > one.limit_ms or (start_ms > one.start_by_ms and start_ms > ground.now_ms)
     if late or end > len(ground.begin_ms):
         return NEVER
-    _line(ground, one, pool, scratch.line, begin, begin + 1)
-    _line(ground, one, pool, scratch.line, end - 1, end)
-    cost = _until(ground, scratch.line, end_ms) - _until(ground, scratch.line, start_ms)
+    cost, at, at_ms = 0.0, end - 1, end_ms
+    for sign in (1.0, -1.0):
+        part = (at_ms - ground.begin_ms[at]) / ground.usable_ms[at]
+        low, high = _edge(ground, one, pool, at), _edge(ground, one, pool, at + 1)
+        cost += sign * (low + (high - low) * part)
+        at, at_ms = begin, start_ms
     return cost if cost < below and _room(ground, left, one, pool, begin, end) > 0 else NEVER
 
 
-@compiled
-def _now(ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, wakes: int, below: float) -> Start:
-    """A start in the present slot that costs less than something, on containers that are awake if there are enough."""
+@inner
+def _look(
+    ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, now_below: float, below: float
+) -> tuple[Start, float]:
+    """The cheapest start on a pool, the earliest of equals, and what one in the present slot costs.
+
+    The one in the present slot is looked for if it costs less than something, the others if they may.
+    """
+    mine = scratch.rates[ground.rate[one.work_class, pool]]
+    woken_ms = ground.now_ms + ground.pools[pool].wake_ms
+    wakes = (woken_ms - ground.start_ms) // ground.slot_ms
     awake = left.idle[pool] >= one.gpus
-    if one.opens > 0 or (wakes > 0 and not awake):
-        return NONE
-    start_ms = ground.now_ms if awake else ground.now_ms + ground.pools[pool].wake_ms
-    more = _bringing(ground, one, pool) + (0.0 if awake else _waking(ground, one, pool))
-    cost = _moment(ground, left, one, scratch, pool, start_ms, below - more) + more
-    run = scratch.rates[ground.rate[one.work_class, pool]].run_ms
-    return Start(cost, 0, pool, start_ms, run, int(awake)) if cost < below else NONE
+    best, now = NONE, NEVER
+    for at_once in (1, 0):
+        slot, start_ms = (0, ground.now_ms) if at_once else (wakes, woken_ms)
+        limit = now_below if slot == 0 else below
+        if at_once != awake and (at_once or slot == 0):
+            # Nothing is woken in the present slot where enough are awake.
+            continue
+        if one.opens <= slot <= mine.latest and limit > 0:
+            more = _bringing(ground, one, pool) + (0.0 if at_once else _waking(ground, one, pool))
+            cost = _moment(ground, left, one, pool, start_ms, mine.run_ms, limit - more) + more
+            if cost < best.cost:
+                best = Start(cost, slot, pool, start_ms, mine.run_ms, at_once)
+            if slot == 0:
+                now = min(now, cost)
+    if below > 0:
+        slot, cost = _regular(ground, left, one, scratch, pool, max(wakes + 1, one.opens))
+        cost += _bringing(ground, one, pool) + _waking(ground, one, pool)
+        if slot >= 0 and cost < best.cost:
+            best = Start(cost, slot, pool, ground.begin_ms[slot], mine.run_ms, 0)
+    return best, now
 
 
-@compiled
-def _later(ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, wakes: int) -> Start:
-    """The cheapest start in a later slot, the earliest of equals."""
-    rate = ground.rate[one.work_class, pool]
-    latest = scratch.rates[rate].latest
-    slot, cost = _regular(ground, left, one, scratch, pool, max(wakes + 1, one.opens))
-    start_ms = ground.begin_ms[max(slot, 0)]
-    if wakes > 0 and one.opens <= wakes <= latest:
-        woken = ground.now_ms + ground.pools[pool].wake_ms
-        first = _moment(ground, left, one, scratch, pool, woken, NEVER)
-        if first <= cost and first < NEVER:
-            slot, cost, start_ms = wakes, first, woken
-    more = _bringing(ground, one, pool) + _waking(ground, one, pool)
-    return Start(cost + more, slot, pool, start_ms, scratch.rates[rate].run_ms, 0)
-
-
-@compiled
-def _regular(
-    ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, opens: int
-) -> tuple[int, float]:
+@inner
+def _regular(ground: Ground, left: Left, one: Record, scratch: Scratch, pool: int, opens: int) -> tuple[int, float]:
     """The cheapest start at the beginning of a slot, from some slot on; -1 = none."""
     mine = scratch.rates[ground.rate[one.work_class, pool]]
     run, latest, line = mine.run_ms, mine.latest, scratch.line
@@ -283,7 +278,8 @@ def _regular(
         return -1, NEVER
     held = -(-run // ground.slot_ms)
     part = (run - (held - 1) * ground.slot_ms) / ground.slot_ms
-    _line(ground, one, pool, line, begin, latest + held)
+    for edge in range(begin, latest + held + 1):
+        line[edge] = _edge(ground, one, pool, edge)
     need_w, site = _need_w(ground, one, pool), ground.pools[pool].site
     least, best, full = NEVER, -1, begin - 1
     for slot in range(begin, latest + held):
@@ -297,7 +293,7 @@ def _regular(
     return best, least
 
 
-@compiled
+@inner
 def _before(one: Start, other: Start) -> bool:
     """Whether a start is the cheaper one, the earlier of equals, the pool deciding between these."""
     if one.cost != other.cost:
@@ -305,7 +301,7 @@ def _before(one: Start, other: Start) -> bool:
     return one.slot < other.slot or (one.slot == other.slot and one.pool < other.pool)
 
 
-@compiled
+@inner
 def _find(ground: Ground, left: Left, one: Record, scratch: Scratch) -> tuple[Start, int]:
     """The cheapest start on the pools that are looked at, and on which of them one could begin at once."""
     _reach(ground, one, scratch.rates)
@@ -315,23 +311,19 @@ def _find(ground: Ground, left: Left, one: Record, scratch: Scratch) -> tuple[St
         count = _candidates(ground, left, one, scratch, after, pool)
         for at in range(count):
             after, pool = scratch.looks[at].lure, scratch.looks[at].pool
-            wakes = (ground.now_ms + ground.pools[pool].wake_ms - ground.start_ms) // ground.slot_ms
-            start = _now(ground, left, one, scratch, pool, wakes, now_cost)
-            if start.slot >= 0:
-                now, now_cost = pool, start.cost
-                if _before(start, found):
-                    found = start
             # Who costs more at its best than what was found is only looked at for a start now.
-            if after * hours < found.cost:
-                start = _later(ground, left, one, scratch, pool, wakes)
-                if start.slot >= 0 and _before(start, found):
-                    found = start
+            below = found.cost if after * hours < found.cost else 0.0
+            start, cost = _look(ground, left, one, scratch, pool, now_cost, below)
+            if cost < now_cost:
+                now, now_cost = pool, cost
+            if start.slot >= 0 and _before(start, found):
+                found = start
         if count < len(scratch.looks):
             break
     return found, now
 
 
-@compiled
+@inner
 def _take(ground: Ground, left: Left, one: Record, jobs: Records, start: Start, now: int, first: int, most: int) -> int:
     """Give a start to as many jobs of a group, from one on, as have room there; how many."""
     pool, slot_ms = start.pool, ground.slot_ms
@@ -364,44 +356,45 @@ def _take(ground: Ground, left: Left, one: Record, jobs: Records, start: Start, 
     return count
 
 
-@compiled
+@inner
 def _scratch(ground: Ground) -> Scratch:
     return Scratch(np.zeros(ground.rates.shape[1], RATE), np.zeros(LOOKED_AT, LOOK), np.zeros(len(ground.hours)))
 
 
 @compiled
-def fill(ground: Ground, left: Left, groups: Records, jobs: Records, order: IntArray, most: int) -> None:
-    """Place at most so many jobs of each group, one group after the other."""
-    scratch = _scratch(ground)
-    for group in order:
-        one = groups[group]
-        quota = min(most, one.end - one.next)
-        while quota > 0:
-            start, now = _find(ground, left, one, scratch)
-            if start.slot < 0:
-                break
-            count = _take(ground, left, one, jobs, start, now, one.next, quota)
-            one.next += count
-            quota -= count
+def fill(ground: Ground, left: Left, groups: Records, jobs: Records, order: IntArray, most: int, rest: int) -> None:
+    """Place at most so many jobs of each group, one group after the other.
 
-
-@compiled
-def fill_each(ground: Ground, left: Left, groups: Records, jobs: Records, order: IntArray) -> None:
-    """Place what is left of groups job by job: one that is shorter or has more time than all of them may find room."""
-    scratch = _scratch(ground)
-    for group in order:
-        one = groups[group]
+    In the end, if there is to be a `rest`, what is left of groups is searched job by job: one that is shorter or has
+    more time than all of its group together may find room.
+    """
+    scratch = Scratch(np.zeros(ground.rates.shape[1], RATE), np.zeros(LOOKED_AT, LOOK), np.zeros(len(ground.hours)))
+    for turn in range(len(order) * (1 + rest)):
+        one, alone = groups[order[turn % len(order)]], turn >= len(order)
+        at, until = one.next, one.end if alone else min(one.end, one.next + most)
         length_ms, limit_ms, start_by_ms, ask_most = one.length_ms, one.limit_ms, one.start_by_ms, one.ask_most
-        for at in range(one.next, one.end):
-            job = jobs[at]
-            shorter = job.length_ms < length_ms or job.ask_most > ask_most
-            if not shorter and job.limit_ms <= limit_ms and job.start_by_ms <= start_by_ms:
-                # It asks no less than one that found no room.
-                continue
-            one.length_ms, one.limit_ms = job.length_ms, job.limit_ms
-            one.start_by_ms, one.ask_most = job.start_by_ms, job.ask_most
+        while at < until:
+            if alone:
+                job = jobs[at]
+                if _asks_no_less(job, length_ms, limit_ms, start_by_ms, ask_most):
+                    at += 1
+                    continue
+                one.length_ms, one.limit_ms = job.length_ms, job.limit_ms
+                one.start_by_ms, one.ask_most = job.start_by_ms, job.ask_most
             start, now = _find(ground, left, one, scratch)
             if start.slot >= 0:
-                _take(ground, left, one, jobs, start, now, at, 1)
-            else:
+                at += _take(ground, left, one, jobs, start, now, at, 1 if alone else until - at)
+            elif alone:
                 length_ms, limit_ms, start_by_ms, ask_most = one.length_ms, one.limit_ms, one.start_by_ms, one.ask_most
+                at += 1
+            else:
+                break
+        if not alone:
+            one.next = at
+
+
+@inner
+def _asks_no_less(job: Record, length_ms: int, limit_ms: int, start_by_ms: int, ask_most: float) -> bool:
+    """Whether a job finds no place where another one of its group, which asked so much, found none."""
+    longer = job.length_ms >= length_ms and job.ask_most <= ask_most
+    return longer and job.limit_ms <= limit_ms and job.start_by_ms <= start_by_ms
