@@ -3,7 +3,8 @@
 A tick is `plan(snapshot)`: from the snapshot to the plan with an assignment for every job that changes. CPU seconds of
 this process are counted, the best of some runs. *Cold*: nothing is placed. *Incremental*: all that the cold tick placed
 stands, one job in a hundred is new and the forecast of one zone has changed. The curves double nothing but what they
-are about; their slopes are of the logarithms, 1 being in proportion.
+are about; their slopes are of the logarithms, 1 being in proportion. Loops are compiled, or read from disk where an
+earlier process left them, before anything is counted: that is `warmup_s`, and `compiled` says which of the two it was.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 from benchmarks._planet import keys_of, planet
 from benchmarks.calibration import calibrate, stay_on_one_core
 from sunward.model.plan import Plan
+from sunward.placement.crowd.seek import fill
+from sunward.placement.crowd.warm import warm_up
 from sunward.placement.planner import plan
 from sunward.sim.plan_checker import check_plan
 from sunward.world.crowd import NOT_GIVEN, Crowd
@@ -57,6 +60,13 @@ def cpu_s(snapshot: Snapshot, rounds: int) -> tuple[float, Plan]:
         made = plan(snapshot)
         times.append(time.process_time() - begun)
     return min(times), made
+
+
+def warmup() -> dict[str, object]:
+    """CPU seconds until all compiled loops are there, and whether any had to be compiled."""
+    begun = time.process_time()
+    warm_up()
+    return {"warmup_s": round(time.process_time() - begun, 3), "compiled": bool(fill.stats.cache_misses)}  # type: ignore[attr-defined]
 
 
 def changed(snapshot: Snapshot, made: Plan, seed: int) -> Snapshot:
@@ -177,6 +187,7 @@ def main() -> int:
     parser.add_argument("--no-check", action="store_true", help="do not read the plans with the independent checker")
     asked = parser.parse_args()
     figures = {"one_core": stay_on_one_core()} | calibrate()
+    figures |= warmup()
     result = run(asked.pools, asked.jobs, asked.seed, asked.rounds, check=not asked.no_check)
     print(json.dumps(result), file=sys.stderr)
     if not asked.no_curves:

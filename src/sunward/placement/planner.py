@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from operator import attrgetter
+from types import ModuleType
 
 import numpy as np
 
@@ -12,7 +14,6 @@ from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.assign import Draft, assign, give, improve
 from sunward.placement.board import Board, runs_of
-from sunward.placement.crowd.planner import begin, finish
 from sunward.placement.crowd.transport import EXACT
 from sunward.placement.demand import CostBook, Option, demand_of
 from sunward.placement.explain import assignment, no_room, segments_of, too_late
@@ -25,7 +26,7 @@ from sunward.placement.sleep import awake_targets, many_targets
 from sunward.placement.spare import with_spares
 from sunward.world.snapshot import FloatArray, JobView, Snapshot, Standing
 
-PLANNER = "regret-5" if EXACT else "regret-5-filled"
+PLANNER = "regret-6" if EXACT else "regret-6-filled"
 """Name and version of the algorithm; a change of any plan it makes changes the version."""
 
 
@@ -33,7 +34,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Place every open job that may be placed or moved; jobs whose segments stay as they are go unnamed."""
     fleet = fleet_of(snapshot)
     board = Board(fleet)
-    crowd = None if snapshot.crowd is None else begin(fleet, snapshot, snapshot.crowd, board)
+    crowd = None if snapshot.crowd is None else _crowds().begin(fleet, snapshot, snapshot.crowd, board)
     tasks: dict[str, Task] = {}
     unplaced: list[Unplaced] = []
     settled: list[JobView] = []
@@ -57,7 +58,7 @@ def plan(snapshot: Snapshot) -> Plan:
     unplaced += [refused for _, refused in stuck]
     unplaced += [_refused(fleet, task, board) for job, task in tasks.items() if job not in draft.chosen]
     changes = _changes(draft)
-    placed = None if crowd is None else finish(crowd, board, shares)
+    placed = None if crowd is None else _crowds().finish(crowd, board, shares)
     if placed is not None:
         changes = placed.assignments if not changes else _by_job((*changes, *placed.assignments))
         unplaced += placed.unplaced
@@ -74,6 +75,11 @@ def plan(snapshot: Snapshot) -> Plan:
         prices=named_prices(fleet, prices),
         cohorts=() if placed is None else placed.cohorts,
     )
+
+
+def _crowds() -> ModuleType:
+    """What plans crowds; its compiler takes half a second and a hundred MiB to load, which small worlds are spared."""
+    return import_module("sunward.placement.crowd.planner")
 
 
 def _drafted(

@@ -42,7 +42,7 @@ from sunward.service.grid_events import Watch, keep_watching
 from sunward.service.limits import Limits
 from sunward.service.metrics import registry_of
 from sunward.service.notices import keep_delivering
-from sunward.service.solver import SolverProcess, SpareProcess
+from sunward.service.solver import SolverProcess, SpareProcess, compile_ahead
 
 GARBAGE_AFTER = 20_000
 """New objects after which the young ones are looked through."""
@@ -191,10 +191,12 @@ def serve(
     server.leave = control.let_go
     # Accepted connections inherit it. Else a small answer waits 40 ms for the acknowledgement of its own headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    solver, spare = SolverProcess(), SpareProcess()
+    solver, spare, compiling = SolverProcess(), SpareProcess(), compile_ahead()
     control.solve, control.search = solver.run, spare.run
     # Raised again after an orderly end by Ctrl-C, which is how a service of one's own is ended.
     with contextlib.closing(solver), contextlib.closing(spare), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+    compiling.kill()
+    compiling.wait()
     if control.failure is not None:
         raise control.failure

@@ -128,6 +128,12 @@ class SpareProcess:
         self._process.close()
 
 
+def compile_ahead() -> subprocess.Popen[bytes]:
+    """Begin to compile what plans of large crowds need, in a process that nobody waits for."""
+    words, nothing = [sys.executable, "-m", "sunward.service.warm"], subprocess.DEVNULL
+    return subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
 def main() -> None:
     """Solve what comes until nothing more can come."""
     os.nice(int(sys.argv[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sunward import units
 from sunward.placement.crowd.ground import ASKED, JOB, POOL, USE, WAY
@@ -84,10 +85,11 @@ def _lengths(slots: int) -> IntArray:
     """Numbers of slots that are told apart, up to all of them."""
     every = np.arange(1, slots + 1)
     step = 1 << np.maximum(0, np.log2(every).astype(np.int64) - int(np.log2(STEPS_PER_OCTAVE)))
-    return every[every % step == 0]
+    told: IntArray = every[every % step == 0]
+    return told
 
 
-def _rates(rate_ppm: IntArray) -> tuple[IntArray, IntArray]:
+def _rates(rate_ppm: IntArray) -> tuple[IntArray, NDArray[np.int16]]:
     """(C, K) rates of each class, and (C, P) which of them a pool has."""
     columns = [np.unique(column, return_inverse=True) for column in rate_ppm.T]
     rates = np.zeros((len(columns), max(len(kinds) for kinds, _ in columns)), dtype=np.int64)

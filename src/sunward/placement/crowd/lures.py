@@ -37,11 +37,11 @@ def lures_of(tables: Tables, groups: Groups) -> tuple[FloatArray, IntArray]:
     count = len(edges) - 1
     lengths = np.minimum(1 << np.arange((count - 1).bit_length() + 1), count)
     reaches = np.array([max(0, round(count ** ((one + 1) / REACHES)) - 1) for one in range(REACHES)])
-    best = _best(_power(tables, prices, edges), tables.hours[edges], tables.late[edges], lengths, reaches)
+    best = best_hours(_power(tables, prices, edges), tables.hours[edges], tables.late[edges], lengths, reaches)
     kinds = np.stack([column[at] for column in columns], axis=1)
     water = tables.litres_per_h * fleet.policy.water_price_usd_micro_per_l
     hourly = np.stack([tables.facility_kw, np.repeat(fleet.ask_usd_micro[:, None], water.shape[1], axis=1), water])
-    least = _least(kinds, best, lengths, step * fleet.slot_ms, fleet.slot_ms, tables.zone, fleet.rate_ppm, hourly)
+    least = least_costs(kinds, best, lengths, step * fleet.slot_ms, fleet.slot_ms, tables.zone, fleet.rate_ppm, hourly)
     return least, kind
 
 
@@ -54,7 +54,9 @@ def _power(tables: Tables, prices: IntArray, edges: IntArray) -> FloatArray:
 
 
 @compiled
-def _best(power: FloatArray, hours: FloatArray, late: FloatArray, lengths: IntArray, reaches: IntArray) -> FloatArray:
+def best_hours(
+    power: FloatArray, hours: FloatArray, late: FloatArray, lengths: IntArray, reaches: IntArray
+) -> FloatArray:
     """(D, N, R, Z, 2) what a kW costs and how late it is, an hour, where a common pool is cheapest within reach."""
     _, prices, zones, edges = power.shape
     best = np.zeros((prices, len(lengths), len(reaches), zones, 2))
@@ -79,7 +81,7 @@ def _best(power: FloatArray, hours: FloatArray, late: FloatArray, lengths: IntAr
 
 
 @compiled
-def _least(
+def least_costs(
     kinds: IntArray,
     best: FloatArray,
     lengths: IntArray,

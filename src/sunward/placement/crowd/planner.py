@@ -133,8 +133,8 @@ def finish(draft: CrowdDraft, board: Board, shares: Shares) -> CrowdPlan:
     told = done.searched[moved[done.searched]]
     several = draft.crowd.counts[done.row[told]] > 1
     return CrowdPlan(
-        assignments=assignments(draft.tables, room, done.crowd, _decided(done, told[~several]), None),
-        cohorts=cohort_assignments(draft.tables, room, done.crowd, _decided(done, told[several]), None),
+        assignments=assignments(draft.tables, room, done.crowd, _decided(done, told[~several])),
+        cohorts=cohort_assignments(draft.tables, room, done.crowd, _decided(done, told[several])),
         unplaced=done.refused,
         prices=done.prices,
     )

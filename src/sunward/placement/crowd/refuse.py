@@ -8,10 +8,10 @@ from sunward import units
 from sunward.model.identity import JobId
 from sunward.model.plan import Unplaced
 from sunward.placement.crowd.eligible import Checks
-from sunward.placement.crowd.groups import Groups
+from sunward.placement.crowd.groups import Groups, ask_most
 from sunward.placement.crowd.tables import Tables
 from sunward.world.crowd import Crowd
-from sunward.world.snapshot import BoolArray, IntArray
+from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
 LASTING = ("gpus", "memory", "model", "rate", "country", "admission")
 NAMED = {"rate": "model"}
@@ -21,16 +21,17 @@ def refusals(tables: Tables, crowd: Crowd, groups: Groups, checks: Checks, witho
     """A refusal for each job of `without`: positions in `Groups.jobs`, rising."""
     group = np.searchsorted(groups.first, without, side="right") - 1
     said: dict[int, tuple[str, str, bool]] = {}
-    fastest: dict[int, tuple[int, BoolArray]] = {}
+    fastest: dict[int, tuple[int, FloatArray]] = {}
+    rows = groups.jobs[without]
+    pays, _ = ask_most(crowd.budget_usd_micro[rows], crowd.gpus[rows], crowd.length_ms[rows])
     found = []
-    for position, of in zip(without.tolist(), group.tolist(), strict=True):
-        row, family = int(groups.jobs[position]), int(groups.family[of])
+    for row, family, most in zip(rows.tolist(), groups.family[group].tolist(), pays.tolist(), strict=True):
         if family not in said:
             said[family] = _lasting(tables, crowd, groups, checks, family)
             fastest[family] = _fastest(tables, groups, checks, family)
         reason = said[family]
         if not reason[0]:
-            reason = _timed(tables, crowd, row, *fastest[family])
+            reason = _timed(tables, crowd, row, *fastest[family], most)
         found.append(
             Unplaced(
                 job=JobId(crowd.ids[row]),
@@ -75,15 +76,16 @@ def _detail(tables: Tables, crowd: Crowd, groups: Groups, reason: str, family: i
     return f"none of {len({int(fleet.pools.site[row]) for row in rows})} fitting sites admits this tenant"
 
 
-def _fastest(tables: Tables, groups: Groups, checks: Checks, family: int) -> tuple[int, BoolArray]:
-    """The best rate of the fitting pools, ppm, and these pools."""
+def _fastest(tables: Tables, groups: Groups, checks: Checks, family: int) -> tuple[int, FloatArray]:
+    """The best rate of the fitting pools, ppm, and what a reference hour costs on each, rising."""
     lasting = np.logical_and.reduce([checks(reason, family) for reason in LASTING])
-    kind = int(groups.families.work_class[family])
-    rate = tables.fleet.rate_ppm[:, kind]
-    return int(rate[lasting].max(initial=0)), lasting & checks("budget", family)
+    rate = tables.fleet.rate_ppm[lasting, int(groups.families.work_class[family])]
+    return int(rate.max(initial=0)), np.sort(tables.fleet.ask_usd_micro[lasting] * (units.PPM / rate))
 
 
-def _timed(tables: Tables, crowd: Crowd, row: int, rate_ppm: int, paid: BoolArray) -> tuple[str, str, bool]:
+def _timed(
+    tables: Tables, crowd: Crowd, row: int, rate_ppm: int, prices: FloatArray, ask_most: float
+) -> tuple[str, str, bool]:
     """What time, money or load leave no room for."""
     fleet = tables.fleet
     fastest_ms = -(-int(crowd.length_ms[row]) * units.PPM // max(1, rate_ppm))
@@ -98,7 +100,8 @@ def _timed(tables: Tables, crowd: Crowd, row: int, rate_ppm: int, paid: BoolArra
     if start_ms + fastest_ms > fleet.end_ms:
         reach_h = units.hours(fleet.end_ms - fleet.now_ms)
         return "horizon", f"fastest fitting pool needs {fastest_h:.2f} h, plans reach {reach_h:.2f} h", True
-    if not paid.any():
+    paid = int(np.searchsorted(prices, ask_most, side="right"))
+    if not paid:
         budget = int(crowd.budget_usd_micro[row]) / units.MICRO
         return "budget", f"no fitting pool does the work for {budget:.2f} USD", True
-    return "capacity", f"no free stretch is long enough before the deadline on {int(paid.sum())} fitting pools", False
+    return "capacity", f"no free stretch is long enough before the deadline on {paid} fitting pools", False

@@ -18,7 +18,8 @@ from sunward.placement.score import RISK_FRAC, carbon_usd_per_kwh, to_integer
 from sunward.world.crowd import Crowd
 from sunward.world.snapshot import FloatArray, IntArray
 
-TERMS = ("energy", "carbon", "water", "ask", "transfer", "wake", "risk", "shadow")
+TERMS = ("energy", "carbon", "water", "ask", "transfer", "wake", "risk")
+"""Shadow prices of a crowd are in no score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,14 +47,11 @@ class Scores:
     transfer: IntArray
     wake: IntArray
     risk: IntArray
-    shadow: IntArray
     energy_j: IntArray
     carbon_mg: IntArray
 
 
-def scores(
-    tables: Tables, crowd: Crowd, jobs: IntArray, held: Stretches, woken: IntArray, shadow: FloatArray | None
-) -> Scores:
+def scores(tables: Tables, crowd: Crowd, jobs: IntArray, held: Stretches, woken: IntArray) -> Scores:
     """Score stretches exactly: each amount is rounded once."""
     fleet, pool, kind = tables.fleet, held.pool, held.work_class
     price, zone = crowd.carbon_price_usd_per_t[jobs], tables.zone[pool]
@@ -81,27 +79,15 @@ def scores(
         transfer=to_integer(brought * crowd.counts[jobs]),
         wake=to_integer(tables.wake_kwh[pool] * woken * per_kwh * units.MICRO),
         risk=to_integer(spread * usd_per_g * RISK_FRAC * units.MICRO + ask * waited),
-        shadow=_shadow(tables, held, shadow),
         energy_j=to_integer(kw * lasts_h * units.J_PER_KWH),
         carbon_mg=to_integer(grams * units.MG_PER_G),
     )
 
 
-def _shadow(tables: Tables, held: Stretches, shadow: FloatArray | None) -> IntArray:
-    if shadow is None:
-        return np.zeros(len(held.pool), dtype=np.int64)
-    before = np.zeros((shadow.shape[0], shadow.shape[1] + 1))
-    np.cumsum(shadow * np.diff(tables.hours), axis=1, out=before[:, 1:])
-    paid = tables.at(before, held.pool, held.end_ms) - tables.at(before, held.pool, held.start_ms)
-    return to_integer(paid * held.gpus)
-
-
-def assignments(
-    tables: Tables, room: Room, crowd: Crowd, decided: Decided, shadow: FloatArray | None
-) -> tuple[Assignment, ...]:
+def assignments(tables: Tables, room: Room, crowd: Crowd, decided: Decided) -> tuple[Assignment, ...]:
     """Name every new place; the room is what all of them leave."""
     held, jobs, count = decided.held, decided.jobs, len(decided.jobs)
-    score = scores(tables, crowd, jobs, held, decided.woken, shadow)
+    score = scores(tables, crowd, jobs, held, decided.woken)
     names = tables.fleet.pools.ids
     segments = records(
         Segment,
@@ -112,7 +98,7 @@ def assignments(
         containers=held.gpus.tolist(),
         power_cap_w=repeat(0),
     )
-    terms = records(ScoreTerms, count, **{name: getattr(score, name).tolist() for name in TERMS})
+    terms = records(ScoreTerms, count, **{name: getattr(score, name).tolist() for name in TERMS}, shadow=repeat(0))
     made = records(
         Assignment,
         count,
@@ -131,12 +117,10 @@ def assignments(
     return tuple(made)
 
 
-def cohort_assignments(
-    tables: Tables, room: Room, crowd: Crowd, decided: Decided, shadow: FloatArray | None
-) -> tuple[CohortAssignment, ...]:
+def cohort_assignments(tables: Tables, room: Room, crowd: Crowd, decided: Decided) -> tuple[CohortAssignment, ...]:
     """Say how many of each cohort go where; rows of one cohort lie together."""
     held, jobs = decided.held, decided.jobs
-    score = scores(tables, crowd, jobs, held, decided.woken, shadow)
+    score = scores(tables, crowd, jobs, held, decided.woken)
     names = tables.fleet.pools.ids
     columns = {
         "jobs": crowd.counts[jobs].tolist(),

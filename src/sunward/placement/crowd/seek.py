@@ -53,7 +53,7 @@ class Ground(NamedTuple):
     ways: Records
     rates: IntArray
     """(C, K) ppm; 0 = none."""
-    rate: IntArray
+    rate: NDArray[np.int16]
     """(C, P) which of its class's rates a pool has."""
     first: IntArray
     """(sets + 1,) where each set of pools begins."""
@@ -75,7 +75,7 @@ class Left(NamedTuple):
     idle: IntArray
     gangs: IntArray
     """Numbers of containers that are asked for, rising."""
-    soonest: IntArray
+    soonest: NDArray[np.int16]
     """(gangs, N, P) the first slot from which so long a stretch has room for a gang; H = none."""
 
 
@@ -173,7 +173,8 @@ def _candidates(ground: Ground, left: Left, one: Record, scratch: Scratch, after
 @inner
 def _waking(ground: Ground, one: Record, pool: int) -> float:
     """What it costs to wake a container."""
-    return ground.pools[pool].waking + ground.pools[pool].waking_carbon * one.carbon_price
+    cost: float = ground.pools[pool].waking + ground.pools[pool].waking_carbon * one.carbon_price
+    return cost
 
 
 @inner
@@ -183,7 +184,8 @@ def _bringing(ground: Ground, one: Record, pool: int) -> float:
         return 0.0
     zone = ground.pools[pool].zone
     each = ground.ways[one.origin, zone].tariff + ground.ways[one.origin, zone].carbon * one.carbon_price
-    return one.gigabytes * each / one.gpus
+    cost: float = one.gigabytes * each / one.gpus
+    return cost
 
 
 @inner
@@ -198,7 +200,7 @@ def _room(ground: Ground, left: Left, one: Record, pool: int, begin: int, end: i
     most = left.free[pool, begin]
     for slot in range(begin + 1, end):
         most = min(most, left.free[pool, slot])
-    gangs = max(most, 0) // one.gpus
+    gangs: int = max(most, 0) // one.gpus
     need_w = _need_w(ground, one, pool)
     if need_w > 0:
         for slot in range(begin, end):
@@ -213,7 +215,8 @@ def _edge(ground: Ground, one: Record, pool: int, edge: int) -> float:
     power = ground.power[zone, edge] + one.carbon_price * ground.carbon[zone, edge]
     paid = (ask + ground.uses[pool, one.work_class].water) * ground.hours[edge]
     late = (ask * ground.delay_share + ground.tie) * ground.waited[edge]
-    return ground.uses[pool, one.work_class].kw * power + (paid + late)
+    cost: float = ground.uses[pool, one.work_class].kw * power + (paid + late)
+    return cost
 
 
 @inner
@@ -396,5 +399,5 @@ def fill(ground: Ground, left: Left, groups: Records, jobs: Records, order: IntA
 @inner
 def _asks_no_less(job: Record, length_ms: int, limit_ms: int, start_by_ms: int, ask_most: float) -> bool:
     """Whether a job finds no place where another one of its group, which asked so much, found none."""
-    longer = job.length_ms >= length_ms and job.ask_most <= ask_most
-    return longer and job.limit_ms <= limit_ms and job.start_by_ms <= start_by_ms
+    longer: bool = job.length_ms >= length_ms and job.ask_most <= ask_most
+    return longer and bool(job.limit_ms <= limit_ms and job.start_by_ms <= start_by_ms)
