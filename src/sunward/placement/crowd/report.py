@@ -140,7 +140,7 @@ def cohort_assignments(tables: Tables, room: Room, crowd: Crowd, decided: Decide
             cohort=JobId(ids[first]),
             revision=int(crowd.revision[jobs[first]]),
             containers=int(crowd.gpus[jobs[first]]),
-            terms=ScoreTerms(**{name: int(sums[name][number + 1] - sums[name][number]) for name in TERMS}),
+            terms=ScoreTerms(**{name: int(sums[name][number + 1] - sums[name][number]) for name in TERMS}, shadow=0),
             **{name: tuple(values[first:last]) for name, values in columns.items()},
         )
         for number, (first, last) in enumerate(pairwise(edges))
