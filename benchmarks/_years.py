@@ -8,6 +8,7 @@ Signals are the packaged typical year of each zone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -224,6 +225,7 @@ def _crowd(waiting: Columns) -> Crowd:
     count = len(waiting["gpus"])
     none: IntArray = np.zeros(count, np.int64)
     same = ("revision", "work_class", "gpus", "length_ms", "deadline_ms", "carbon_price_usd_per_t")
+    columns: dict[str, Any] = {name: waiting[name] for name in (*same, "pool", "start_ms", "end_ms")}
     return Crowd(
         ids=tuple([f"j{number:09d}" for number in waiting["number"].tolist()]),
         memory_gib=none,
@@ -241,7 +243,7 @@ def _crowd(waiting: Columns) -> Crowd:
         data_bytes=none,
         pausable=np.zeros(count, np.bool_),
         cohort=waiting["jobs"] if (waiting["jobs"] > 1).any() else None,
-        **{name: waiting[name] for name in (*same, "pool", "start_ms", "end_ms")},
+        **columns,
     )
 
 
