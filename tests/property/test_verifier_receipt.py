@@ -339,6 +339,13 @@ def test_a_changed_byte_anywhere_in_a_batch_is_found():
     assert "batch_format" in keys(changed_batches((0, {"message": "?"})))
 
 
+def test_a_false_signature_is_found_also_where_another_batch_follows():
+    for index in (0, 1):
+        raw = base64.b64decode(genuine().batches[index].message)
+        other = base64.b64encode(raw[:-1] + bytes([raw[-1] ^ 1])).decode()
+        assert "batch_signature" in keys(changed_batches((index, {"message": other})))
+
+
 def resealed(index, change):
     """One batch rewritten and signed by its own site, as a lying provider would after the seal."""
     batch, *_ = read_message(genuine().batches[index].message)

@@ -32,6 +32,12 @@ class Opened:
     batch: ReadingBatch
     hash: str
     site: SiteSpec
+    signed: bytes
+    signature: bytes
+    key: str
+    """That must have signed it."""
+    sound: bool
+    """Whether nothing in it cannot be."""
 
 
 @dataclass(slots=True)
@@ -55,6 +61,9 @@ def check_batches(batches: tuple[SignedBatch, ...], evidence: Evidence, receipt:
         if one:
             opened.append(one)
     opened.sort(key=lambda one: (one.batch.site, one.batch.counter))
+    metered.findings.extend(_check_signatures(opened))
+    # A batch that cannot be is not added up: its finding already refuses the receipt.
+    opened = [one for one in opened if one.sound]
     metered.findings.extend(_check_chain(opened))
     attempts = {f"{receipt.job}.{line.attempt}": line.site for line in receipt.attempts}
     for one in opened:
@@ -74,15 +83,15 @@ def _open(item: SignedBatch, number: int, evidence: Evidence, findings: list[Fin
     if seal is None or site is None:
         findings.append(_wrong("batch_place", where, "its seal or its site's declaration is not in the bundle"))
         return None
-    if not message_signed(signed, signature, _signer(site, batch.counter)):
-        findings.append(_wrong("batch_signature", where, "it is not signed by the site's key"))
     wrong = [_wrong("batch_content", where, fault) for fault in faults(batch)]
     findings.extend(wrong)
     index = _index(batch, seal)
     if index is None or not leads_to(seal.root, digest, index, seal.batches, item.path):
         findings.append(_wrong("merkle_proof", where, f"it does not lead to the root of seal {item.seal}"))
-    # A batch that cannot be is not added up: its finding already refuses the receipt.
-    return None if wrong else Opened(item=item, batch=batch, hash=digest, site=site)
+    key = _signer(site, batch.counter)
+    return Opened(
+        item=item, batch=batch, hash=digest, site=site, signed=signed, signature=signature, key=key, sound=not wrong
+    )
 
 
 def _signer(site: SiteSpec, counter: int) -> str:
@@ -102,6 +111,24 @@ def _index(batch: ReadingBatch, seal: ReadingsSealed) -> int | None:
             found = start + batch.counter - site.first_counter
         start += site.last_counter - site.first_counter + 1
     return found if start == seal.batches else None
+
+
+def _check_signatures(opened: list[Opened]) -> Iterator[Finding]:
+    """Each batch is signed, or named by the hash of its bytes in one of the same key that is."""
+    after: Opened | None = None
+    for one in reversed(opened):
+        named = (
+            after is not None
+            and after.key == one.key
+            and after.batch.site == one.batch.site
+            and after.batch.counter == one.batch.counter + 1
+            and after.batch.previous == one.hash
+        )
+        after = one
+        if not named and not message_signed(one.signed, one.signature, one.key):
+            where = f"batch {one.batch.counter} of {one.batch.site}"
+            yield _wrong("batch_signature", where, "it is not signed by the site's key")
+            after = None
 
 
 def _check_chain(opened: list[Opened]) -> Iterator[Finding]:
@@ -135,11 +162,16 @@ def _add(one: Opened, attempts: dict[str, str], job: str, metered: Metered) -> N
         return
     metered.qualities.append(one.batch.quality)
     parts = of_batch(one.batch, one.site.overhead_ppm)
-    for lease, hour in parts.all():
+    # Every part of a lease has container time.
+    for lease, hour in parts.gpu_ms:
         if lease in model_of:
             row = parts.row((lease, hour))
-            metered.sealed.setdefault((one.item.seal, lease, hour), Counter()).update(row)
-            metered.lines.setdefault((hour, one.batch.site, model_of[lease]), Counter()).update(row)
+            for account in (
+                metered.sealed.setdefault((one.item.seal, lease, hour), Counter()),
+                metered.lines.setdefault((hour, one.batch.site, model_of[lease]), Counter()),
+            ):
+                for name, figure in row.items():
+                    account[name] += figure
 
 
 def _check_seals(evidence: Evidence, receipt: Receipt, metered: Metered) -> Iterator[Finding]:

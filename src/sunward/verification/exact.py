@@ -25,9 +25,12 @@ def nearest(value: Fraction) -> int:
 def apportion(amount: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     """An amount by weight, in whole units, largest remainder first; equal remainders in the order given."""
     total = sum(weights.values())
-    exact = {key: Fraction(amount * weight, total) for key, weight in weights.items()}
-    whole = {key: floor(share) for key, share in exact.items()}
-    hungry = sorted(exact, key=lambda key: whole[key] - exact[key])
-    for key in hungry[: amount - sum(whole.values())]:
-        whole[key] += 1
+    if len(weights) == 1:
+        return dict.fromkeys(weights, amount)
+    whole = {key: amount * weight // total for key, weight in weights.items()}
+    missing = amount - sum(whole.values())
+    if missing:
+        left = {key: amount * weight % total for key, weight in weights.items()}
+        for key in sorted(left, key=left.__getitem__, reverse=True)[:missing]:
+            whole[key] += 1
     return whole

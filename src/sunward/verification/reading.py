@@ -17,9 +17,13 @@ from sunward.model.reading import READING_FORMAT, ReadingBatch, Span
 from sunward.verification.exact import MILLION, MS_IN_DAY
 from sunward.verification.signature import signed_by
 
-SIGN1_TAG = 18
-PROTECTED = bytes.fromhex("a10127")
-"""{1: -8}: the algorithm is EdDSA."""
+SIGN1_PARTS = 4
+PREFIX = bytes.fromhex("d28443a10127a0")
+"""Tag 18, four parts; protected {1: -8}: the algorithm is EdDSA; nothing unprotected."""
+SIGNATURE_HEAD = bytes.fromhex("5840")
+"""64 bytes follow."""
+SIGNED_PREFIX = bytes.fromhex("846a") + b"Signature1" + bytes.fromhex("43a1012740")
+"""Of the four parts that are signed, all but the payload."""
 KEYS = tuple(range(1, 11))
 SHARED_COUNTERS = frozenset({"host", "meter"})
 """Counters that never work for one lease alone."""
@@ -46,17 +50,25 @@ def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
         # The last letter of base64 may hold bits that no byte uses.
         if base64.b64encode(raw).decode() != text:
             raise InputError("its base64 is not in its one valid form")
-        message = cbor2.loads(raw)
-        if not isinstance(message, cbor2.CBORTag) or message.tag != SIGN1_TAG or cbor2.dumps(message) != raw:
-            raise InputError("it is not a COSE_Sign1 message in its one valid form")
-        protected, unprotected, payload, signature = message.value
+        payload, signature = _parts(cbor2.loads(raw))
+        told = cbor2.dumps(payload)
+        if raw != PREFIX + told + SIGNATURE_HEAD + signature:
+            raise InputError("it is not a COSE_Sign1 message by an Ed25519 key in its one valid form")
         batch = _batch(cbor2.loads(payload), payload)
     except (binascii.Error, *NOT_CBOR) as reason:
         raise InputError(f"it is not a reading: {type(reason).__name__}") from None
-    if protected != PROTECTED or unprotected != {} or not isinstance(signature, bytes):
-        raise InputError("its headers are not those of an Ed25519 signature")
-    signed = cbor2.dumps(["Signature1", protected, b"", payload])
-    return batch, hashlib.sha256(raw).hexdigest(), signed, signature
+    return batch, hashlib.sha256(raw).hexdigest(), SIGNED_PREFIX + told, signature
+
+
+def _parts(message: Any) -> tuple[bytes, bytes]:  # noqa: ANN401  whatever CBOR held
+    """Payload and signature of a message; its headers are compared as bytes."""
+    parts = message.value if isinstance(message, cbor2.CBORTag) else None
+    if type(parts) is not list or len(parts) != SIGN1_PARTS:
+        raise InputError("it is not a COSE_Sign1 message")
+    _, _, payload, signature = parts
+    if type(payload) is not bytes or type(signature) is not bytes:
+        raise InputError("its payload or signature is no byte string")
+    return payload, signature
 
 
 def message_signed(signed: bytes, signature: bytes, public_key: str) -> bool:
@@ -81,8 +93,23 @@ def faults(batch: ReadingBatch) -> Iterator[str]:
         yield "it has more spans than are taken"
     last: dict[str, Span] = {}
     for span in batch.spans:
-        yield from _faults_of(span, batch, last.get(span.device))
+        if not _is_sound(span, batch, last.get(span.device)):
+            yield from _faults_of(span, batch, last.get(span.device))
         last[span.device] = span
+
+
+def _is_sound(span: Span, batch: ReadingBatch, before: Span | None) -> bool:
+    """Whether there is nothing to say of a span, in one look; `_faults_of` has the words."""
+    device, lease = span.device, span.lease
+    return (
+        0 < len(device) <= NAME_MAX
+        and device.isprintable()
+        and (not lease or (len(lease) <= NAME_MAX and lease.isprintable() and device not in SHARED_COUNTERS))
+        and span.state in STATES
+        and 0 <= batch.t0_ms <= span.t0_ms < span.t1_ms <= batch.t1_ms <= NUMBER_MAX
+        and 0 <= span.start_j <= span.end_j <= NUMBER_MAX
+        and (before is None or (span.t0_ms >= before.t1_ms and span.start_j >= before.end_j))
+    )
 
 
 def _faults_of(span: Span, batch: ReadingBatch, before: Span | None) -> Iterator[str]:
@@ -109,7 +136,7 @@ def _in_range(numbers: Iterable[int]) -> bool:
 
 
 def _batch(fields: Any, payload: bytes) -> ReadingBatch:  # noqa: ANN401  whatever CBOR held
-    if not isinstance(fields, dict) or tuple(fields) != KEYS or cbor2.dumps(fields, canonical=True) != payload:
+    if not isinstance(fields, dict) or tuple(fields) != KEYS or cbor2.dumps(fields) != payload:
         raise InputError("its payload is not the canonical map of ten fields")
     if type(fields[1]) is not int or fields[1] != READING_FORMAT:
         raise InputError(f"it has the unknown format {fields[1]}")
@@ -128,7 +155,7 @@ def _batch(fields: Any, payload: bytes) -> ReadingBatch:  # noqa: ANN401  whatev
         previous=fields[7].hex(),
         uncertainty_ppm=fields[8],
         quality=Quality(fields[9]),
-        spans=tuple(_span(row) for row in fields[10]),
+        spans=tuple(map(_span, fields[10])),
     )
 
 
@@ -136,7 +163,9 @@ def _span(row: Any) -> Span:  # noqa: ANN401  whatever CBOR held
     if type(row) is not list or len(row) != SPAN_FIELDS:
         raise InputError("a span is no list of seven")
     device, lease, state, t0_ms, t1_ms, start_j, end_j = row
-    if not _all((device, lease, state), str) or not _all((t0_ms, t1_ms, start_j, end_j), int):
+    # A CBOR true is an int to Python, hence the exact type.
+    words = type(device) is str and type(lease) is str and type(state) is str
+    if not (words and type(t0_ms) is int and type(t1_ms) is int and type(start_j) is int and type(end_j) is int):
         raise InputError("a span has a field of the wrong type")
     return Span(device=device, lease=lease, state=state, t0_ms=t0_ms, t1_ms=t1_ms, start_j=start_j, end_j=end_j)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -17,7 +18,13 @@ def signed_by(public_key: str, signature: str | bytes, message: bytes) -> bool:
         return False
     try:
         raw = bytes.fromhex(signature) if isinstance(signature, str) else signature
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(raw, message)
+        _read(public_key).verify(raw, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=1_024)
+def _read(public_key: str) -> Ed25519PublicKey:
+    # One key signs many batches, and reading a key takes a tenth of a check.
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
