@@ -8,13 +8,22 @@ from typing import Any
 
 import pytest
 
+from sunward.client import ApiClient
 from sunward.engine.trust import verdict
-from sunward.model.trust import APPEAL_MS, NETWORK, Consequence, Dimension, Level
+from sunward.model.trust import APPEAL_MS, NETWORK, Consequence, Dimension, Level, Standing
+from sunward.model.trust_views import (
+    AppealRequest,
+    DecisionRequest,
+    EvidenceCheck,
+    EvidenceRequest,
+    Use,
+    VerdictRequest,
+)
 from sunward.service.erasure import erased
 from sunward.service.judging import judge
 from sunward.units import DAY_MS
 from sunward.verification.verdict import Finding
-from tests.api.harness import JOB, Agent, Service
+from tests.api.harness import JOB, URL, Agent, Bridge, Service
 from tests.api.test_requests import is_problem
 from tests.api.test_sites import acts
 
@@ -282,3 +291,30 @@ def test_a_job_runs_only_where_what_it_asks_is_believed(service: Service, agent:
     assert service.ok("POST", "/v1/quotes", json=wanted)["unplaced"] is None
     sure = service.ask("POST", "/v1/quotes", json=JOB | {"evidence": {"place": "sure"}})
     assert is_problem(sure, 422)
+
+
+def test_nobody_is_named_as_the_network_that_signs_for_programs(service: Service) -> None:
+    wanted = {"subject": NETWORK, "scopes": ["auditor"], "note": "sly"}
+    refused = service.ask("POST", "/v1/tokens", "operator", json=wanted)
+    assert (refused.status_code, refused.json()["code"]) == (400, "SW-165")
+
+
+def test_the_sdk_files_checks_appeals_and_decides(service: Service, agent: Agent) -> None:
+    until_ms = service.control.clock.grid_ms() + DAY_MS
+    asked = EvidenceRequest(dimension=Dimension.AGE, statement="invoice", document=PAPER, valid_until_ms=until_ms)
+    with (
+        ApiClient(URL, agent.token, transport=Bridge(service)) as owner,
+        ApiClient(URL, auditor(service), transport=Bridge(service)) as eve,
+        ApiClient(URL, auditor(service, "a-adam"), transport=Bridge(service)) as adam,
+    ):
+        filed = owner.file_evidence("no-hydro", asked).evidence
+        assert eve.read_evidence("no-hydro", filed.evidence) == PAPER
+        checked = eve.check_evidence("no-hydro", filed.evidence, EvidenceCheck(level=Level.DOCUMENTED))
+        assert checked.evidence.level is Level.DOCUMENTED
+        wrong = VerdictRequest(dimension=Dimension.AGE, fault="forged_bill", sentence="the seller knows no such bill")
+        made = eve.issue_verdict("no-hydro", wrong).record.verdict
+        assert owner.appeal(made, AppealRequest(text="it moved")).standing is Standing.APPEALED
+        assert adam.read_appeal(made).text == "it moved"
+        assert adam.decide(made, DecisionRequest(upheld=True, reason="it did not")).standing is Standing.UPHELD
+        age = owner.site_audit("no-hydro").dimensions[-1]
+        assert (age.level, age.evidence[0].use) == (Level.DECLARED, Use.LOWERED)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sunward.adapters.access_sql import Token
 from sunward.errors import InputError, NotFoundError
 from sunward.model.records import AuditEntry, AuditPage, Enrolment, EnrolmentRequest, TokenLine, TokenRequest
+from sunward.model.trust import NETWORK
 from sunward.service.audit import note
 from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT, Auditor, Config, Enroller, Operator, Plane
 from sunward.service.bodies import Name, answer, page_of, record_of, secret_once, takes
@@ -91,6 +92,8 @@ async def post_token(
 
 
 def _check(wanted: TokenRequest) -> None:
+    if wanted.subject == NETWORK:
+        raise InputError(f"{NETWORK} is what signs for programs of the service; name another subject", code="SW-165")
     if not SUBJECT.fullmatch(wanted.subject):
         raise InputError("a subject is named by at most 63 small letters, digits and -", code="SW-165")
     if not wanted.scopes or not set(wanted.scopes) <= set(GRANTED):
