@@ -14,6 +14,7 @@ from sunward.agent.challenge_store import ProcessorStore
 from sunward.model.challenge import BeaconValue, ChallengeAnswer, ChallengeOrder, ChallengeRules
 from sunward.model.codec import decode
 from sunward.model.trust import Dimension, Level
+from sunward.service import challenging
 from sunward.units import HOUR_MS
 from tests.api.harness import Agent, Service
 from tests.api.test_sites import acts
@@ -250,3 +251,54 @@ def test_a_site_without_free_containers_is_not_challenged(service: Service, agen
     assert service.ask("POST", "/v1/sites/nowhere/challenge", "operator").status_code == 404
     refused = service.ask("POST", PATHS["ask"], "operator")
     assert (refused.status_code, refused.json()["code"]) == (409, "SW-774")
+
+
+@pytest.fixture
+def pair(service: Service, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> tuple[Runner, Runner]:
+    """Two sites of one owner, drawn together."""
+    monkeypatch.setattr(challenging, "WAIT_S", 0.01)
+    other = Agent(service, site="de-other", zone="DE", boot="boot-x")
+    other.join()
+    service.ok("POST", PATHS["rules"], "operator", json=RULES)
+    for one in (agent, other):
+        one.sync()
+    service.pass_grid(HOUR_MS)
+    service.loop.run_until_complete(service.app.state.challenges.draw())
+    first, second = (Runner(service, one, one.sync().orders.challenges[0]) for one in (agent, other))
+    return first, second
+
+
+def test_what_is_drawn_together_begins_together(service: Service, pair: tuple[Runner, Runner]) -> None:
+    first, second = pair
+    echo = first.post("ready").json()["echo"]
+    waiting = first.post("begin", echo=echo)
+    assert (waiting.status_code, waiting.json()["code"]) == (409, "SW-779")
+    second.start()
+    # The first one's time has run since then, though it asks only now: it cannot use the second one's device first.
+    service.machine.ms += 60_000
+    first.nonce = first.post("begin", echo=echo).json()["nonce"]
+    first.roots = first.prover.commit(bytes.fromhex(first.nonce))
+    assert first.post("roots", nonce=first.nonce, roots=first.roots).json()["code"] == "SW-775"
+    assert verdicts(service) == ["challenge_late"]
+
+
+def test_who_is_not_ready_is_left_behind(service: Service, pair: tuple[Runner, Runner]) -> None:
+    first, second = pair
+    echo = first.post("ready").json()["echo"]
+    assert first.post("begin", echo=echo).status_code == 409
+    service.machine.ms += challenging.PATIENCE_MS
+    first.nonce = first.post("begin", echo=echo).json()["nonce"]
+    first.roots = first.prover.commit(bytes.fromhex(first.nonce))
+    assert first.tell(first.answer(first.commit())).json()["passed"]
+    for runner in pair:
+        assert runner.post("ready").status_code == 409
+    assert second.post("ready").json()["code"] == "SW-775"
+
+
+def test_a_joint_run_is_not_begun_anew(service: Service, pair: tuple[Runner, Runner]) -> None:
+    first, second = pair
+    echo = first.post("ready").json()["echo"]
+    first.post("begin", echo=echo)
+    second.start()
+    assert second.post("ready").json()["code"] == "SW-775"
+    assert second.tell(second.answer(second.commit())).json()["passed"]

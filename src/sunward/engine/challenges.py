@@ -135,7 +135,7 @@ def drawn(turn: Turn, payload: ChallengesDrawn) -> None:
         chosen = list(payload.pools)
     for pool in chosen:
         # What has found work since the candidates were fixed is spared.
-        one = _named(turn.state, pool)
+        one = free_of(turn.state, pool)
         if one is not None and book.of_pool(pool) is None:
             _open(turn, one, payload.beacon)
 
@@ -156,25 +156,30 @@ def check_drawn(state: State, payload: ChallengesDrawn) -> None:
         membership.check_member(state, pool.partition("/")[0])
         if state.world.challenges.of_pool(pool) is not None:
             raise ConflictError(f"pool {pool} is challenged already; wait for the end of that", code=BUSY)
-        if _named(state, pool) is None:
+        if free_of(state, pool) is None:
             raise ConflictError(f"no container of {pool} is free to be challenged; try again later", code=BUSY)
 
 
-def _named(state: State, pool: PoolId) -> Candidate | None:
+def free_of(state: State, pool: PoolId) -> Candidate | None:
+    """What of an enrolled pool may be challenged now; nothing where all of it is in use or away."""
     spec = state.world.pool(pool)
     return None if spec is None else _free(state.world.sites[SiteId(pool.partition("/")[0])], spec)
 
 
 def _is_drawn(turn: Turn, one: Candidate, payload: ChallengesDrawn) -> bool:
-    """Whether the value falls below what the rules give this candidate for an hour."""
+    """Whether the value falls below what the rules give this candidate for an hour; all of an owner's fall together."""
     rules = turn.world.challenges.rules
     milli = rules.asleep_milli_per_epoch if one.asleep else rules.awake_milli_per_epoch
     share_ppm = milli * (PPM // MILLI_PER_UNIT) * HOUR_MS // turn.world.network.epoch_ms
-    return int(_hashed("draw", payload.beacon, payload.draw, one.pool), 16) % PPM < share_ppm
+    return int(_hashed("draw", payload.beacon, payload.draw, _owner(turn, one.pool)), 16) % PPM < share_ppm
 
 
-def _hashed(what: str, beacon: BeaconValue, draw: int, pool: str) -> str:
-    told = "\n".join(["sunward-challenge-draw/1", what, beacon.value, str(draw), pool, ""])
+def _owner(turn: Turn, pool: str) -> str:
+    return turn.world.sites[SiteId(pool.partition("/")[0])].spec.owner
+
+
+def _hashed(what: str, beacon: BeaconValue, draw: int, name: str) -> str:
+    told = "\n".join(["sunward-challenge-draw/1", what, beacon.value, str(draw), name, ""])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -185,7 +190,8 @@ def _open(turn: Turn, one: Candidate, beacon: BeaconValue) -> None:
     gpu = catalogue.load().gpu(one.pool.partition("/")[2])
     speed = world.clock.speed if world.clock else 1
     # A machine that sleeps answers once it is awake.
-    from_ms = max(turn.at_ms, world.sites[name].asleep_until_ms)
+    site = world.sites[name]
+    from_ms = max(turn.at_ms, site.asleep_until_ms)
     order = ChallengeOrder(
         challenge=mint("c", bytes.fromhex(beacon.value), world.sequence, one.pool),
         pool=one.pool,
@@ -195,7 +201,14 @@ def _open(turn: Turn, one: Candidate, beacon: BeaconValue) -> None:
         until_ms=from_ms + max(rules.answer_ms, MACHINE_MS * speed),
     )
     world.challenges.open[order.challenge] = Challenge(
-        order=order, site=name, gpu_model=gpu.model, drawn_ms=turn.at_ms, asleep=one.asleep, beacon=beacon
+        order=order,
+        site=name,
+        gpu_model=gpu.model,
+        drawn_ms=turn.at_ms,
+        asleep=one.asleep,
+        beacon=beacon,
+        # Nobody waits for a machine that sleeps.
+        group=mint("cg", bytes.fromhex(beacon.value), world.sequence, site.spec.owner, bool(site.asleep_until_ms)),
     )
     turn.state.add_due(order.until_ms, "challenge", order.challenge)
     turn.orders_changed(name)

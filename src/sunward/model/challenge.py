@@ -239,6 +239,8 @@ class Challenge:
     asleep: bool
     """Its containers slept when it was drawn: the time that it took is owed to the site."""
     beacon: BeaconValue
+    group: str = ""
+    """Challenges of one owner that were drawn together begin together, so that no device stands behind several."""
     commitment: Commitment | None = None
     runs: int = 0
     """Commitments so far: an agent that crashed may begin anew."""

@@ -7,6 +7,7 @@ anew; what was committed to stands in the journal and is judged from there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import logging
@@ -15,7 +16,7 @@ import secrets
 from dataclasses import dataclass
 
 from sunward.adapters.beacon import LocalBeacon
-from sunward.engine.challenges import BUSY, NOT_OPEN, require_open
+from sunward.engine.challenges import NOT_OPEN, free_of, require_open
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.challenge import (
     Challenge,
@@ -39,6 +40,7 @@ from sunward.model.events import ChallengeCommitted, ChallengeJudged, Challenges
 from sunward.model.identity import PoolId, SiteId
 from sunward.ports import Beacon
 from sunward.service.control import ControlPlane
+from sunward.units import MINUTE_MS
 from sunward.verification.challenge import Transcript, judge
 from sunward.verification.challenge_time import allowed_ms, late
 from sunward.verification.verdict import Finding
@@ -46,8 +48,12 @@ from sunward.world import catalogue
 
 log = logging.getLogger("sunward.challenges")
 
-OVER, BAD_ROOTS = "SW-775", "SW-778"
+OVER, BAD_ROOTS, NOT_YET = "SW-775", "SW-778", "SW-779"
 HASH = re.compile(r"[0-9a-f]{64}")
+WAIT_S = 15.0
+"""Longest wait of one request for the others of a group."""
+PATIENCE_MS = 5 * MINUTE_MS
+"""Machine time after which a group begins without those who are not ready."""
 LOOK_S = 1.0
 """Machine time between two looks whether candidates wait for a value."""
 NONCE_BYTES, ECHO_BYTES = 32, 16
@@ -65,6 +71,8 @@ class _Run:
     echo: str
     sent_ms: int
     round_trip_ms: int = 0
+    waits_ms: int = 0
+    """Since when it waits to begin; 0 = it does not yet."""
     nonce: str = ""
     begun_ms: int = 0
     allowed_ms: int = 0
@@ -77,31 +85,39 @@ class Challenges:
         self._control = control
         self._beacon = beacon
         self._runs: dict[str, _Run] = {}
+        self._begun: dict[str, asyncio.Event] = {}
+        """By group, whether its members have begun."""
         self._drawing = (0, 0)
         """The draw that waits, and since when on the machine clock."""
         self._told = ""
 
     def ready(self, site: SiteId, name: str, told: ChallengeReady) -> ChallengeEcho:
         """The store is made; what is answered comes back at once."""
-        self._mine(site, name)
+        one = self._mine(site, name)
         self._runs = {known: run for known, run in self._runs.items() if known in self._open}
+        groups = {other.group for other in self._open.values()}
+        self._begun = {group: event for group, event in self._begun.items() if group in groups}
+        self._require_joint(one)
         if not 0 < len(told.boot) <= BOOT_CHARS:
             raise InputError("boot must name this run of the agent", code="SW-147")
         run = _Run(told.boot, secrets.token_hex(ECHO_BYTES), self._control.clock.elapsed_ms())
         self._runs[name] = run
         return ChallengeEcho(echo=run.echo)
 
-    def begin(self, site: SiteId, name: str, told: ChallengeBegin) -> ChallengeNonce:
-        """The time runs from here; asked again, the answer and the time are the same."""
+    async def begin(self, site: SiteId, name: str, told: ChallengeBegin) -> ChallengeNonce:
+        """Wait until all that were drawn together are ready; their time runs from that moment, whenever they ask."""
         one, run = self._mine(site, name), self._run(name, told.boot)
         if told.echo != run.echo:
             raise ConflictError(f"challenge {name}: that is not the echo; begin anew", code=NOT_OPEN)
+        if not run.waits_ms:
+            run.waits_ms = self._control.clock.elapsed_ms()
+            run.round_trip_ms = run.waits_ms - run.sent_ms
+        self._start(one)
         if not run.nonce:
-            now_ms = self._control.clock.elapsed_ms()
-            gpu, order = catalogue.load().gpu(one.gpu_model), one.order
-            run.round_trip_ms = now_ms - run.sent_ms
-            run.nonce, run.begun_ms = secrets.token_hex(NONCE_BYTES), now_ms
-            run.allowed_ms = allowed_ms(order.size, gpu, order.containers, run.round_trip_ms)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._event(one.group).wait(), WAIT_S)
+        if not run.nonce:
+            raise ConflictError(f"challenge {name}: others of its owner are not ready yet; ask again", code=NOT_YET)
         return ChallengeNonce(nonce=run.nonce, allowed_ms=run.allowed_ms)
 
     def commit(self, site: SiteId, name: str, told: ChallengeRoots) -> ChallengeQuestion:
@@ -180,15 +196,13 @@ class Challenges:
 
         Raises: ConflictError when there is none.
         """
-        pools = self._control.state.world.sites[site].spec.pools
-        refused: list[InputError] = []
-        for pool in pools:
-            value = LocalBeacon().after(0)
-            outcome = self._control.commit([ChallengesDrawn(draw=0, beacon=value, pools=(PoolId(pool.pool),))])[0]
-            if outcome.refused is not None:
-                refused.append(outcome.refused)
-        if len(refused) == len(pools):
-            raise refused[0] if refused else ConflictError(f"site {site} has no pool", code=BUSY)
+        state = self._control.state
+        pools = [PoolId(pool.pool) for pool in state.world.sites[site].spec.pools]
+        book = state.world.challenges
+        able = [one for one in pools if free_of(state, one) is not None and book.of_pool(one) is None]
+        # Where none is able, all are named, and the refusal says why.
+        wanted = ChallengesDrawn(draw=0, beacon=LocalBeacon().after(0), pools=tuple(able or pools))
+        self._control.commit_one(wanted)
         return tuple(view(one) for one in self._control.state.world.challenges.at(site))
 
     def views(self) -> tuple[ChallengeView, ...]:
@@ -200,6 +214,40 @@ class Challenges:
     @property
     def _open(self) -> dict[str, Challenge]:
         return self._control.state.world.challenges.open
+
+    def _event(self, group: str) -> asyncio.Event:
+        return self._begun.setdefault(group, asyncio.Event())
+
+    def _start(self, one: Challenge) -> None:
+        """Begin with all that wait, once nobody is missing or the patience with those who are is over."""
+        now_ms = self._control.clock.elapsed_ms()
+        members = [other for other in self._open.values() if other.group == one.group]
+        waiting = [
+            (other, run)
+            for other in members
+            if (run := self._runs.get(other.order.challenge)) is not None and run.waits_ms and not run.nonce
+        ]
+        first_ms = min((run.waits_ms for _, run in waiting), default=now_ms)
+        if len(waiting) < len(members) and now_ms - first_ms < PATIENCE_MS:
+            return
+        for other, run in waiting:
+            order, gpu = other.order, catalogue.load().gpu(other.gpu_model)
+            run.nonce, run.begun_ms = secrets.token_hex(NONCE_BYTES), now_ms
+            run.allowed_ms = allowed_ms(order.size, gpu, order.containers, run.round_trip_ms)
+        self._event(one.group).set()
+
+    def _require_joint(self, one: Challenge) -> None:
+        """Refuse to begin after the others: one device could then answer for all, one after the other.
+
+        Raises: ConflictError.
+        """
+        together = self._control.state.world.challenges.together(one)
+        begun = self._event(one.group).is_set() or any(other.commitment for other in together)
+        if len(together) > 1 and begun:
+            line = (
+                f"challenge {one.order.challenge}: the others of its owner began without it; the next draw asks again"
+            )
+            raise ConflictError(line, code=OVER)
 
     def _mine(self, site: SiteId, name: str) -> Challenge:
         """An open challenge of a site; another's is not there. Raises: ConflictError, NotFoundError."""

@@ -96,7 +96,7 @@ async def post_begin(
     runs: Runs, site: AgentSite, challenge: Name, told: Annotated[ChallengeBegin, Depends(record_of(ChallengeBegin))]
 ) -> Response:
     """The echo is back: the nonce, from which on the time runs."""
-    return answer(runs.begin(site, challenge, told))
+    return answer(await runs.begin(site, challenge, told))
 
 
 @router.post("/v1/challenges/{challenge}/roots", response_model=ChallengeQuestion, openapi_extra=takes(ChallengeRoots))

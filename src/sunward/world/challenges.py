@@ -31,6 +31,11 @@ class ChallengeBook:
         """Open challenges of a site, in order of their names."""
         return (one for _, one in sorted(self.open.items()) if one.site == site)
 
+    def together(self, one: Challenge) -> list[Challenge]:
+        """Challenges that begin together with one, itself and those that ended among them."""
+        every = [*self.open.values(), *(ended.challenge for ended in self.ended.values())]
+        return [other for other in every if other.group == one.group]
+
     def end(self, ended: Ended) -> None:
         """Close a challenge."""
         del self.open[ended.challenge.order.challenge]

@@ -24,7 +24,7 @@ from sunward.model.identity import PoolId, SiteId
 from sunward.model.site import PoolPower
 from sunward.model.trust import Consequence, Dimension, Level
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment
-from tests.support.scenarios import job
+from tests.support.scenarios import SITES, job
 
 NORTH = SiteId("no-hydro")
 BEACON = BeaconValue(source="test", round=1, value="ab" * 32, label="test")
@@ -116,6 +116,29 @@ def test_the_same_value_draws_the_same_ones() -> None:
         made.tell(ChallengesDrawn(draw=made.state.world.challenges.draw.sequence, beacon=BEACON))
         seeds.append([one.order for one in made.state.world.challenges.open.values()])
     assert seeds[0] == seeds[1] != []
+
+
+def test_all_of_an_owner_are_drawn_together_and_begin_together() -> None:
+    north, south = SITES[0], replace(SITES[1], owner=SITES[0].owner)
+    made = Network(sites=(north, south, SITES[2]))
+    powers = [
+        PowerReported(site=SiteId(pool.partition("/")[0]), pools=(replace(power().pools[0], pool=pool),))
+        for pool in (HYDRO, SOLAR, COAL)
+    ]
+    made.tell(*powers, ChallengeRulesSet(rules=replace(RULES, awake_milli_per_epoch=80_000)))
+    seen = set()
+    for hour in range(40):
+        made.wait(1)
+        draw = made.state.world.challenges.draw
+        made.tell(ChallengesDrawn(draw=draw.sequence, beacon=replace(BEACON, value=f"{hour:064x}")))
+        opened = {one.order.pool: one.group for one in made.state.world.challenges.open.values()}
+        seen.add(frozenset(opened))
+        groups = [group for pool, group in opened.items() if pool != COAL]
+        assert len(set(groups)) <= 1
+        assert opened.get(COAL, "") not in groups
+        for one in tuple(made.state.world.challenges.open.values()):
+            judge(made, one)
+    assert seen == {frozenset(), frozenset({HYDRO, SOLAR}), frozenset({COAL}), frozenset({HYDRO, SOLAR, COAL})}
 
 
 def test_a_value_counts_once_and_only_for_the_candidates_that_wait() -> None:
