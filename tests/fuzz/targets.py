@@ -33,6 +33,7 @@ from sunward.adapters.feeds.neso import Neso
 from sunward.adapters.feeds.open_meteo import OpenMeteo
 from sunward.adapters.feeds.watttime import WattTime
 from sunward.adapters.feeds.web import Web
+from sunward.adapters.registry_files import FORMATS, read_export, read_hours
 from sunward.agent.archive import unpack
 from sunward.agent.config import CONFIG_FILE, load_config, site_spec
 from sunward.client.jobfile import job_of, template
@@ -55,8 +56,9 @@ from sunward.verification.bundle import Bundle
 from sunward.verification.journal import verify_chain
 from sunward.verification.reading import faults, message_signed, read_message
 from sunward.verification.receipt import verify
-from tests.support.bundles import genuine
+from tests.support.bundles import genuine, genuine_journal
 from tests.support.feed_server import KEY, NOW_S, FeedServer
+from tests.unit.adapters.test_registry_files import HEADS, ROWS
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = SIGNER.public_key().public_bytes_raw().hex()
@@ -85,6 +87,19 @@ def reading(data: bytes) -> None:
 def reading_payload(data: bytes) -> None:
     """A payload that the site's key did sign, so that both readers look at every field of it."""
     reading(framed(data))
+
+
+def registry_file(data: bytes) -> None:
+    """An export of any registry, and a meter's hours."""
+    for registry in FORMATS:
+        with contextlib.suppress(InputError):
+            read_export(data, registry, "ES")
+    with contextlib.suppress(InputError):
+        read_hours(data)
+
+
+def _export(registry: str) -> bytes:
+    return f"{HEADS[registry]}\n{ROWS[registry]}\n".encode()
 
 
 def framed(payload: bytes) -> bytes:
@@ -405,7 +420,8 @@ TARGETS: dict[str, Target] = {
     "reading": Target(reading, lambda: [*_messages(), *_signed_here()]),
     "reading_payload": Target(reading_payload, _payloads),
     "readings_array": Target(readings_array, lambda: [cbor2.dumps(_messages()), cbor2.dumps(_signed_here()[:1])]),
-    "bundle": Target(bundle, lambda: [encode(genuine())]),
+    "bundle": Target(bundle, lambda: [encode(genuine()), encode(genuine_journal(certificates=True)[1])]),
+    "registry_file": Target(registry_file, lambda: [*map(_export, HEADS), b"hour,wh\n2026-06-01T01:00Z,1500\n"]),
     "journal": Target(journal, _journals),
     "job_file": Target(job_file, lambda: [template().encode(), b"command: python train.py\ngpus:\n  count: 2\n"]),
     "agent_settings": Target(agent_settings, lambda: [_TOML]),

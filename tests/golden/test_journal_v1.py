@@ -46,6 +46,11 @@ from sunward.model.events import (
     VerdictIssued,
     read_event,
 )
+from sunward.model.granular_events import (
+    CertificatesMoved,
+    CertificatesWithdrawn,
+    GenerationDeclared,
+)
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
 from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
@@ -56,6 +61,7 @@ from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
 from sunward.units import DAY_MS, HOUR_MS
 from sunward.verification.journal import verify_chain
+from tests.support import supply
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
 
@@ -63,6 +69,7 @@ HERE = Path(__file__).parent
 HEADS = {
     "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
+    "journal-v1-certificates.jsonl": "731658f03dd8e6a2e6957dc3fb95e97687873ed1897b6805e43d741c05c9614e",
     "journal-v1-trust.jsonl": "e036f992ca94c627d7d0c7a79a19e398deb93b22973de0e7d55f6958fac4b26f",
     "journal-v1-policy.jsonl": "5a6ef3a8bf69ab18bd9ebf8c2dafbbb39f6f696b553411b08a0effbdf4f43a2f",
     "journal-v1-keys.jsonl": "fd56e960e4a4f5b5bdc97d288b27812350553ba1eac01ee036235ea9329622c7",
@@ -85,6 +92,13 @@ BALANCES = {
         "offset": 48_000_000_000_000_000,
         "provider:p-no-hydro": 3_801_600_000_000_000_000,
         "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
+    "journal-v1-certificates.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 554_400_000_000_000_000,
+        "offset": 28_000_000_000_000_000,
+        "provider:p-es-solar": 2_217_600_000_000_000_000,
+        "tenant:t-alpha": 997_200_000_000_000_000_000,
     },
     "journal-v1-trust.jsonl": {
         "faucet:test": -(10**21),
@@ -364,6 +378,44 @@ def told_of_challenges() -> MemoryJournal:
     return network.journal
 
 
+def told_of_certificates() -> MemoryJournal:
+    """A site's panels and a tenant's wind cover a part of a job; some certificates move, some are taken back."""
+    network = Network()
+    network.tell(supply.metered(), GenerationDeclared(device=supply.ROOF))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(SOLAR, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("es-solar", {"j-1.1": 9_000_000})
+    network.tell(supply.issued(network, 1_000, 2_000, exported=(0, 500)))
+    network.tell(supply.wind(network))
+    second = supply.bundles(network)[1]
+    network.tell(supply.cancel(network, 3, 900, "job:j-1"))
+    network.tell(supply.cancel(network, 0, 600, "site:es-solar"))
+    network.tell(
+        CertificatesMoved(
+            owner=second.owner, to=TenantId("t-beta"), bundle=(second.bundle,), first=(1_001,), last=(1_100,)
+        )
+    )
+    shaded = VerdictRecord(
+        verdict="v-sun",
+        dimension=Dimension.RENEWABLES,
+        fault="shaded",
+        sentence="the panels of {site} lay in the shade",
+        figures={"site": "es-solar"},
+        consequence=Consequence.LEVEL_LOWERED,
+        at_ms=network.at_ms,
+        appeal_until_ms=network.at_ms + APPEAL_MS,
+        issued_by="network",
+        site=supply.SITE,
+    )
+    hour = {"start_ms": START_MS + HOUR_MS, "end_ms": START_MS + 2 * HOUR_MS}
+    network.tell(VerdictIssued(verdict=shaded), CertificatesWithdrawn(device="roof", verdict="v-sun", **hour))
+    network.tell(EpochRequested())
+    return network.journal
+
+
 def answer(network: Network, one: Challenge, faults: tuple[ChallengeFault, ...]) -> None:
     made = Commitment(
         boot="b", nonce="cd" * 32, roots=("ef" * 32,), round_trip_ms=20, elapsed_ms=3_000, allowed_ms=9_000
@@ -403,6 +455,7 @@ def told_of_readings() -> MemoryJournal:
 HISTORIES = {
     "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
+    "journal-v1-certificates.jsonl": told_of_certificates,
     "journal-v1-trust.jsonl": told_of_trust,
     "journal-v1-policy.jsonl": told_of_policy,
     "journal-v1-keys.jsonl": told_of_keys,

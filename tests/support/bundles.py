@@ -10,7 +10,7 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.metering import merkle
-from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
+from sunward.metering.carbon import Claimed, ClaimFor, Intensity, LeaseHour, PoolFacts, hour_lines, unclaimed
 from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfactuals
 from sunward.metering.seal import SiteFacts, seal
 from sunward.metering.wire import batch_hash, encode_batch
@@ -27,6 +27,11 @@ from sunward.model.events import (
     SignalObserved,
     SiteEnrolled,
     read_event,
+)
+from sunward.model.granular import Claim
+from sunward.model.granular_events import (
+    CertificatesCancelled,
+    CertificatesIssued,
 )
 from sunward.model.hardware import Admission
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId, pool_id
@@ -298,9 +303,9 @@ def settled(hours: list[LeaseHour]) -> Settlement:
     )
 
 
-def receipt_of(seals: dict[int, tuple[ReadingsSealed, list[bytes]]]) -> Receipt:
+def receipt_of(seals: dict[int, tuple[ReadingsSealed, list[bytes]]], claim: ClaimFor = unclaimed) -> Receipt:
     hours = lease_hours(seals)
-    lines = hour_lines(hours, intensity, FOSSIL.__getitem__)
+    lines = hour_lines(hours, intensity, FOSSIL.__getitem__, claim)
     pieces = (Piece(containers=1, run_ms=4 * MINUTE, idle_w=50.0, busy_w=400.0),)
     network = (Capacity(zone="ES", containers=3), Capacity(zone="NO", containers=2))
     run = RunNow(submitted_ms=HOUR + MINUTE, origin_zone="ES", network=network, pieces=pieces)
@@ -339,13 +344,53 @@ def receipt_of(seals: dict[int, tuple[ReadingsSealed, list[bytes]]]) -> Receipt:
     )
 
 
+SUN_WH = (3, 100)
+"""Of the two hours that the job ran in Spain; of the second one a third is exported."""
+
+
+def certified(journal: Journal) -> None:
+    """The sun of both hours, cancelled for the site and in part for the tenant; and wind of a month, for the job."""
+    journal.append(
+        HOUR + 120 * MINUTE,
+        CertificatesIssued(
+            device="roof",
+            owner=TenantId("t-owner-a"),
+            source="solar",
+            market="ES",
+            mg_per_kwh=48_000,
+            first=11,
+            start_ms=(HOUR, HOUR + 60 * MINUTE),
+            wh=SUN_WH,
+            exported_wh=(0, 33),
+            evidence="e" * 64,
+        ),
+    )
+    for beneficiary, first, last in (("site:es-a", 11, 13), ("tenant:t-1", 14, 14), ("site:es-a", 15, 80)):
+        journal.append(
+            HOUR + 121 * MINUTE,
+            CertificatesCancelled(
+                owner=TenantId("t-owner-a"), beneficiary=beneficiary, bundle=("b" * 64,), first=(first,), last=(last,)
+            ),
+        )
+
+
+def sunny(site: str, zone: str, hour_ms: int, wh: int) -> Claimed:
+    """What the lines claim: the second one in Spain used a whole Wh, the one in Norway is in no market."""
+    del site, wh
+    if (zone, hour_ms) != ("ES", HOUR + 60 * MINUTE):
+        return Claimed()
+    return Claimed("ES", (Claim(first=14, last=14, source="solar", mg_per_kwh=48_000),))
+
+
 @cache
-def genuine_journal() -> tuple[tuple[RecordedEvent, ...], Bundle]:
+def genuine_journal(*, certificates: bool = False) -> tuple[tuple[RecordedEvent, ...], Bundle]:
     """The whole journal and the bundle made from it."""
     journal = Journal()
     opening(journal)
     seals = sealed(journal, metered())
-    receipt = encode(receipt_of(seals))
+    if certificates:
+        certified(journal)
+    receipt = encode(receipt_of(seals, sunny if certificates else unclaimed))
     bundle = Bundle(
         receipt=receipt.decode(),
         signature=CONTROL.sign(receipt).hex(),

@@ -16,6 +16,7 @@ from sunward.cli.commands.access import access, tenant, token
 from sunward.cli.commands.account import account
 from sunward.cli.commands.audit import audit
 from sunward.cli.commands.catalog import catalog
+from sunward.cli.commands.certificates import certificates
 from sunward.cli.commands.feeds import feeds
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
@@ -229,6 +230,7 @@ COMMANDS: tuple[click.Command, ...] = (
     plan,
     site,
     audit,
+    certificates,
     evidence,
     verdict,
     epoch,

@@ -194,6 +194,8 @@ NOT_PROVED = {
     "carbon_intensity_published": N_("the grid's carbon intensity: it is published, not measured here"),
     "part_of_time_unmetered": N_("the energy of the time that no signed reading covers"),
     "no_certificates": N_("any claim to clean supply: no certificates were cancelled for it"),
+    "part_without_certificates": N_("clean supply of all of it: certificates cover a part only"),
+    "certificates_elsewhere": N_("that no other account counts the same certificates: compare their ids"),
     "result_not_checked": N_("that the result is right: the work was not run again"),
     "readings_true": N_("that the meters told the truth"),
     "figures_of_catalogue": N_("the hardware catalogue's figures"),
@@ -216,7 +218,19 @@ PROMISES = {
     "start_by": N_("start by"),
 }
 
+CERTIFICATE_STATES = {
+    "active": N_("active"),
+    "cancelled": N_("cancelled"),
+    "exported": N_("exported"),
+    "expired": N_("expired"),
+    "withdrawn": N_("withdrawn"),
+}
+
 BASES = {
+    "certificates": N_("certificates of the same hour and market cover it"),
+    "certificates, residual missing": N_(
+        "certificates of the same hour and market cover a part; the fossil factor stands in for the rest"
+    ),
     "residual missing": N_("no residual mix is published for the zone; the fossil factor stands in"),
 }
 

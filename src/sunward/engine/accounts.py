@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from sunward.engine.state import State
-from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
+from sunward.metering.carbon import ClaimFor, Intensity, LeaseHour, PoolFacts, hour_lines, unclaimed
 from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfactuals
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.job import JobSpec, JobState
@@ -205,8 +205,11 @@ def fossil_mg_per_kwh(zone: str) -> int:
     return round(climatology.load().zone(zone).fossil_gco2e_per_kwh * MG_PER_G)
 
 
-def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Receipt:
-    """The receipt of a job on the values now held; `missing_signals` must be empty."""
+def receipt_of(state: State, account: JobAccount, settlement: Settlement, claim: ClaimFor = unclaimed) -> Receipt:
+    """The receipt of a job on the values now held; `missing_signals` must be empty.
+
+    Only a receipt that becomes final may claim certificates.
+    """
     world = state.world
     row = world.jobs.row_of[account.spec.job]
 
@@ -216,7 +219,7 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement) -> Rec
             return Intensity(0, "missing", Quality.MODELLED)
         return Intensity(datum.value, datum.source, datum.quality)
 
-    lines = hour_lines(account.hours, intensity, fossil_mg_per_kwh)
+    lines = hour_lines(account.hours, intensity, fossil_mg_per_kwh, claim)
     location_mg = sum(line.location_mg for line in lines)
     job_state = world.jobs.state(row)
     finished_ms = int(world.jobs.ints["finished_ms"][row])

@@ -8,6 +8,7 @@ from typing import Any
 from sunward.engine import (
     asleep,
     ceilings,
+    certificates,
     challenges,
     epochs,
     jobs,
@@ -58,6 +59,14 @@ from sunward.model.events import (
     TimerFired,
     VerdictIssued,
 )
+from sunward.model.granular_events import (
+    CertificatesCancelled,
+    CertificatesImported,
+    CertificatesIssued,
+    CertificatesMoved,
+    CertificatesWithdrawn,
+    GenerationDeclared,
+)
 from sunward.model.identity import SiteId
 
 
@@ -93,22 +102,21 @@ def _timer(turn: Turn, payload: TimerFired) -> None:
     """Look at everything that has become due."""
     del payload
     for _, kind, ref in turn.state.take_due(turn.at_ms):
-        if kind == "job":
-            turn.look_later([ref])
-        elif kind == "pool":
-            plans.look_at_power(turn, ref)
-        elif kind == "site":
-            sites.look_at_hours(turn, SiteId(ref))
-        elif kind == "ceiling":
-            ceilings.look(turn, SiteId(ref))
-        elif kind == "challenge":
-            challenges.look(turn, ref)
-        elif kind == "slot":
-            turn.request_plan("slot")
-            if len(turn.world.jobs) > len(turn.state.closing):
-                jobs.arm_slot(turn)
-        elif kind == "epoch" and ref == str(turn.state.epoch):
-            epochs.close_epoch(turn)
+        _DUE[kind](turn, ref)
+
+
+def _slot_due(turn: Turn, ref: str) -> None:
+    """Plan the next slot, and go on while there is work."""
+    del ref
+    turn.request_plan("slot")
+    if len(turn.world.jobs) > len(turn.state.closing):
+        jobs.arm_slot(turn)
+
+
+def _epoch_due(turn: Turn, ref: str) -> None:
+    """Close the epoch, unless the operator did so before its end."""
+    if ref == str(turn.state.epoch):
+        epochs.close_epoch(turn)
 
 
 def _epoch_requested(turn: Turn, payload: EpochRequested) -> None:
@@ -139,6 +147,17 @@ def _check_site(state: State, payload: Any) -> None:  # noqa: ANN401
 def _check_member(state: State, payload: Any) -> None:  # noqa: ANN401
     membership.check_member(state, payload.site)
 
+
+_DUE: dict[str, Callable[[Turn, str], None]] = {
+    "job": lambda turn, ref: turn.look_later([ref]),
+    "pool": plans.look_at_power,
+    "site": lambda turn, ref: sites.look_at_hours(turn, SiteId(ref)),
+    "ceiling": lambda turn, ref: ceilings.look(turn, SiteId(ref)),
+    "certificates": lambda turn, _: turn.state.certificates.expire(turn.at_ms),
+    "challenge": challenges.look,
+    "slot": _slot_due,
+    "epoch": _epoch_due,
+}
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     NetworkStarted: sites.network_started,
@@ -173,6 +192,12 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ChallengesDrawn: challenges.drawn,
     ChallengeCommitted: challenges.committed,
     ChallengeJudged: challenges.judged,
+    GenerationDeclared: certificates.generation_declared,
+    CertificatesIssued: certificates.issued,
+    CertificatesImported: certificates.imported,
+    CertificatesMoved: certificates.moved,
+    CertificatesCancelled: certificates.cancelled,
+    CertificatesWithdrawn: certificates.withdrawn,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -200,4 +225,10 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     ChallengesDrawn: challenges.check_drawn,
     ChallengeCommitted: challenges.check_committed,
     ChallengeJudged: challenges.check_judged,
+    GenerationDeclared: certificates.check_declared,
+    CertificatesIssued: certificates.check_issued,
+    CertificatesImported: certificates.check_imported,
+    CertificatesMoved: certificates.check_moved,
+    CertificatesCancelled: certificates.check_cancelled,
+    CertificatesWithdrawn: certificates.check_withdrawn,
 }

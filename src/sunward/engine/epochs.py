@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sunward.engine import supply
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
 from sunward.engine.sites import begin_epoch
 from sunward.engine.state import State
@@ -35,7 +36,7 @@ def close_epoch(turn: Turn) -> None:
             continue
         settlement = _settle(turn, account)
         settlements.append(settlement)
-        receipts.append(receipt_of(state, account, settlement))
+        receipts.append(receipt_of(state, account, settlement, supply.claim_for(state, account.spec)))
     books = close_books(
         state.ledger,
         turn.world.network,
@@ -63,6 +64,7 @@ def close_epoch(turn: Turn) -> None:
             adjustments=state.adjustments,
             adjusted_location_mg=state.adjusted_location_mg,
             adjusted_liability_mg=state.adjusted_liability_mg,
+            supply=supply.close(state, receipts),
         ),
         merkle.root,
     )
@@ -78,6 +80,7 @@ def close_epoch(turn: Turn) -> None:
     state.offset_share_bps = statement.next_offset_share_bps
     for site in turn.world.sites.values():
         site.idle_j = 0
+    state.idle_hours.clear()
     begin_epoch(turn, turn.at_ms)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sunward.engine import leases, readings
+from sunward.engine import leases, readings, supply
 from sunward.engine.adjust import adjust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -243,6 +243,7 @@ def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
             world.leases.ints["quality"][row] = max(known, worst.get(world.leases.objects["site"][row], known))
     leased_j = _leased_j(world, payload)
     for seal in payload.sites:
+        supply.note_idle(turn.state, seal, payload.start_ms)
         world.seal_site(seal, leased_j.get(seal.site, 0))
         readings.sealed(turn, seal, leased_j.get(seal.site, 0))
 

@@ -14,10 +14,12 @@ from sunward.errors import InputError
 from sunward.model.challenge import Challenge, ChallengeRules, Draw, Ended
 from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
+from sunward.model.granular import CertificateBundle, GenerationDevice
 from sunward.model.plan import Assignment, AwakeTarget, Segment, ShadowPrice, Unplaced
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
+from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
@@ -77,27 +79,64 @@ def _state(record: dict[str, Any]) -> State:
     for at_ms, kind, ref in record["due"]:
         state.add_due(at_ms, kind, ref)
     state.blocked = record["blocked"]
+    _load_supply(state, record)
     # Written only where a key was changed, so that all other snapshots are what they were before.
     state.rotations = [(sequence, key) for sequence, key in record.get("rotations", ())]
     return state
 
 
 def _record(state: State) -> dict[str, Any]:
-    return {
-        "format": SNAPSHOT_FORMAT,
-        "world": _world_record(state.world),
-        "ledger": {account: str(wei) for account, wei in state.ledger.to_record().items()},
-        "epoch": state.epoch,
-        "epoch_start_ms": state.epoch_start_ms,
-        "epoch_end_ms": state.epoch_end_ms,
-        "offset_share_bps": state.offset_share_bps,
-        **{name: str(getattr(state, name)) for name in _SUMS},
-        "closing": state.closing,
-        # A sorted list is a heap too, and does not depend on the order of pushes.
-        "due": sorted(state.due),
-        "blocked": dict(sorted(state.blocked.items())),
-        "slot_armed_ms": state.slot_armed_ms,
-    } | ({"rotations": state.rotations} if state.rotations else {})
+    return (
+        {
+            "format": SNAPSHOT_FORMAT,
+            "world": _world_record(state.world),
+            "ledger": {account: str(wei) for account, wei in state.ledger.to_record().items()},
+            "epoch": state.epoch,
+            "epoch_start_ms": state.epoch_start_ms,
+            "epoch_end_ms": state.epoch_end_ms,
+            "offset_share_bps": state.offset_share_bps,
+            **{name: str(getattr(state, name)) for name in _SUMS},
+            "closing": state.closing,
+            # A sorted list is a heap too, and does not depend on the order of pushes.
+            "due": sorted(state.due),
+            "blocked": dict(sorted(state.blocked.items())),
+            "slot_armed_ms": state.slot_armed_ms,
+        }
+        | _supply_record(state)
+        | ({"rotations": state.rotations} if state.rotations else {})
+    )
+
+
+def _supply_record(state: State) -> dict[str, Any]:
+    """Certificates and idle energy by the hour, where there are any, so that all other snapshots are as before."""
+    registry = state.certificates
+    idle = {site: sorted(hours.items()) for site, hours in sorted(state.idle_hours.items())}
+    told = {
+        "next_id": registry.next_id,
+        "bundles": encode(tuple(sorted(registry.bundles.values(), key=lambda one: one.first))),
+        "issued_to": dict(sorted(registry.issued_to.items())),
+        "serials": dict(sorted(registry.serials.items())),
+        "gone_wh": dict(sorted(registry.gone_wh.items())),
+        "devices": encode(tuple(state.generation[name] for name in sorted(state.generation))),
+    }
+    known = {"certificates": told} if state.generation or registry.next_id > 1 else {}
+    return known | ({"idle_hours": idle} if idle else {})
+
+
+def _load_supply(state: State, record: dict[str, Any]) -> None:
+    hours = record.get("idle_hours", {})
+    state.idle_hours = {site: dict(many) for site, many in hours.items()}
+    told = record.get("certificates")
+    if told is not None:
+        state.certificates = Registry.restored(
+            next_id=told["next_id"],
+            bundles=decode(told["bundles"], tuple[CertificateBundle, ...]),
+            issued_to=told["issued_to"],
+            serials=told["serials"],
+            gone_wh=told["gone_wh"],
+        )
+        devices = decode(told["devices"], tuple[GenerationDevice, ...])
+        state.generation = {one.device: one for one in devices}
 
 
 def _world_record(world: World) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from sunward.model.granular import GenerationDevice
+from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
 from sunward.world.state import World
 
@@ -34,6 +36,11 @@ class State:
     blocked: dict[str, list[str]] = field(default_factory=dict)
     """Jobs that should run on a pool and found no free container."""
     slot_armed_ms: int = 0
+    certificates: Registry = field(default_factory=Registry)
+    generation: dict[str, GenerationDevice] = field(default_factory=dict)
+    """Devices that generate, as declared."""
+    idle_hours: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Idle joules of this epoch by site and hour; their sums are the sites' `idle_j`."""
     rotations: list[tuple[int, str]] = field(default_factory=list)
     """Records that changed the signing key, each with the key from there on."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from sunward.model.datum import Quality
+from sunward.model.granular import Claim
 from sunward.model.receipt import HourLine
-from sunward.units import J_PER_KWH, emissions_mg, round_half_up
+from sunward.units import J_PER_KWH, J_PER_WH, emissions_mg, round_half_up
 
 
 class Intensity(NamedTuple):
@@ -24,6 +25,23 @@ IntensityAt: TypeAlias = Callable[[str, int], Intensity]
 
 FactorOf: TypeAlias = Callable[[str], int]
 """Zone → mgCO2e/kWh."""
+
+
+class Claimed(NamedTuple):
+    """Certificates of one line, and the market they were deliverable in."""
+
+    market: str = ""
+    certificates: tuple[Claim, ...] = ()
+
+
+ClaimFor: TypeAlias = Callable[[str, str, int, int], Claimed]
+"""(site, zone, start of the hour, whole Wh used) → what is claimed for them; never more."""
+
+
+def unclaimed(site: str, zone: str, hour_ms: int, wh: int) -> Claimed:
+    """No certificates at all: of a receipt that is not final."""
+    del site, zone, hour_ms, wh
+    return Claimed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +70,20 @@ class LeaseHour:
     overhead_j: int
 
 
-def hour_lines(energy: Iterable[LeaseHour], intensity: IntensityAt, fossil: FactorOf) -> tuple[HourLine, ...]:
+def hour_lines(
+    energy: Iterable[LeaseHour], intensity: IntensityAt, fossil: FactorOf, claim: ClaimFor = unclaimed
+) -> tuple[HourLine, ...]:
     """The lines of one job's receipt, by hour, site and GPU model; rows of one line are summed before any rounding.
 
-    Location-based: facility energy times the zone's average of that hour. Market-based: no certificate is
-    matched yet and no residual mix is at hand, so every kWh counts at the zone's fossil factor
+    Location-based: facility energy times the zone's average of that hour. Market-based: certificates at their
+    factors. No residual mix is at hand, so all other energy counts at the zone's fossil factor
     (`RESIDUAL_MISSING`), never at the location factor.
     """
     merged: dict[tuple[int, str, str], LeaseHour] = {}
     for row in energy:
         key = (row.hour_ms, row.pool.site, row.pool.gpu_model)
         merged[key] = _sum(merged[key], row) if key in merged else row
-    return tuple(_line(merged[key], intensity, fossil) for key in sorted(merged))
+    return tuple(_line(merged[key], intensity, fossil, claim) for key in sorted(merged))
 
 
 def embodied_mg(embodied_of_device_mg: int, used_ms: int, service_life_ms: int) -> int:
@@ -76,12 +96,22 @@ def water_ml(it_j: int, water_ml_per_kwh: int) -> int:
     return round_half_up(it_j * water_ml_per_kwh, J_PER_KWH)
 
 
-def _line(row: LeaseHour, intensity: IntensityAt, fossil: FactorOf) -> HourLine:
+def market_mg(energy_j: int, claims: Iterable[Claim], residual_mg_per_kwh: int) -> int:
+    """Market-based emissions: claims at their factors, the rest at the residual factor, rounded half up once."""
+    counted, rest_j = 0, energy_j
+    for one in claims:
+        counted += one.wh * J_PER_WH * one.mg_per_kwh
+        rest_j -= one.wh * J_PER_WH
+    return round_half_up(counted + rest_j * residual_mg_per_kwh, J_PER_KWH)
+
+
+def _line(row: LeaseHour, intensity: IntensityAt, fossil: FactorOf, claim: ClaimFor) -> HourLine:
     pool = row.pool
     it_j = row.gpu_j + row.host_j
     facility_j = it_j + row.overhead_j
     carbon = intensity(pool.zone, row.hour_ms)
-    market_mg_per_kwh = fossil(pool.zone)
+    residual_mg_per_kwh = fossil(pool.zone)
+    claimed = claim(pool.site, pool.zone, row.hour_ms, facility_j // J_PER_WH)
     return HourLine(
         site=pool.site,
         zone=pool.zone,
@@ -95,10 +125,12 @@ def _line(row: LeaseHour, intensity: IntensityAt, fossil: FactorOf) -> HourLine:
         carbon_source=carbon.source,
         carbon_quality=carbon.quality,
         location_mg=emissions_mg(facility_j, carbon.mg_per_kwh),
-        market_mg_per_kwh=market_mg_per_kwh,
-        market_mg=emissions_mg(facility_j, market_mg_per_kwh),
+        market_mg_per_kwh=residual_mg_per_kwh,
+        market_mg=market_mg(facility_j, claimed.certificates, residual_mg_per_kwh),
         embodied_mg=embodied_mg(pool.embodied_mg, row.gpu_ms, pool.service_life_ms),
         water_ml=water_ml(it_j, pool.water_ml_per_kwh),
+        market=claimed.market,
+        certificates=claimed.certificates,
     )
 
 

@@ -91,7 +91,7 @@ def match(use: Use, cancelled: Cancelled) -> Matched:
         who = cancelled.site if own else cancelled.tenant
         supply = _pools(cancelled.hour, cancelled.market, who, hours)[of_pass]
         demand = _pools(hour, use.market[site], site if own else use.tenant[site], hours)
-        wants = np.flatnonzero((left_wh > 0) & (use.market[site] >= 0) & np.isin(demand, supply))
+        wants = np.flatnonzero((left_wh > 0) & (use.market[site] >= 0) & _among(demand, supply))
         cell, row, wh = claims(demand[wants], left_wh[wants], supply, cancelled.wh[of_pass])
         cells.append(wants[cell])
         rows.append(of_pass[row])
@@ -109,11 +109,9 @@ def claims(
     to end on one axis, where each piece between two marks belongs to one of each.
     """
     wants, gives = np.argsort(demand_pool, kind="stable"), np.argsort(supply_pool, kind="stable")
-    pools = np.union1d(demand_pool, supply_pool)
-    starts = _laid(pools, demand_pool[wants], demand_wh[wants], supply_pool[gives], supply_wh[gives])
-    demand_from, supply_from = starts
+    demand_from, supply_from = _laid(demand_pool[wants], demand_wh[wants], supply_pool[gives], supply_wh[gives])
     demand_to, supply_to = demand_from + demand_wh[wants], supply_from + supply_wh[gives]
-    marks = np.unique(np.concatenate([demand_from, demand_to, supply_from, supply_to]))
+    marks = _distinct(demand_from, demand_to, supply_from, supply_to)
     low, high = marks[:-1], marks[1:]
     want = np.searchsorted(demand_from, low, side="right") - 1
     give = np.searchsorted(supply_from, low, side="right") - 1
@@ -130,13 +128,34 @@ def share_ppm(part_wh: int, used_j: int) -> int:
 
 
 def _laid(
-    pools: IntArray, demand_pool: IntArray, demand_wh: IntArray, supply_pool: IntArray, supply_wh: IntArray
+    demand_pool: IntArray, demand_wh: IntArray, supply_pool: IntArray, supply_wh: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Where each demand and supply begins on one axis, on which every pool has room for the larger of both."""
+    """Where each demand and supply begins on one axis, on which every pool has room for the larger of both.
+
+    Pools come in order.
+    """
+    pools = _distinct(demand_pool, supply_pool)
     of_demand, of_supply = np.searchsorted(pools, demand_pool), np.searchsorted(pools, supply_pool)
     room = np.maximum(_sum(of_demand, demand_wh, pools.size), _sum(of_supply, supply_wh, pools.size))
     base = np.cumsum(room) - room
     return _within(of_demand, demand_wh, base), _within(of_supply, supply_wh, base)
+
+
+def _distinct(*sorted_runs: IntArray) -> IntArray:
+    """All values once, in order. Merging runs that are in order is much faster than finding them by their hash."""
+    found = np.concatenate(sorted_runs)
+    found.sort(kind="stable")
+    return found[np.concatenate([[True], found[1:] != found[:-1]])] if found.size else found
+
+
+def _among(values: IntArray, others: IntArray) -> BoolArray:
+    """Which values are among others."""
+    known = np.sort(others)
+    place = np.searchsorted(known, values)
+    found: BoolArray = np.zeros(values.size, np.bool_)
+    inside = place < known.size
+    found[inside] = known[place[inside]] == values[inside]
+    return found
 
 
 def _within(pool: IntArray, wh: IntArray, base: IntArray) -> IntArray:

@@ -13,6 +13,14 @@ from sunward.errors import InputError
 from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, Commitment
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
+from sunward.model.granular_events import (
+    CertificatesCancelled,
+    CertificatesImported,
+    CertificatesIssued,
+    CertificatesMoved,
+    CertificatesWithdrawn,
+    GenerationDeclared,
+)
 from sunward.model.identity import JobId, PoolId, SiteId, TenantId
 from sunward.model.job import JobSpec
 from sunward.model.plan import Plan, PolicyInputs
@@ -334,6 +342,12 @@ Payload: TypeAlias = (
     | ChallengesDrawn
     | ChallengeCommitted
     | ChallengeJudged
+    | GenerationDeclared
+    | CertificatesIssued
+    | CertificatesImported
+    | CertificatesMoved
+    | CertificatesCancelled
+    | CertificatesWithdrawn
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -369,6 +383,12 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "challenges_drawn": (ChallengesDrawn, 1),
     "challenge_committed": (ChallengeCommitted, 1),
     "challenge_judged": (ChallengeJudged, 1),
+    "generation_declared": (GenerationDeclared, 1),
+    "certificates_issued": (CertificatesIssued, 1),
+    "certificates_imported": (CertificatesImported, 1),
+    "certificates_moved": (CertificatesMoved, 1),
+    "certificates_cancelled": (CertificatesCancelled, 1),
+    "certificates_withdrawn": (CertificatesWithdrawn, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

@@ -135,13 +135,13 @@ def issue_hash(
     *, device: str, source: str, market: str, mg_per_kwh: int, start_ms: int, end_ms: int, first: int, last: int
 ) -> str:
     """Name of an issue: it commits to everything its certificates say."""
-    parts = ("sunward-issue/1", device, source, market, mg_per_kwh, start_ms, end_ms, first, last)
+    parts = ("sunward-certificate-issue/1", device, source, market, mg_per_kwh, start_ms, end_ms, first, last)
     return _hash(parts)
 
 
 def bundle_hash(parent: str, first: int, last: int) -> str:
     """Name of a bundle: it commits to its parent and its range."""
-    return _hash(("sunward-bundle/1", parent, first, last))
+    return _hash(("sunward-certificate/1", parent, first, last))
 
 
 def _hash(parts: tuple[object, ...]) -> str:

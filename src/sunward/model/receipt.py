@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sunward.model.datum import Quality
+from sunward.model.granular import Claim, SiteSupply
 
 RESIDUAL_MISSING = "residual missing"
 """Market basis of energy without certificates in a market without a published residual mix."""
+PARTLY_MATCHED = "certificates, residual missing"
+MATCHED = "certificates"
+"""Market basis where every line leaves less than a Wh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +33,23 @@ class HourLine:
     """Location-based, life-cycle: facility energy times average intensity."""
     market_mg_per_kwh: int
     market_mg: int
-    """Market-based: no certificate, so residual mix or, where none is published, the fossil factor."""
+    """Market-based: claims at their factors; the rest at `market_mg_per_kwh`, the residual mix or the fossil factor."""
     embodied_mg: int
     water_ml: int
+    market: str = ""
+    """Within which its certificates were deliverable; empty without any."""
+    certificates: tuple[Claim, ...] = ()
+    """Claimed for this line, of its hour and market: docs/certificates.md."""
+
+    @property
+    def facility_j(self) -> int:
+        """Energy at the site meter."""
+        return self.gpu_j + self.host_j + self.overhead_j
+
+    @property
+    def matched_wh(self) -> int:
+        """How much of it certificates cover."""
+        return sum(one.wh for one in self.certificates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,3 +201,5 @@ class EpochStatement:
     """Their sum; not part of `location_mg`."""
     adjusted_liability_mg: int = 0
     """What they change of earlier epochs' liability; not part of `liability_mg`."""
+    supply: tuple[SiteSupply, ...] = ()
+    """Sites with any matched energy, by name; q and CFE of all others are 0."""

@@ -57,6 +57,10 @@ class StatementLine:
     energy_quality: Quality
     metered_ppm: int
     series: tuple[SeriesNote, ...]
+    matched_j: int = 0
+    """Under certificates of the same hour and market; a part of `facility_j`, as are the next two."""
+    renewable_j: int = 0
+    carbon_free_j: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,9 @@ class StatementTotals:
     promises_kept: int
     counterfactuals: tuple[CounterfactualSum, ...]
     series: tuple[SeriesNote, ...]
+    matched_j: int = 0
+    renewable_j: int = 0
+    carbon_free_j: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

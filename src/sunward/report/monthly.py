@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sunward.model.datum import Quality
 from sunward.model.receipt import Receipt
@@ -14,10 +14,13 @@ from sunward.model.statement import (
     StatementLine,
     StatementTotals,
 )
+from sunward.signals import markets
+from sunward.units import J_PER_WH
 
 
 def statement_line(receipt: Receipt, paid_usd_micro: int, *, digest: str = "", name: str = "") -> StatementLine:
     """The line of one job; without the digest of its final receipt it is provisional."""
+    sources = markets.sources()
     return StatementLine(
         job=receipt.job,
         name=name,
@@ -54,7 +57,16 @@ def statement_line(receipt: Receipt, paid_usd_micro: int, *, digest: str = "", n
             )
             for line in receipt.lines
         ),
+        matched_j=_claimed_j(receipt, list(sources)),
+        renewable_j=_claimed_j(receipt, [name for name, one in sources.items() if one.renewable]),
+        carbon_free_j=_claimed_j(receipt, [name for name, one in sources.items() if one.carbon_free]),
     )
+
+
+def _claimed_j(receipt: Receipt, kinds: Collection[str]) -> int:
+    """Energy under certificates of some sources."""
+    claims = (one for line in receipt.lines for one in line.certificates)
+    return J_PER_WH * sum(one.wh for one in claims if one.source in kinds)
 
 
 def totals_of(lines: Sequence[StatementLine]) -> StatementTotals:
@@ -77,6 +89,9 @@ def totals_of(lines: Sequence[StatementLine]) -> StatementTotals:
         promises_kept=sum(promise.kept for line in lines for promise in line.promises),
         counterfactuals=_counterfactuals(lines),
         series=_merged(note for line in lines for note in line.series),
+        matched_j=sum(line.matched_j for line in lines),
+        renewable_j=sum(line.renewable_j for line in lines),
+        carbon_free_j=sum(line.carbon_free_j for line in lines),
     )
 
 

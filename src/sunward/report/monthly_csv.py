@@ -87,5 +87,8 @@ COLUMNS: dict[str, Callable[[StatementLine], str]] = {
     "energy_quality": lambda line: line.energy_quality.value,
     "metered": lambda line: decimal(line.metered_ppm, PPM),
     "carbon_series": lambda line: safe("; ".join(f"{one.zone}: {one.source} ({one.quality})" for one in line.series)),
+    "matched_kwh": lambda line: kwh(line.matched_j),
+    "renewable_kwh": lambda line: kwh(line.renewable_j),
+    "carbon_free_kwh": lambda line: kwh(line.carbon_free_j),
 }
 """What each column holds, in order; a column once named keeps its meaning, new ones come last."""

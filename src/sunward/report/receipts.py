@@ -8,14 +8,25 @@ from dataclasses import dataclass
 from sunward.errors import InvariantError
 from sunward.model.datum import Quality
 from sunward.model.job import JobSpec, JobState
-from sunward.model.receipt import RESIDUAL_MISSING, AttemptLine, Counterfactual, HourLine, Promise, Receipt
+from sunward.model.receipt import (
+    MATCHED,
+    PARTLY_MATCHED,
+    RESIDUAL_MISSING,
+    AttemptLine,
+    Counterfactual,
+    HourLine,
+    Promise,
+    Receipt,
+)
 from sunward.model.trust import Level
 from sunward.report.sci import sci_mg_per_unit
-from sunward.units import PPM
+from sunward.units import J_PER_WH, PPM
 
 RECEIPT_VERSION = 1
 
 _WORST_LAST = tuple(Quality)
+_UNMATCHED = {RESIDUAL_MISSING: ("no_certificates",), PARTLY_MATCHED: ("part_without_certificates",), MATCHED: ()}
+"""What each market basis leaves open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +64,6 @@ class ReceiptParts:
     leased_ms: int
     """Container time its leases held running, as reported."""
     lines: tuple[HourLine, ...]
-    market_basis: str = RESIDUAL_MISSING
     counterfactuals: tuple[Counterfactual, ...]
     paid: Paid
     attempts: tuple[AttemptLine, ...]
@@ -95,7 +105,7 @@ def build_receipt(parts: ReceiptParts) -> Receipt:
         facility_j=gpu_j + host_j + overhead_j,
         location_mg=location_mg,
         market_mg=sum(line.market_mg for line in parts.lines),
-        market_basis=parts.market_basis,
+        market_basis=market_basis(parts.lines),
         embodied_mg=embodied_mg,
         water_ml=sum(line.water_ml for line in parts.lines),
         gpu_ms=gpu_ms,
@@ -117,6 +127,14 @@ def build_receipt(parts: ReceiptParts) -> Receipt:
         seals=parts.seals,
         not_proved=tuple(_not_proved(parts, gpu_ms)),
     )
+
+
+def market_basis(lines: tuple[HourLine, ...]) -> str:
+    """What market-based emissions rest on; what is less than a Wh has no certificate and is not named."""
+    if not any(line.certificates for line in lines):
+        return RESIDUAL_MISSING
+    whole = all(line.facility_j - line.matched_wh * J_PER_WH < J_PER_WH for line in lines)
+    return MATCHED if whole else PARTLY_MATCHED
 
 
 def metered_ppm(gpu_ms: int, leased_ms: int) -> int:
@@ -148,6 +166,5 @@ def _not_proved(parts: ReceiptParts, gpu_ms: int) -> Iterator[str]:
             yield f"{datum}_{quality}"
     if metered_ppm(gpu_ms, parts.leased_ms) < PPM:
         yield "part_of_time_unmetered"
-    if parts.market_basis == RESIDUAL_MISSING:
-        yield "no_certificates"
+    yield from _UNMATCHED[market_basis(parts.lines)]
     yield "result_not_checked"

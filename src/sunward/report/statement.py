@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sunward.errors import InvariantError
 from sunward.model.codec import digest
+from sunward.model.granular import SiteSupply
 from sunward.model.receipt import EpochStatement, Receipt
 
 
@@ -29,6 +30,7 @@ class StatementParts:
     adjustments: int = 0
     adjusted_location_mg: int = 0
     adjusted_liability_mg: int = 0
+    supply: tuple[SiteSupply, ...] = ()
 
 
 def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]], str]) -> EpochStatement:
@@ -66,6 +68,7 @@ def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]]
         adjustments=parts.adjustments,
         adjusted_location_mg=parts.adjusted_location_mg,
         adjusted_liability_mg=parts.adjusted_liability_mg,
+        supply=parts.supply,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError
@@ -55,6 +55,22 @@ class Registry:
     """Wh by state of what is no longer remembered."""
     waiting: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
     """Cancelled hourly bundles that may still be claimed: (beneficiary, hour, market) → bundles in order of ids."""
+
+    @classmethod
+    def restored(
+        cls,
+        *,
+        next_id: int,
+        bundles: Iterable[CertificateBundle],
+        issued_to: Mapping[str, int],
+        serials: Mapping[str, list[list[int]]],
+        gone_wh: Mapping[str, int],
+    ) -> Registry:
+        """The registry that held this."""
+        found = cls(next_id=next_id, issued_to=dict(issued_to), serials=dict(serials), gone_wh=Counter(dict(gone_wh)))
+        for one in bundles:
+            found._add(one)
+        return found
 
     def issue(self, owner: TenantId, issues: Sequence[Issue]) -> None:
         """Give out new certificates."""

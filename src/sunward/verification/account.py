@@ -10,9 +10,10 @@ from math import floor
 from sunward.model.datum import Quality
 from sunward.model.events import NetworkStarted
 from sunward.model.job import JobSpec
-from sunward.model.receipt import RESIDUAL_MISSING, Receipt
+from sunward.model.receipt import Receipt
 from sunward.verification.batches import Metered
 from sunward.verification.bundle import Bundle
+from sunward.verification.certificates import basis_of
 from sunward.verification.evidence import Evidence
 from sunward.verification.exact import MILLION, MS_IN_HOUR, TEN_THOUSAND, nearest
 from sunward.verification.verdict import Finding, mismatch
@@ -23,6 +24,10 @@ UNPROMISED = ("refused", "cancelled")
 QUALITIES = tuple(Quality)
 """Best first."""
 ALWAYS_OPEN = "result_not_checked"
+UNMATCHED = {
+    "residual missing": ("no_certificates",),
+    "certificates, residual missing": ("part_without_certificates",),
+}
 
 
 def check_account(bundle: Bundle, receipt: Receipt, evidence: Evidence, metered: Metered) -> Iterator[Finding]:
@@ -121,7 +126,7 @@ def _indicators(receipt: Receipt, spec: JobSpec) -> Iterator[Check]:
         if one.carbon_mg:
             change = nearest(Fraction(receipt.location_mg - one.carbon_mg, one.carbon_mg) * MILLION)
         yield "counterfactual", f"change against {one.name}", one.change_ppm, change
-    yield "market_basis", "market_basis", receipt.market_basis, RESIDUAL_MISSING
+    yield "market_basis", "market_basis", receipt.market_basis, basis_of(receipt)
 
 
 def _check_share(share_bps: int, rules: NetworkStarted) -> Iterator[Finding]:
@@ -142,7 +147,7 @@ def _check_candour(receipt: Receipt, evidence: Evidence, metered: Metered) -> It
         "overhead": [site.overhead_quality for site in sites if site],
         "carbon_intensity": [line.carbon_quality for line in receipt.lines],
     }
-    due = [ALWAYS_OPEN, "no_certificates"]
+    due = [ALWAYS_OPEN, *UNMATCHED.get(basis_of(receipt), ())]
     for datum, qualities in named.items():
         quality = max(qualities, key=QUALITIES.index, default=Quality.MODELLED)
         if quality is not Quality.MEASURED:

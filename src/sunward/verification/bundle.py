@@ -20,9 +20,16 @@ from sunward.model.events import (
     SiteEnrolled,
     read_event,
 )
+from sunward.model.granular_events import (
+    CertificatesCancelled,
+    CertificatesImported,
+    CertificatesIssued,
+    CertificatesWithdrawn,
+)
 from sunward.model.receipt import Adjustment, Receipt
 from sunward.model.signal import Forecast, Observation
 from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.verification.certificates import claims_of, ids_of
 from sunward.verification.exact import MS_IN_HOUR
 
 BUNDLE_VERSION = 2
@@ -37,6 +44,10 @@ _NEEDED = frozenset(
         "rate_observed",
         "jobs_submitted",
         "readings_sealed",
+        "certificates_issued",
+        "certificates_imported",
+        "certificates_cancelled",
+        "certificates_withdrawn",
     },
 )
 
@@ -159,8 +170,19 @@ def _slots(
             yield from _series_slots("observed", payload.observations, wanted)
         case ForecastIssued():
             yield from _series_slots("forecast", payload.forecasts, wanted)
+        case CertificatesWithdrawn() if any(line.certificates for line in receipt.lines):
+            yield ("certificates", sequence)
+        case CertificatesIssued() | CertificatesImported() | CertificatesCancelled():
+            if _speaks_of(payload, receipt):
+                yield ("certificates", sequence)
         case _:
             return
+
+
+def _speaks_of(payload: Payload, receipt: Receipt) -> bool:
+    """Whether a record is about ids that a receipt claims."""
+    claims = claims_of(receipt)
+    return any(one.first <= last and first <= one.last for first, last in ids_of(payload) for one in claims)
 
 
 def _series_slots(

@@ -23,6 +23,7 @@ from sunward.model.signal import Forecast, Observation
 from sunward.model.site import SiteSpec
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.bundle import Bundle, hours_of
+from sunward.verification.certificates import Shelf
 from sunward.verification.journal import check_record, head_signed
 from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, mismatch
@@ -42,6 +43,8 @@ class Evidence:
     observed: dict[tuple[str, int], tuple[int, str, Quality]] = field(default_factory=dict)
     """(zone, hour) → value, source, quality."""
     forecast: dict[tuple[str, int], tuple[int, str, Quality]] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)
+    """Certificates."""
 
     def declared(self, site: str, before: int | None = None) -> SiteSpec | None:
         """The last declaration of a site, or the last one recorded before a sequence."""
@@ -122,8 +125,8 @@ def _take(evidence: Evidence, payload: Payload, record: RecordedEvent, job: str)
         case SignalObserved() | ForecastIssued():
             _take_signals(evidence, payload)
         case _:
-            # Other records are harmless in a bundle, and no evidence.
-            pass
+            # What is not of certificates either is harmless in a bundle, and no evidence.
+            evidence.shelf.take(payload, record.sequence)
 
 
 def _take_job(evidence: Evidence, payload: JobsSubmitted, job: str, at_ms: int) -> None:

@@ -11,6 +11,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 # Written out here, not taken from `units`: a wrong figure there must not pass here.
 J_IN_KWH = 3_600_000
+J_IN_WH = 3_600
 MS_IN_HOUR = 3_600_000
 MS_IN_DAY = 86_400_000
 MILLION = 1_000_000

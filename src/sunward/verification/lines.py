@@ -8,6 +8,7 @@ from fractions import Fraction
 from sunward.model.receipt import HourLine, Receipt
 from sunward.verification.batches import FIGURES, Metered
 from sunward.verification.bundle import Bundle
+from sunward.verification.certificates import market_of_line
 from sunward.verification.evidence import Evidence
 from sunward.verification.exact import J_IN_KWH, nearest
 from sunward.verification.verdict import Finding, mismatch
@@ -48,8 +49,7 @@ def _check_carbon(line: HourLine, where: str, bundle: Bundle, evidence: Evidence
     yield from _equal("location_mg", "location_mg", where, line.location_mg, location)
     factor = next((one.mg_per_kwh for one in bundle.market if one.zone == line.zone), None)
     yield from _equal("market_factor", "market_mg_per_kwh", where, line.market_mg_per_kwh, factor)
-    market = nearest(facility_kwh * line.market_mg_per_kwh)
-    yield from _equal("market_mg", "market_mg", where, line.market_mg, market)
+    yield from _equal("market_mg", "market_mg", where, line.market_mg, market_of_line(line))
 
 
 def _check_resources(line: HourLine, where: str, bundle: Bundle, evidence: Evidence) -> Iterator[Finding]:

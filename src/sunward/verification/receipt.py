@@ -12,6 +12,7 @@ from sunward.verification.account import check_account
 from sunward.verification.adjustments import check_adjustments
 from sunward.verification.batches import check_batches
 from sunward.verification.bundle import BUNDLE_VERSION, Bundle, bound_message
+from sunward.verification.certificates import check_certificates, claims_of
 from sunward.verification.evidence import check_events, check_site_keys, check_vouched, open_evidence
 from sunward.verification.journal import is_canonical
 from sunward.verification.keys import check_signer, read_lineage
@@ -28,6 +29,7 @@ CHECKED = (
     "sealed_totals",
     "lines",
     "sums",
+    "certificates",
     "account",
     "adjustments",
 )
@@ -44,6 +46,8 @@ NOT_PROVED = (
     "no_other_journal_shown",
 )
 """What no bundle can show, or this version does not compute again; docs/verification.md says why."""
+CERTIFICATES_ELSEWHERE = "certificates_elsewhere"
+"""Where a receipt claims certificates: that no other account of this network or another registry does so too."""
 KEY_NOT_PROVED = "control_plane_key"
 
 
@@ -60,6 +64,8 @@ def verify(bundle: Bundle, public_key: str = "", rotations: tuple[RecordedEvent,
     if receipt is not None:
         findings.extend(_check_content(bundle, receipt))
     open_points = (*(receipt.not_proved if receipt else ()), *NOT_PROVED)
+    if receipt is not None and claims_of(receipt):
+        open_points = (*open_points, CERTIFICATES_ELSEWHERE)
     return Verdict(
         findings=tuple(findings),
         checked=CHECKED,
@@ -103,5 +109,6 @@ def _check_content(bundle: Bundle, receipt: Receipt) -> Iterator[Finding]:
     yield from metered.findings
     yield from check_lines(bundle, receipt, evidence, metered)
     yield from check_sums(receipt)
+    yield from check_certificates(receipt, evidence.shelf)
     yield from check_account(bundle, receipt, evidence, metered)
     yield from check_adjustments(bundle, receipt)

@@ -137,6 +137,7 @@ def test_every_command_is_tested():
         ("curtail",),
         ("challenge", "challenges"),
         ("audit", "file", "check", "get", "issue", "appeal", "read", "decide", "evidence", "verdict"),
+        ("certificates", "list", "device", "issue", "import", "give", "cancel", "withdraw"),
         ("login",),
         ("logout",),
         ("what-if",),

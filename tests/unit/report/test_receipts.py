@@ -7,6 +7,7 @@ import pytest
 from sunward.errors import InvariantError
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
+from sunward.model.granular import Claim
 from sunward.model.job import JobState
 from sunward.model.receipt import Receipt
 from sunward.model.trust import Level
@@ -56,13 +57,13 @@ def test_what_is_not_proved_follows_from_the_qualities() -> None:
         "no_certificates",
         "result_not_checked",
     )
+    claim = Claim(first=1, last=600, source="wind", mg_per_kwh=11_000)
     proven = parts(
-        lines=(line(carbon_quality=Quality.MEASURED),),
+        lines=(line(carbon_quality=Quality.MEASURED, certificates=(claim,)),),
         leased_ms=2 * HOUR_MS,
         energy_qualities=(Quality.MEASURED,),
         overhead_qualities=(Quality.MEASURED,),
         evidence=Evidence(gpu_identity=Level.ATTESTED, place=Level.ENDORSED, device_age=Level.DOCUMENTED),
-        market_basis="certificates",
     )
     assert build_receipt(proven).not_proved == (
         "place_endorsed",
@@ -70,6 +71,19 @@ def test_what_is_not_proved_follows_from_the_qualities() -> None:
         "part_of_time_unmetered",
         "result_not_checked",
     )
+
+
+def test_the_market_basis_names_what_certificates_leave() -> None:
+    def covered(*last: int) -> str:
+        claims = [(Claim(first=1, last=one, source="wind", mg_per_kwh=11_000),) if one else () for one in last]
+        return build_receipt(parts(lines=tuple(line(certificates=one) for one in claims))).market_basis
+
+    # A line used 600 Wh.
+    assert covered(0, 0) == "residual missing"
+    assert covered(600, 600) == "certificates"
+    assert covered(600, 0) == covered(600, 599) == "certificates, residual missing"
+    some = parts(lines=(line(certificates=(Claim(first=1, last=1, source="wind", mg_per_kwh=11_000),)),))
+    assert "part_without_certificates" in build_receipt(some).not_proved
 
 
 def test_the_weakest_quality_counts() -> None:

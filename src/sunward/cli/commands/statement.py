@@ -13,6 +13,7 @@ from sunward.cli.text import _, language, ngettext
 from sunward.model.statement import MonthStatement, StatementLine, StatementTotals
 from sunward.report.monthly_csv import statement_csv
 from sunward.report.monthly_html import render_month
+from sunward.units import PPM
 
 
 @command()
@@ -99,6 +100,7 @@ def _totals(found: MonthStatement) -> list[tuple[str, str | show.Cell]]:
         (_("energy at the facility"), show.energy(totals.facility_j)),
         (_("location-based, life-cycle"), show.carbon(totals.location_mg)),
         (_("market-based"), show.carbon(totals.market_mg)),
+        *_matched(totals),
         (_("embodied"), show.carbon(totals.embodied_mg)),
         (_("water"), show.litres(totals.water_ml)),
         (_("price"), show.usd(totals.price_usd_micro)),
@@ -107,6 +109,18 @@ def _totals(found: MonthStatement) -> list[tuple[str, str | show.Cell]]:
         (_("promises kept"), f"{totals.promises_kept}/{totals.promises}"),
         *_counterfactuals(totals),
     ]
+
+
+def _matched(totals: StatementTotals) -> list[tuple[str, str | show.Cell]]:
+    """What certificates of the hour cover, where there are any: of all, and of what they are called."""
+    if not totals.matched_j:
+        return []
+    renewable, carbon_free = (part * PPM // totals.facility_j for part in (totals.renewable_j, totals.carbon_free_j))
+    text = _("{energy}; renewable {renewable}, carbon-free {carbon_free} of all")
+    told = text.format(
+        energy=show.energy(totals.matched_j), renewable=show.percent(renewable), carbon_free=show.percent(carbon_free)
+    )
+    return [(_("under certificates of the hour"), told)]
 
 
 def _counterfactuals(totals: StatementTotals) -> list[tuple[str, str | show.Cell]]:

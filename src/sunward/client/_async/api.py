@@ -18,6 +18,17 @@ from sunward.errors import SourceError
 from sunward.model.certificate import PlanCertificate
 from sunward.model.challenge import ChallengeRules, ChallengeView
 from sunward.model.explanation import Explanation
+from sunward.model.granular import CertificateBundle, GenerationDevice
+from sunward.model.granular_views import (
+    CertificatePage,
+    DeviceRequest,
+    ImportRequest,
+    IssueRequest,
+    MoveRequest,
+    Registered,
+    UseRequest,
+    WithdrawRequest,
+)
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
@@ -211,6 +222,40 @@ class AsyncApiClient:
     async def lift_ceiling(self, site: str, ceiling: str) -> None:
         """Lift a limit before its end."""
         await self._http.delete(site_path(site, "ceilings/" + quote(ceiling, safe="")))
+
+    async def certificates(self, state: str = "") -> tuple[CertificateBundle, ...]:
+        """The caller's own granular certificates in order of ids; operator and auditor read all."""
+        found: list[CertificateBundle] = []
+        after: int | None = 0
+        while after is not None:
+            page = read(await self._http.get("/v1/certificates", state=state, after=after), CertificatePage)
+            found += page.bundles
+            after = page.next
+        return tuple(found)
+
+    async def declare_generation(self, wanted: DeviceRequest) -> GenerationDevice:
+        """Declare a device that generates at a site of the caller."""
+        return read(await self._http.post("/v1/certificates/devices", wanted), GenerationDevice)
+
+    async def issue_certificates(self, wanted: IssueRequest) -> Registered:
+        """Issue certificates for metered hours of a device."""
+        return read(await self._http.post("/v1/certificates/issue", wanted), Registered)
+
+    async def import_certificates(self, wanted: ImportRequest) -> Registered:
+        """Take over what was retired in another registry."""
+        return read(await self._http.post("/v1/certificates/import", wanted), Registered)
+
+    async def move_certificates(self, wanted: MoveRequest) -> Registered:
+        """Give certificates to another account."""
+        return read(await self._http.post("/v1/certificates/move", wanted), Registered)
+
+    async def cancel_certificates(self, wanted: UseRequest) -> Registered:
+        """Cancel certificates for a site, a tenant or a job, for good."""
+        return read(await self._http.post("/v1/certificates/cancel", wanted), Registered)
+
+    async def withdraw_certificates(self, wanted: WithdrawRequest) -> Registered:
+        """Take back, on a verdict, what nothing final counts yet."""
+        return read(await self._http.post("/v1/certificates/withdraw", wanted), Registered)
 
     async def site_audit(self, site: str) -> SiteAudit:
         """What is believed of a site, why, and what would raise it."""

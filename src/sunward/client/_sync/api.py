@@ -19,6 +19,17 @@ from sunward.errors import SourceError
 from sunward.model.certificate import PlanCertificate
 from sunward.model.challenge import ChallengeRules, ChallengeView
 from sunward.model.explanation import Explanation
+from sunward.model.granular import CertificateBundle, GenerationDevice
+from sunward.model.granular_views import (
+    CertificatePage,
+    DeviceRequest,
+    ImportRequest,
+    IssueRequest,
+    MoveRequest,
+    Registered,
+    UseRequest,
+    WithdrawRequest,
+)
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
@@ -212,6 +223,40 @@ class ApiClient:
     def lift_ceiling(self, site: str, ceiling: str) -> None:
         """Lift a limit before its end."""
         self._http.delete(site_path(site, "ceilings/" + quote(ceiling, safe="")))
+
+    def certificates(self, state: str = "") -> tuple[CertificateBundle, ...]:
+        """The caller's own granular certificates in order of ids; operator and auditor read all."""
+        found: list[CertificateBundle] = []
+        after: int | None = 0
+        while after is not None:
+            page = read(self._http.get("/v1/certificates", state=state, after=after), CertificatePage)
+            found += page.bundles
+            after = page.next
+        return tuple(found)
+
+    def declare_generation(self, wanted: DeviceRequest) -> GenerationDevice:
+        """Declare a device that generates at a site of the caller."""
+        return read(self._http.post("/v1/certificates/devices", wanted), GenerationDevice)
+
+    def issue_certificates(self, wanted: IssueRequest) -> Registered:
+        """Issue certificates for metered hours of a device."""
+        return read(self._http.post("/v1/certificates/issue", wanted), Registered)
+
+    def import_certificates(self, wanted: ImportRequest) -> Registered:
+        """Take over what was retired in another registry."""
+        return read(self._http.post("/v1/certificates/import", wanted), Registered)
+
+    def move_certificates(self, wanted: MoveRequest) -> Registered:
+        """Give certificates to another account."""
+        return read(self._http.post("/v1/certificates/move", wanted), Registered)
+
+    def cancel_certificates(self, wanted: UseRequest) -> Registered:
+        """Cancel certificates for a site, a tenant or a job, for good."""
+        return read(self._http.post("/v1/certificates/cancel", wanted), Registered)
+
+    def withdraw_certificates(self, wanted: WithdrawRequest) -> Registered:
+        """Take back, on a verdict, what nothing final counts yet."""
+        return read(self._http.post("/v1/certificates/withdraw", wanted), Registered)
 
     def site_audit(self, site: str) -> SiteAudit:
         """What is believed of a site, why, and what would raise it."""
