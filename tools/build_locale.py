@@ -32,7 +32,21 @@ LOCALE = SOURCE / "locale"
 KEYWORDS = {"_": None, "translate": None, "ngettext": (1, 2), "N_": None}
 FINDINGS = (*sorted((SOURCE / "verification").glob("*.py")), SOURCE / "cli" / "replay.py")
 HEADERS = {"Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}
-SENTENCE_NAMES = {"sentence", "MISMATCH", "PLAN_DIFFERS", "HEAD_DIFFERS"}
+SENTENCE_NAMES = {
+    "sentence",
+    "MISMATCH",
+    "PLAN_DIFFERS",
+    "HEAD_DIFFERS",
+    "ENERGY_HIGH",
+    "IDLE_LOW",
+    "HOST_LOW",
+    "SITE_HIGH",
+    "OVERHEAD_LOW",
+    "DECLARED_LOW",
+    "TOO_FAST",
+    "TOO_LITTLE",
+    "SOLAR_HIGH",
+}
 
 
 @cache
