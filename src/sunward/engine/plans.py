@@ -214,7 +214,9 @@ def _leave(turn: Turn, refusal: Unplaced) -> None:
     turn.world.fresh.discard(refusal.job)
     if jobs.state(row) not in WAITING:
         return
-    promised = jobs.ints["promise_ppm"][row] and jobs.objects["assignment"][row] is not None
+    # Evidence ends and is shown anew: who had a place by it waits for that, as long as the deadline lets it.
+    returns = jobs.ints["promise_ppm"][row] or refusal.reason == "evidence"
+    promised = returns and jobs.objects["assignment"][row] is not None
     if refusal.permanent and not jobs.ints["attempts"][row] and not promised:
         end_unserved(turn, refusal.job, JobState.REFUSED, refusal.reason, refusal.detail)
         return

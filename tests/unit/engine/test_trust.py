@@ -9,12 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sunward.engine.inputs import plan_event
 from sunward.engine.snapshots import dump, load, state_digest
 from sunward.engine.trust import EVIDENCE_MAX, verdict
 from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.commands import IssueReceipt
-from sunward.model.events import AppealDecided, AppealFiled, EpochRequested, EvidenceFiled, TimerFired, VerdictIssued
-from sunward.model.identity import SiteId, TenantId
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.events import (
+    AppealDecided,
+    AppealFiled,
+    EpochRequested,
+    EvidenceFiled,
+    ForecastIssued,
+    TimerFired,
+    VerdictIssued,
+)
+from sunward.model.identity import SiteId, TenantId, ZoneId
+from sunward.model.job import JobState
+from sunward.model.signal import Forecast
 from sunward.model.site import Phase
 from sunward.model.trust import (
     APPEAL_MS,
@@ -32,8 +44,9 @@ from sunward.model.trust import (
 from sunward.units import DAY_MS, HOUR_MS, PPM
 from sunward.verification.verdict import Finding
 from sunward.world.crowd_view import simple
+from sunward.world.tick import take_tick
 from sunward.world.view import take_snapshot
-from tests.support.network import HYDRO, SOLAR, Network, assignment, of_kind, segment
+from tests.support.network import HYDRO, SOLAR, Network, assignment, of_kind, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
 
 NORTH = SITES[0]
@@ -374,3 +387,48 @@ def test_a_receipt_says_at_which_level_its_sites_are_believed():
     network.tell(VerdictIssued(verdict=record))
     (issued,) = of_kind(network.tell(EpochRequested()), IssueReceipt)
     assert issued.receipt.not_proved[:3] == ("gpu_identity_metered", "place_declared", "device_age_declared")
+
+
+def test_a_job_that_had_a_place_waits_when_its_evidence_ends_and_one_without_is_refused():
+    network = Network()
+    network.submit(job("j-1", evidence=("place=metered",)), job("j-2", evidence=("place=metered",)))
+    network.plan(assignment("j-1", segment(HYDRO, 1, 3)))
+    ended = (replace(unplaced(name, permanent=True), reason="evidence") for name in ("j-1", "j-2"))
+    network.plan(leave=tuple(ended))
+    assert [network.job_state(name) for name in ("j-1", "j-2")] == [JobState.SUBMITTED, JobState.REFUSED]
+
+
+def flat_forecasts() -> ForecastIssued:
+    issued = tuple(
+        Forecast(
+            zone=ZoneId(zone),
+            kind=kind,
+            issued_ms=START_MS,
+            start_ms=START_MS,
+            p10=(100_000,) * 168,
+            p50=(100_000,) * 168,
+            p90=(100_000,) * 168,
+            source="flat",
+            quality=Quality.FORECAST,
+        )
+        for zone in ("ES", "NO-NO1", "PL")
+        for kind in (SeriesKind.CARBON_AVERAGE_LIFECYCLE, SeriesKind.PRICE)
+    )
+    return ForecastIssued(forecasts=issued, digest="d" * 64)
+
+
+def test_what_runs_goes_on_where_no_other_site_is_believed_enough():
+    network = Network()
+    network.tell(EvidenceFiled(evidence=evidence()))
+    network.submit(job("j-1", interruptible=True, evidence=("identity=metered",)))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 3)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.tell(VerdictIssued(verdict=late(Consequence.LEVEL_LOWERED)), flat_forecasts())
+    proposed = plan_event(take_tick(network.state.world, network.at_ms))
+    assert (proposed.plan.assignments, proposed.plan.unplaced) == ((), ())
+    network.tell(proposed)
+    assert network.job_state("j-1") is JobState.RUNNING
+    network.wait(0.1)
+    network.tell(EvidenceFiled(evidence=evidence("e-2", statement="seen again")))
+    proposed = plan_event(take_tick(network.state.world, network.at_ms))
+    assert [one.segments[0].pool for one in proposed.plan.assignments] == [HYDRO]
