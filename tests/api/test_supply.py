@@ -175,6 +175,22 @@ def test_a_verdict_takes_certificates_back(service: Service, agent: Agent, owner
     assert agent.site == "no-hydro"
 
 
+def test_sun_at_night_and_more_than_the_sky_gives_is_refused(service: Service, agent: Agent, owner: str) -> None:
+    believed(service)
+    post(service, "devices", owner, **PANELS | {"device": "panels", "source": "solar"})
+    service.pass_grid(14 * HOUR_MS)
+    head = service.head
+    for hour, wh in (("00", 60), ("23", 60), ("03", 4_500)):
+        day = 12 if hour == "23" else 13
+        file = packed(f"hour,wh\n2025-06-{day}T{hour}:00Z,{wh}\n")
+        refused = post(service, "issue", owner, device="panels", file=file)
+        assert refused.json()["code"] == "SW-769", refused.text
+    assert service.head == head
+    noon = packed("hour,wh\n2025-06-13T11:00Z,4100\n")
+    assert post(service, "issue", owner, device="panels", file=noon).json()["wh"] == 4_100
+    assert agent.site == "no-hydro"
+
+
 def test_figures_that_are_none_are_refused(service: Service, agent: Agent, owner: str) -> None:
     for figures in ({"nameplate_kw": 10**12}, {"nameplate_kw": 0}, {"latitude": 91}, {"source": "coal"}):
         assert post(service, "devices", owner, **PANELS | figures).json()["code"] == "SW-760", figures

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from sunward.adapters.registry_files import read_export, read_hours
+from sunward.adapters.registry_files import MeteredHour, read_export, read_hours
 from sunward.errors import InputError, NotFoundError
 from sunward.model.codec import digest_bytes
 from sunward.model.events import (
@@ -57,11 +58,17 @@ from sunward.service.control import ControlPlane
 from sunward.service.routes_sites import own_site
 from sunward.signals import markets
 from sunward.units import MICRO, W_PER_KW
+from sunward.verification.solar import solar_findings
 
 router = APIRouter(tags=["certificates"])
 
 PAGE_MAX = 1_000
 FIGURE_MAX = 10**9
+SOLAR = "solar"
+PLACE_KM = 50.0
+"""How far from the place declared a plant may stand: people name the nearest town."""
+METER_PPM = 20_000
+"""Of an electricity meter of accuracy class 2 (IEC 62053-21)."""
 Provider = Annotated[Caller, Depends(allow(PROVIDER))]
 Owner = Annotated[Caller, Depends(allow(TENANT, PROVIDER))]
 
@@ -134,6 +141,7 @@ async def post_issue(
         if device is None or device.owner != caller.subject:
             raise NotFoundError(f"no device {wanted.device[:80]} of yours; declare it first", code="SW-760")
         hours = read_hours(wanted.file)
+        await asyncio.to_thread(_check_sky, device, hours)
         source = markets.energy_source(device.source)
         _let_time_pass(control)
         first = control.state.certificates.next_id
@@ -253,6 +261,26 @@ async def post_withdraw(
         return answer(Registered(wh=wh, first=0, last=0, sequence=sequence))
 
     return await once(control, caller.subject, request, act)
+
+
+def _check_sky(device: GenerationDevice, hours: Sequence[MeteredHour]) -> None:
+    """Refuse more sun than there can have been at the device's place in an hour.
+
+    Raises: InputError; SourceError where the service cannot tell, since what is not checked is not issued.
+    """
+    for one in hours if device.source == SOLAR else ():
+        found = solar_findings(
+            device.device,
+            lat=device.latitude_micro / MICRO,
+            lon=device.longitude_micro / MICRO,
+            radius_km=PLACE_KM,
+            hour_ms=one.start_ms,
+            nameplate_w=device.nameplate_w,
+            found_wh=one.wh,
+            uncertainty_ppm=METER_PPM,
+        )
+        if found:
+            raise InputError(found[0].text, code="SW-769")
 
 
 def _is_in(one: CertificateBundle, state: str) -> bool:
