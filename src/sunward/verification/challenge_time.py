@@ -10,13 +10,13 @@ from sunward.verification.verdict import Finding
 from sunward.world.catalogue import GpuModel
 
 WIDTH, COLUMNS, ROUNDS, MIXING = 1 << 17, 32, 48, 512
-LEAF_ROWS, ROUNDS_OPENED, ROWS_OPENED = 16, 12, 32
+LEAF_ROWS, ROUNDS_OPENED, ROWS_OPENED = 32, 12, 32
 FILL_PPM = 850_000
 """Share of the claimed memory that is filled: a driver, its context and a screen take the rest."""
 RATE_FRAC = 0.25
 """Share of the published bandwidth and tensor rate that an honest device must reach; policy, not a measurement."""
-HASH_BYTES_PER_S = GIGA
-"""SHA-256 of products by a host: one core with instructions for it, or four without; modelled."""
+HASH_BYTES_PER_S = 600_000_000
+"""A product turned into leaves and a root with SHA-256, on one core that has instructions for it; modelled."""
 EXPAND_BYTES_PER_S = 400_000_000
 """SHAKE-128, of which the matrix of a round is made, on one core; modelled."""
 FIXED_MS = 500

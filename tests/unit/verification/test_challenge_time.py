@@ -38,7 +38,7 @@ def test_every_gpu_has_a_size_that_can_be_computed_and_a_slower_one_is_late() ->
             size = challenge_time.size_for(gpu, containers, fill_ppm)
             size.check()
             wanted = gpu.memory_gib * 2**30 * containers * fill_ppm / 1e6
-            assert size.bytes <= max(wanted, 2 * 16 * size.width)
+            assert size.bytes <= max(wanted, 2 * 32 * size.width)
             most_ms = challenge_time.allowed_ms(size, gpu, containers, 10_000)
             assert most_ms == challenge_time.allowed_ms(size, gpu, containers, 300)
             assert challenge_time.late(most_ms, most_ms) == ()
