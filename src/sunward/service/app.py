@@ -35,6 +35,7 @@ from sunward.service import (
 )
 from sunward.service.auth import Auditor, require_declared
 from sunward.service.bodies import describe
+from sunward.service.bounding import keep_bounds
 from sunward.service.challenging import Challenges, keep_drawing
 from sunward.service.config import Entrance, ServiceConfig
 from sunward.service.control import ControlPlane
@@ -79,7 +80,7 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         grid = (keep_watching(control, one) for one in watches)
-        works = (control.run(), keep_delivering(control, config), keep_drawing(challenges), *grid)
+        works = (control.run(), keep_delivering(control, config), keep_drawing(challenges), keep_bounds(control), *grid)
         running = [asyncio.create_task(work) for work in works]
         for one in running:
             one.add_done_callback(lambda task: _ended(control, task, stop))

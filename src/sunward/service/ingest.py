@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,7 +20,11 @@ from sunward.model.reading import ReadingBatch
 from sunward.model.site import SiteSpec
 from sunward.model.wire import ReadingsHead
 
+log = logging.getLogger("sunward.ingest")
+
 SHARD = "0"
+UNCHECKED_MAX = 500_000
+"""Most sealed batches that wait for their check against physical bounds."""
 RESTORE_LIMIT = 1_000_000
 """Most unsealed batches taken back into memory at a start."""
 
@@ -58,6 +63,8 @@ class Intake:
         self._last: dict[str, tuple[ReadingBatch | None, str]] = {}
         self._sealed: dict[str, ReadingBatch] = {}
         self._waiting: list[Hashed] = []
+        self._unchecked: list[Hashed] = []
+        """Sealed, and not yet looked at for what cannot be."""
         self.accepted = 0
         """Batches accepted since the start."""
         self.refused: Counter[str] = Counter()
@@ -187,5 +194,17 @@ class Intake:
         payload = seal_event(self._state, SHARD, self._waiting, self._sealed)
         # Batches of one site wait in the order of their numbers, so the last one of each stays.
         self._sealed |= {batch.site: batch for _, batch in self._waiting}
+        if len(self._unchecked) + len(self._waiting) > UNCHECKED_MAX:
+            log.warning("bounds: %d sealed batches were not checked in time and are let go", len(self._unchecked))
+            self._unchecked = []
+        self._unchecked += self._waiting
         self._waiting = []
         return payload, sealed_ranges(payload)
+
+    def take_sealed(self) -> list[tuple[SiteSpec, list[Hashed]]]:
+        """What was sealed since the last call, by site, with its declaration."""
+        by_site: dict[str, list[Hashed]] = {}
+        for hashed in self._unchecked:
+            by_site.setdefault(hashed[1].site, []).append(hashed)
+        self._unchecked = []
+        return [(self._spec(site), batches) for site, batches in by_site.items()]

@@ -26,6 +26,8 @@ SERIES_OF_DESKTOPS = "RTX"
 LOW_TESTED_MS = 180_000
 """Shorter windows are not tested from below: a driver that is loaded anew loses what it counted for a minute."""
 ZERO_C_K = 273.15
+FIGURE_MAX = 2**53
+"""Larger figures are told as this: a record holds no larger ones."""
 
 ENERGY_HIGH = "device {device} of {site} counted {found_j} J in {seconds} s; a {gpu} cannot draw more than {limit_j} J"
 IDLE_LOW = "device {device} of {site} was awake for {seconds} s and counted {found_j} J; a {gpu} needs {limit_j} J"
@@ -158,7 +160,7 @@ def _overhead(window: Window) -> Iterator[Finding]:
     edge_j = it_j * value("edge_ms") / max(1, window.ms)
     least_j = (least * it_j * (1.0 - tolerance) - edge_j) / (1.0 + tolerance) - value("span_j") * _spans(window)
     if found_j < least_j:
-        yield _of_site("overhead_low", OVERHEAD_LOW, window, found_j, window.ms, least_j, it_j=it_j)
+        yield _of_site("overhead_low", OVERHEAD_LOW, window, found_j, window.ms, least_j, it_j=min(it_j, FIGURE_MAX))
 
 
 def overhead_least(cooling: str, wet_bulb_c: float | None = None) -> float:
@@ -230,7 +232,7 @@ def _of_site(
 def _figures(window: Window, found_j: float, ms: int, limit_j: float) -> dict[str, str | int]:
     return {
         "site": window.spec.site,
-        "found_j": round(found_j),
+        "found_j": min(round(found_j), FIGURE_MAX),
         "seconds": ms // MS_IN_SECOND,
-        "limit_j": round(limit_j),
+        "limit_j": min(round(limit_j), FIGURE_MAX),
     }
