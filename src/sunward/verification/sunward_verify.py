@@ -108,7 +108,7 @@ def read_journal(bundle: Json, job: str) -> Json:
             facts["seals"][one["sequence"]] = body
         facts["job"] = next((spec for spec in body.get("jobs", ()) if spec["job"] == job), facts.get("job"))
         for series in body.get("observations") or body.get("forecasts") or ():
-            for place, value in enumerate(series.get("values") or series["p50"]):
+            for place, value in enumerate(series["p50" if "p50" in series else "values"]):
                 if series["kind"] == "carbon_average_lifecycle":
                     facts["carbon"]["p50" in series, series["zone"], series["start_ms"] + place * HOUR] = value
     return facts
@@ -160,7 +160,7 @@ def check_receipt(bundle: Json, receipt: Json, facts: Json) -> None:
     need(told == sealed and keys == sorted(lines), "batches, seals and lines do not add up to the same")
     for key, line in zip(keys, receipt["lines"], strict=True):
         zone, facility = facts["sites"][key[1]][-1][1]["zone"], sum(lines[key][name] for name in METERED[1:])
-        carbon = facts["carbon"].get((False, zone, key[0])) or facts["carbon"][True, zone, key[0]]
+        carbon = facts["carbon"].get((False, zone, key[0]), facts["carbon"].get((True, zone, key[0])))
         location = (2 * facility * carbon + KWH) // (2 * KWH)
         right += [(line, {"zone": zone, "carbon_mg_per_kwh": carbon, "location_mg": location, **lines[key]})]
     sums = {name: sum(line[name] for line in receipt["lines"]) for name in SUMMED}
@@ -197,4 +197,4 @@ def main(file: str, known: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]) if sys.argv[1:] else __doc__)
