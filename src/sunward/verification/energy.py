@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 from sunward.model.hardware import PowerState
@@ -65,6 +66,36 @@ def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
     whole = metered_ms >= batch.t1_ms - batch.t0_ms
     parts.overhead_j = _behind_meter(metered_j, parts) if whole else declared
     return parts
+
+
+def unmetered_j(before: ReadingBatch | None, batch: ReadingBatch, overhead_ppm: int) -> int:
+    """What counters of one boot gained where no span is, as the site's own energy."""
+    joined = before if before is not None and before.boot == batch.boot else None
+    if joined is not None and _meter_covers(joined) and _meter_covers(batch):
+        return _first(batch, "meter").start_j - _last(joined, "meter").end_j
+    covered = _meter_covers(batch)
+    total = 0
+    for device in {span.device for span in batch.spans} - {"meter"}:
+        spans = [span for span in batch.spans if span.device == device]
+        reached = [span.end_j for span in joined.spans if span.device == device][-1:] if joined else []
+        holes = list(zip(reached, [spans[0].start_j], strict=False))
+        if not covered:
+            holes += [(one.end_j, other.start_j) for one, other in pairwise(spans)]
+        for low, high in holes:
+            total += high - low + _above(low, high, overhead_ppm)
+    return total
+
+
+def _meter_covers(batch: ReadingBatch) -> bool:
+    return sum(span.t1_ms - span.t0_ms for span in batch.spans if span.device == "meter") == batch.t1_ms - batch.t0_ms
+
+
+def _first(batch: ReadingBatch, device: str) -> Span:
+    return next(span for span in batch.spans if span.device == device)
+
+
+def _last(batch: ReadingBatch, device: str) -> Span:
+    return [span for span in batch.spans if span.device == device][-1]
 
 
 def _over_hours(span: Span, overhead_ppm: int, parts: Parts, declared: Counter[Part]) -> None:
