@@ -210,7 +210,7 @@ class Agent:
     def put(self, lease: str, what: str, content: bytes) -> httpx.Response:
         return self.service.ask("PUT", f"/v1/leases/{lease}/{what}", token=self.token, content=content)
 
-    def batch(self, lease: str, t1_ms: int) -> bytes:
+    def batch(self, lease: str, t1_ms: int, quality: Quality = Quality.MODELLED) -> bytes:
         """The next signed batch: gpu0 works for the lease, or idles."""
         spans = []
         for device, watts, held in (("gpu0", BUSY_W, lease), ("gpu1", 50, ""), ("host", HOST_W, "")):
@@ -238,7 +238,7 @@ class Agent:
                 t1_ms=t1_ms,
                 previous=self.previous,
                 uncertainty_ppm=50_000,
-                quality=Quality.MODELLED,
+                quality=quality,
                 spans=tuple(spans),
             ),
             self.key,

@@ -53,6 +53,7 @@ from sunward.model.wire import RecordedEvent, SyncRequest
 from sunward.service.routes_agents import _batches
 from sunward.units import HOUR_MS, SECOND_MS
 from sunward.verification.bundle import Bundle
+from sunward.verification.endorsement import LINES, Endorsement, endorsement_bytes, read_endorsement
 from sunward.verification.journal import verify_chain
 from sunward.verification.reading import faults, message_signed, read_message
 from sunward.verification.receipt import verify
@@ -416,6 +417,32 @@ def _requests() -> list[bytes]:
     ]
 
 
+def endorsement(data: bytes) -> None:
+    """A signed word on a site's key; every other one is signed, to reach what stands behind that."""
+    lines = data.split(b"\n")
+    if len(lines) == LINES + 1 and len(data) % 2:
+        signed = b"".join(line + b"\n" for line in lines[: LINES - 1])
+        data = signed + SIGNER.sign(signed).hex().encode() + b"\n"
+    one = read_endorsement(data)
+    assert data.startswith(endorsement_bytes(one))
+
+
+def _endorsements() -> list[bytes]:
+    told = endorsement_bytes(
+        Endorsement(
+            site="s-1",
+            key="ab" * 32,
+            dimension=Dimension.ENERGY,
+            what="meter 1234, class 1",
+            coverage_ppm=1_000_000,
+            valid_from_ms=0,
+            valid_until_ms=86_400_000,
+            endorser=PUBLIC,
+        )
+    )
+    return [told + SIGNER.sign(told).hex().encode() + b"\n"]
+
+
 TARGETS: dict[str, Target] = {
     "reading": Target(reading, lambda: [*_messages(), *_signed_here()]),
     "reading_payload": Target(reading_payload, _payloads),
@@ -430,6 +457,7 @@ TARGETS: dict[str, Target] = {
     "progress": Target(progress, lambda: [b"12\n"]),
     "request_body": Target(request_body, _requests),
     "feed": Target(feed, _replies),
+    "endorsement": Target(endorsement, _endorsements),
     "grid_events": Target(grid_events, lambda: [json.dumps([_EVENT]).encode()]),
 }
 

@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from sunward.adapters.beacon import DrandBeacon
+from sunward.adapters.endorsers import read_endorsers
 from sunward.adapters.exclusive import lock_folder
 from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeriesFirst
 from sunward.adapters.feeds.settings import Subscription, read_feeds
@@ -63,6 +64,7 @@ MARGIN_MS = 2_000
 @option("--price-history", type=click.Path(path_type=Path), help="Power prices gone, to learn forecasts from.")
 @option("--webhook-allow-private", is_flag=True, help="Let webhooks go to this machine and its own networks.")
 @option("--grid", "grid_file", type=click.Path(path_type=Path), help="Grid events, as a grid.toml names their servers.")
+@option("--endorsers", type=click.Path(path_type=Path), help="Whose word on sites' keys counts: an endorsers.toml.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @option("--beacon", "beacon_url", default="", help="Where draws take their values, https://RELAY/CHAIN_HASH of drand.")
 @pass_shell
@@ -90,6 +92,7 @@ def up(
     grid_file: Path | None,
     feeds_file: Path | None,
     beacon_url: str,
+    endorsers: Path | None,
     *,
     webhook_allow_private: bool,
 ) -> None:
@@ -117,6 +120,7 @@ def up(
         writes_per_s=write_rate,
         agents_per_s=agent_rate,
         webhook_allow_private=webhook_allow_private,
+        endorsers=read_endorsers(endorsers) if endorsers else (),
     )
     with take_home(shell.home), door.listen() as listener:
         control = build_control(

@@ -7,7 +7,7 @@ as it passes; one that contradicts what was signed before becomes a verdict once
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sunward.engine.trust import issue, verdict
 from sunward.engine.turn import Turn
@@ -15,6 +15,7 @@ from sunward.metering.chain import Fault
 from sunward.model.events import ReadingsRefused
 from sunward.model.identity import SiteId, TenantId
 from sunward.model.reading import SiteSeal
+from sunward.model.site import SiteSpec
 from sunward.model.trust import NETWORK, Consequence, Dimension, Evidence, Level
 from sunward.units import DAY_MS, HOUR_MS, PPM, floor_to
 from sunward.verification.verdict import Finding
@@ -35,6 +36,18 @@ LOW_MS = HOUR_MS
 VALID_MS = 2 * DAY_MS
 """How long cover counts as evidence: it is measured anew each day."""
 FOREIGN = "foreign_lease"
+FOR_COVER = (Dimension.ENERGY, Dimension.OVERHEAD)
+"""Dimensions in which a word on a key counts for what readings under it cover, and by itself is declared."""
+KEY_CHARS = 16
+
+
+def endorsement_id(key: str, digest: str) -> str:
+    """Name of the evidence of an endorsement; it begins alike for all of one key."""
+    return f"{_of_key(key)}{digest[:KEY_CHARS]}"
+
+
+def _of_key(key: str) -> str:
+    return f"endorsement.{key[:KEY_CHARS]}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +126,41 @@ def _look_at_days(turn: Turn, name: SiteId) -> None:
     ):
         share_ppm = week.share_ppm(covered_ms)
         if share_ppm and not _lowered(turn, name, dimension):
-            turn.world.trust.file(_cover(name, dimension, key, share_ppm, turn.at_ms), turn.at_ms)
+            cover = _cover(name, dimension, key, share_ppm, turn.at_ms)
+            turn.world.trust.file(cover, turn.at_ms)
+            _file_endorsed(turn, cover)
+
+
+def _file_endorsed(turn: Turn, cover: Evidence) -> None:
+    """Where somebody vouches for the key, what it covers has their word's level, for as much of it as they speak of."""
+    key = turn.world.sites[cover.site].spec.public_key
+    known = [
+        one.evidence
+        for one in turn.world.trust.evidence.get(cover.site, {}).values()
+        if one.evidence.evidence.startswith(_of_key(key))
+        and one.evidence.dimension == cover.dimension
+        and one.evidence.valid_at(turn.at_ms)
+    ]
+    best = max(known, key=lambda one: (one.value or 0, one.coverage_ppm, one.evidence), default=None)
+    if best is not None:
+        endorsed = replace(
+            cover,
+            evidence=f"{cover.evidence}.endorsed",
+            level=tuple(Level)[best.value or 0],
+            statement=f"{cover.statement}, under a key for which others vouch",
+            valid_until_ms=min(cover.valid_until_ms, best.valid_until_ms),
+            coverage_ppm=min(cover.coverage_ppm, best.coverage_ppm),
+        )
+        turn.world.trust.file(endorsed, turn.at_ms)
+
+
+def key_changed(turn: Turn, spec: SiteSpec) -> None:
+    """A word on a key ends with the key."""
+    for one in list(turn.world.trust.evidence.get(spec.site, {}).values()):
+        name = one.evidence.evidence
+        of_old = name.startswith("endorsement.") and not name.startswith(_of_key(spec.public_key))
+        if (of_old or name.endswith(".endorsed")) and one.evidence.valid_until_ms > turn.at_ms:
+            turn.world.trust.file(replace(one.evidence, valid_until_ms=turn.at_ms), turn.at_ms)
 
 
 def _cover(name: SiteId, dimension: Dimension, key: str, share_ppm: int, at_ms: int) -> Evidence:

@@ -137,6 +137,8 @@ def site_enrolled(turn: Turn, payload: SiteEnrolled) -> None:
         turn.world.sites[payload.spec.site] = Site(spec=payload.spec, enrolled_ms=turn.at_ms)
     else:
         _withdraw_pools(turn, known.spec, payload.spec)
+        if known.spec.public_key != payload.spec.public_key:
+            readings.key_changed(turn, payload.spec)
         known.spec = payload.spec
         known.left_ms = 0
         leases.unblock(turn, payload.spec.site)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from sunward.model.codec import Meta
 from sunward.model.trust import Appeal, Decision, Dimension, Evidence, Level, Standing, VerdictRecord
 from sunward.units import PPM
 
@@ -52,6 +54,14 @@ class VerdictRequest:
     """What tells it from another of its kind, such as a day."""
     document: bytes = b""
     """What shows it, base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StolenKey:
+    """An owner's word that others held the key that signs its site's readings."""
+
+    from_counter: Annotated[int, Meta(ge=1)]
+    """Number of the first batch that may be theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sunward.adapters.endorsers import Endorser
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
@@ -42,6 +44,8 @@ class ServiceConfig:
     """Whether tenants may credit themselves with test ATH."""
     webhook_allow_private: bool = False
     """Whether notices may go to addresses of this machine and its own networks, and without https."""
+    endorsers: tuple[Endorser, ...] = ()
+    """Whose signed words on sites' keys are believed."""
     drain_s: int = 2
     """How long open requests may take when the service ends."""
     reads_per_s: float = 500.0

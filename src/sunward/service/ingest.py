@@ -19,6 +19,7 @@ from sunward.model.identity import SiteId
 from sunward.model.reading import ReadingBatch
 from sunward.model.site import SiteSpec
 from sunward.model.wire import ReadingsHead
+from sunward.service.endorsing import STOLEN
 
 log = logging.getLogger("sunward.ingest")
 
@@ -31,9 +32,14 @@ RESTORE_LIMIT = 1_000_000
 
 REFUSED_MAX = 1_000
 """Different messages of one fault that are counted between two seals."""
-FOREIGN_LEASE, BAD_SIGNATURE = "SW-785", "SW-302"
+FOREIGN_LEASE, BAD_SIGNATURE, STOLEN_KEY = "SW-785", "SW-302", "SW-790"
 MALFORMED = "malformed"
-FAULT_OF = {FOREIGN_LEASE: "foreign_lease", BAD_SIGNATURE: "signature", "SW-146": "foreign_site"}
+FAULT_OF = {
+    FOREIGN_LEASE: "foreign_lease",
+    BAD_SIGNATURE: "signature",
+    "SW-146": "foreign_site",
+    STOLEN_KEY: "stolen_key",
+}
 """Faults of a message that no chain holds, by the code of their error."""
 
 
@@ -135,6 +141,7 @@ class Intake:
         if batch.site != site:
             raise InputError(f"the reading is signed for site {batch.site}; send only those of {site}", code="SW-146")
         self._check_leases(site, batch)
+        self._check_stolen(site, batch)
         seen = self._seen(site, batch.counter, batch_hash(raw), previous)
         faults = check_next(previous, previous_hash, batch, seen=seen, received_ms=self._clock.grid_ms())
         if faults == (Fault.REPLAY,):
@@ -171,6 +178,17 @@ class Intake:
             row = leases.row_of.get(lease)
             if row is not None and leases.objects["site"][row] != site:
                 raise InputError(f"the reading charges lease {lease}, which another site holds", code=FOREIGN_LEASE)
+
+    def _check_stolen(self, site: SiteId, batch: ReadingBatch) -> None:
+        """What a key signs that its owner says others hold is taken no more; what is held already stays, disputed."""
+        spec = self._spec(site)
+        for one in self._state.world.trust.verdicts_on(spec):
+            told = one.record.figures
+            if one.record.fault != STOLEN.key or not one.counts or batch.counter < int(told["counter"]):
+                continue
+            if told["key"] == spec.key_at(batch.counter):
+                line = f"the key of {site} was reported stolen; join anew with `sunward site token --for {site}`"
+                raise InputError(line, code=STOLEN_KEY)
 
     def _seen(self, site: SiteId, counter: int, hash_: str, previous: ReadingBatch | None) -> bool:
         if previous is None or counter > previous.counter:

@@ -26,15 +26,19 @@ from sunward.model.trust_views import (
     EvidenceLine,
     EvidenceRequest,
     SiteAudit,
+    StolenKey,
     VerdictLine,
     VerdictRequest,
 )
 from sunward.service.audit import note
 from sunward.service.auditing import evidence_line, site_audit, verdict_line
-from sunward.service.auth import AGENT, AUDITOR, OPERATOR, PROVIDER, Anyone, Auditor, Caller, Plane, allow
+from sunward.service.auth import AGENT, AUDITOR, OPERATOR, PROVIDER, Anyone, Auditor, Caller, Config, Plane, allow
 from sunward.service.bodies import Name, answer, once, record_of, takes
 from sunward.service.control import ControlPlane
+from sunward.service.endorsing import endorsed, stolen
+from sunward.service.judging import judge
 from sunward.service.routes_sites import any_site, owns
+from sunward.verification.endorsement import HEADER
 from sunward.verification.verdict import Finding
 from sunward.world.state import Site
 from sunward.world.trust import Judged
@@ -61,6 +65,7 @@ async def get_audit(control: Plane, caller: Anyone, site: Name) -> Response:
 )
 async def post_evidence(
     control: Plane,
+    config: Config,
     caller: Witness,
     request: Request,
     site: Name,
@@ -74,6 +79,11 @@ async def post_evidence(
             raise InputError(
                 "what you file is declared until somebody else checks it; leave level out", code=BAD_EVIDENCE
             )
+        if wanted.document.startswith(HEADER):
+            one = endorsed(config.endorsers, found.spec, wanted.document, caller.subject)
+            await _keep(control, found, wanted.document)
+            _file(control, caller, one, "file_endorsement")
+            return answer(evidence_line(control, found, one.evidence), 201)
         digest = await _keep(control, found, wanted.document)
         words = (wanted.dimension, wanted.statement, wanted.value, wanted.unit, wanted.valid_from_ms)
         name = mint("e", b"", site, digest, *words, wanted.valid_until_ms, wanted.coverage_ppm)
@@ -98,6 +108,21 @@ async def post_evidence(
         return answer(evidence_line(control, found, name), 201)
 
     return await once(control, caller.subject, request, act)
+
+
+@router.post("/v1/sites/{site}/stolen-key", response_model=VerdictLine, openapi_extra=takes(StolenKey))
+async def post_stolen_key(
+    control: Plane,
+    caller: Annotated[Caller, Depends(allow(PROVIDER))],
+    site: Name,
+    wanted: Annotated[StolenKey, Depends(record_of(StolenKey))],
+) -> Response:
+    """Report that others held the site's key from a batch on: no more of its batches are taken, receipts wait."""
+    found = _site_of(control, caller, site)
+    records = stolen(found.spec, wanted.from_counter, control.clock.grid_ms())
+    judge(control, records)
+    note(control, caller, "report_stolen_key", f"{site} {wanted.from_counter}")
+    return answer(_shown(control, records[0].verdict))
 
 
 @router.get("/v1/sites/{site}/evidence/{evidence}", response_class=Response)

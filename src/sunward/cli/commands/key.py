@@ -8,6 +8,7 @@ from random import SystemRandom
 import click
 
 from sunward.cli import show
+from sunward.cli.commands.audit import tell
 from sunward.cli.keeper import agent_folder
 from sunward.cli.shell import Shell, group, option, pass_shell
 from sunward.cli.text import _
@@ -30,6 +31,21 @@ def key_list(shell: Shell) -> None:
     columns = (_("PUBLIC KEY"), _("FROM RECORD"), _("TO RECORD"))
     rows = ((one.public_key, str(one.first), show.NOTHING if one.last is None else str(one.last)) for one in found.keys)
     show.table(columns, rows)
+
+
+@key.command("stolen")
+@click.argument("site")
+@option("--from", "first", type=click.IntRange(min=1), required=True, help="First batch that may be others'.")
+@pass_shell
+def key_stolen(shell: Shell, site: str, first: int) -> None:
+    """Report that others held your site's key: nothing more of it is taken, and what it signed is disputed."""
+    with shell.client("provider") as client:
+        found = client.report_stolen_key(site, first)
+    if shell.json:
+        show.json_line(found)
+        return
+    tell(found)
+    show.line(_("now join anew with a token of `sunward site token --for {site}`").format(site=site))
 
 
 @key.group("rotate")

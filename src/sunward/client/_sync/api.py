@@ -73,6 +73,7 @@ from sunward.model.trust_views import (
     EvidenceLine,
     EvidenceRequest,
     SiteAudit,
+    StolenKey,
     VerdictLine,
     VerdictRequest,
 )
@@ -265,6 +266,10 @@ class ApiClient:
     def file_evidence(self, site: str, wanted: EvidenceRequest) -> EvidenceLine:
         """File evidence; what a site's owner files is declared until somebody else has checked it."""
         return read(self._http.post(site_path(site, "evidence"), wanted), EvidenceLine)
+
+    def report_stolen_key(self, site: str, from_counter: int) -> VerdictLine:
+        """Say, as the owner, that others held a site's key from a batch on: no more of its batches are taken."""
+        return read(self._http.post(site_path(site, "stolen-key"), StolenKey(from_counter=from_counter)), VerdictLine)
 
     def read_evidence(self, site: str, evidence: str) -> bytes:
         """The document behind evidence, for the site's owner, auditors and the operator."""
