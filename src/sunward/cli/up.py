@@ -99,7 +99,6 @@ def up(
     """Run the control plane here until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    grid_start_ms = moment(start) if start else None
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
     subscriptions = read_feeds(feeds_file) if feeds_file else ()
@@ -126,7 +125,7 @@ def up(
         control = build_control(
             shell.home,
             speed=speed,
-            grid_start_ms=grid_start_ms,
+            grid_start_ms=moment(start) if start else None,
             rules=replace(LOCAL_RULES, policy=policy_at(speed)),
             grace_s=grace,
             database_url=database or None,
