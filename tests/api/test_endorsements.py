@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.adapters.endorsers import Endorser, read_endorsers
+from sunward.cli.main import cli
+from sunward.cli.shell import Shell
 from sunward.errors import InputError
 from sunward.model.datum import Quality
 from sunward.model.events import SiteEnrolled
 from sunward.model.trust import Dimension, Level
 from sunward.units import DAY_MS, MINUTE_MS
 from sunward.verification.endorsement import Endorsement, endorsement_bytes, read_endorsement
-from tests.api.harness import UNLIMITED, Agent, Machine, Service
+from tests.api.harness import UNLIMITED, URL, Agent, Bridge, Machine, Service
 from tests.api.test_requests import is_problem
 
 MAKER = Ed25519PrivateKey.from_private_bytes(bytes([9] * 32))
@@ -141,6 +145,22 @@ def test_a_stolen_key_signs_nothing_more_and_receipts_wait(service: Service, age
     assert len(trust.verdicts) == 2
     service.control.commit_one(SiteEnrolled(spec=replace(spec, public_key="cd" * 32)))
     assert service.control.intake.refused["stolen_key"] >= 1
+
+
+def test_the_owner_reports_it_from_the_command_line(service: Service, agent: Agent, tmp_path: Path) -> None:
+    shell = Shell(home=tmp_path / "none", transport=Bridge(service))
+    environment = {
+        "SUNWARD_URL": URL,
+        "SUNWARD_TOKEN": service.credentials["provider_token"],
+        "SUNWARD_LANG": "en",
+        "COLUMNS": "300",
+    }
+    words = ["key", "stolen", "no-hydro", "--from", "4"]
+    told = CliRunner().invoke(cli, words, obj=shell, env=environment, catch_exceptions=False)
+    assert "from batch 4 on: what it signed from there on is disputed" in told.stdout
+    assert "sunward site token --for no-hydro" in told.stdout
+    told = CliRunner().invoke(cli, ["--json", *words], obj=shell, env=environment, catch_exceptions=False)
+    assert json.loads(told.stdout)["record"]["figures"]["counter"] == 4
 
 
 def test_the_file_of_endorsers(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.unit.metering.samples import GOLDEN
 
 FOUND = [
     ("agent_settings", b"pools = " + b"[" * 5_000),
+    ("agent_settings", b'server = "https://["\n' + TARGETS["agent_settings"].seeds()[0].split(b"\n", 1)[1]),
     ("grid_events", b'[{"id": ' + b"[" * 200_000),
     (
         "grid_events",

@@ -134,7 +134,8 @@ COUNTERS = """
     from sunward.adapters.nvml import NvmlMeter
     from sunward.errors import SourceError
     seconds = iter(range(100))
-    meter = NvmlMeter(["GPU-stub-0", "GPU-stub-1"], 1000, start_j={"GPU-stub-0": 70}, clock_s=lambda: next(seconds))
+    models = {"GPU-stub-0": "L40S", "GPU-stub-1": "A100-SXM-80GB"}
+    meter = NvmlMeter(models, 1000, start_j={"GPU-stub-0": 70}, clock_s=lambda: next(seconds))
     readings = []
     for at_ms in (2000, 3000, 2500, 4000, 5000):
         try:
@@ -142,6 +143,7 @@ COUNTERS = """
         except SourceError as reason:
             readings.append(reason.message)
     print(json.dumps({"readings": readings, "quality": meter.quality}))
+    assert 60_000 < meter.uncertainty_ppm < 70_000, "the one that looks a quarter of the time knows least"
 """
 
 
@@ -201,7 +203,7 @@ LEASED = """
     from sunward.agent.devices import DeviceBook
     from sunward.model.site import LeaseOrder, PoolPower
     names = ("GPU-stub-0", "GPU-stub-1")
-    meter, book, limits = NvmlMeter(names, 0), DeviceBook({"p": names}, 300), []
+    meter, book, limits = NvmlMeter(dict.fromkeys(names, "L40S"), 0), DeviceBook({"p": names}, 300), []
 
     def look(at_ms):
         for name, state in book.states.items():
@@ -238,7 +240,7 @@ def test_nvml_with_a_modelled_host_is_called_estimated(stub: Path) -> None:
         from sunward.adapters.nvml import NvmlMeter
         from sunward.model.hardware import PowerState, WorkClass
         host = ModelledMeter({"GPU-stub-0": "L40S"}, 0)
-        meter = NvmlMeter(["GPU-stub-0"], 0, host=host)
+        meter = NvmlMeter({"GPU-stub-0": "L40S"}, 0, host=host)
         remark = meter.set_state("GPU-stub-0", PowerState.BUSY, WorkClass.TRAINING, 0, 200)
         read = meter.read(3_600_000)
         print(json.dumps({"quality": meter.quality, "remark": remark, "host": read["host"], "names": sorted(read)}))
@@ -262,7 +264,7 @@ def test_without_a_driver_there_is_an_error_and_no_counter(monkeypatch: pytest.M
         nvml.nvml_devices()
     assert not caught.value.transient
     with pytest.raises(SourceError, match="no NVIDIA driver"):
-        nvml.NvmlMeter(["GPU-1"], 0)
+        nvml.NvmlMeter({"GPU-1": "L40S"}, 0)
 
 
 def test_nvml_tells_who_uses_a_gpu_and_how_hot_it_is(

@@ -339,6 +339,7 @@ def receipt_of(seals: dict[int, tuple[ReadingsSealed, list[bytes]]], claim: Clai
             promises=(Promise(kind="finish_by", at_ms=SPEC.deadline_ms, kept=True),),
             seals=tuple(seals),
             energy_qualities=(Quality.MODELLED,),
+            energy_uncertainty_ppm=50_000,
             overhead_qualities=(Quality.ESTIMATED,),
         )
     )

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sunward.errors import InputError
+from sunward.model.address import parts_of
 from sunward.model.codec import decode
 
 WRONG = "SW-704"
@@ -119,7 +119,7 @@ def _check(entry: GridEntry, where: str) -> None:
     if entry.every_seconds not in EVERY_S:
         raise InputError(f"{where}: every_seconds lies in 1..3600; correct it", code=WRONG)
     for address in (entry.url, *([entry.token_url] if entry.token_url else [])):
-        parts = urlsplit(address)
+        parts = parts_of(address)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise InputError(f"{where}: {address!r} is no address; write one like https://vtn.example", code=WRONG)
         if parts.scheme == "http" and not _is_here(parts.hostname):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ from sunward.errors import SourceError
 from sunward.model.datum import Quality
 from sunward.model.hardware import PowerState, WorkClass
 from sunward.units import MILLIJOULE_PER_J, MILLIWATT_PER_W
+from sunward.world.catalogue import load
+from sunward.world.sensors import uncertainty_ppm
 
-NVML_UNCERTAINTY_PPM = 50_000
-"""The vendor states 5 % for its power readings, which the energy counter integrates."""
 NOT_PERMITTED = "power limit not permitted: only an administrator may set it here"
 NOT_SUPPORTED = "power limit not supported by this GPU"
 
@@ -105,27 +105,28 @@ class NvmlMeter:
     since the last reading is interpolated.
     """
 
-    uncertainty_ppm = NVML_UNCERTAINTY_PPM
-
     def __init__(
         self,
-        devices: Sequence[str],
+        models: Mapping[str, str],
         at_ms: int,
         *,
         start_j: Mapping[str, int] | None = None,
         host: ModelledMeter | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`devices`: UUIDs. `start_j`: counters to go on from.
+        """`models`: catalogue key by UUID. `start_j`: counters to go on from.
 
         Raises: SourceError without a driver, or for a GPU it does not show.
         """
         self._clock_s = clock_s
         self._host = host
+        # One figure stands for the whole batch: no counter of it knows less.
+        host_ppm = host.uncertainty_ppm if host is not None else 0
+        self.uncertainty_ppm = max([host_ppm, *(uncertainty_ppm(load().gpu(model)) for model in models.values())])
         start = dict(start_j or {})
         with _driver("start metering"):
             pynvml.nvmlInit()
-            self._gauges = {uuid: self._gauge(uuid, start.get(uuid, 0)) for uuid in devices}
+            self._gauges = {uuid: self._gauge(uuid, start.get(uuid, 0)) for uuid in models}
         sampled = any(gauge.last_raw_mj is None for gauge in self._gauges.values())
         self.quality: str = Quality.ESTIMATED if sampled or host else Quality.MEASURED
         self._before = self._latest = (at_ms, self._counted())

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sunward.adapters.cage import Cage
 from sunward.adapters.lan import lan_name
@@ -16,6 +15,7 @@ from sunward.agent.environment import PUBLIC_INDEX, SetupRules
 from sunward.agent.inputs import InputRules
 from sunward.agent.sleep import load_proof
 from sunward.errors import InputError
+from sunward.model.address import parts_of
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission
@@ -338,7 +338,7 @@ def _refuse_unknown(told: object, kind: type, where: str) -> None:
 
 
 def _check(config: AgentConfig, where: str) -> None:
-    url = urlsplit(config.server)
+    url = parts_of(config.server)
     problems = {
         "server: an http or https address": url.scheme not in ("http", "https") or not url.netloc,
         "site: lower-case letters, digits and hyphens": not SITE_NAME.fullmatch(config.site),

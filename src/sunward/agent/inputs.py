@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,6 +17,7 @@ from sunward.agent import s3
 from sunward.agent.client import Backoff
 from sunward.agent.shelf import Shelf
 from sunward.errors import InputError, SourceError
+from sunward.model.address import parts_of
 from sunward.model.wire import InputFile
 
 UNFETCHED, REFUSED, DAMAGED, OUTSIDE, TOO_LARGE = "SW-520", "SW-521", "SW-522", "SW-526", "SW-527"
@@ -78,7 +78,7 @@ class Inputs:
         if not one.url:
             self._plane.fetch_object(one.sha256, path)
             return
-        scheme = urlsplit(one.url).scheme
+        scheme = parts_of(one.url).scheme
         take = self._take_s3 if scheme == S3 else self._take_web
         try:
             found = self._backoff.run(lambda: take(one, env, path))

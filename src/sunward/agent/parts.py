@@ -75,4 +75,4 @@ def meter(config: AgentConfig, pools: tuple[PoolSpec, ...], start_j: dict[str, i
     )
     if config.meter == "modelled":
         return modelled
-    return NvmlMeter(tuple(models), now_ms, start_j=start_j, host=modelled)
+    return NvmlMeter(models, now_ms, start_j=start_j, host=modelled)

@@ -38,6 +38,8 @@ class JobAccount:
     seals: tuple[int, ...]
     sites: tuple[str, ...]
     quality: Quality
+    uncertainty_ppm: int
+    """Greatest of its readings."""
     """Worst of the readings; modelled where there are none."""
 
 
@@ -67,12 +69,17 @@ def job_account(state: State, job: str) -> JobAccount:
         seals=tuple(sorted(seals)),
         sites=tuple(sorted({site for site, _ in gpu_ms})),
         quality=_worst_quality(world, leases) if hours else Quality.MODELLED,
+        uncertainty_ppm=max((_cell(world, lease, "uncertainty_ppm") for lease in leases), default=0),
     )
 
 
 def _leases_of(world: World, job: str) -> list[str]:
     attempts = int(world.jobs.ints["attempts"][world.jobs.row_of[job]])
     return [f"{job}.{attempt}" for attempt in range(1, attempts + 1)]
+
+
+def _cell(world: World, lease: str, name: str) -> int:
+    return int(world.leases.ints[name][world.leases.row_of[lease]])
 
 
 def _worst_quality(world: World, leases: list[str]) -> Quality:
@@ -246,6 +253,7 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement, claim:
             promises=_promises(account.spec, job_state, finished_ms, world.jobs.objects["attempt_lines"][row]),
             seals=account.seals,
             energy_qualities=(account.quality,),
+            energy_uncertainty_ppm=account.uncertainty_ppm,
             overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
             evidence=_evidence(world, account.sites, finished_ms),
         )

@@ -237,12 +237,14 @@ def readings_sealed(turn: Turn, payload: ReadingsSealed) -> None:
     """Add sealed energy to leases and sites."""
     world = turn.world
     world.add_energy(payload.leases, world.sequence)
-    worst = {seal.site: QUALITIES.index(seal.quality) for seal in payload.sites}
+    worst = {seal.site: (QUALITIES.index(seal.quality), seal.uncertainty_ppm) for seal in payload.sites}
+    ints = world.leases.ints
     for lease in set(payload.leases.lease):
         row = world.leases.row_of.get(lease)
+        quality, uncertainty_ppm = worst.get(world.leases.objects["site"][row], (0, 0)) if row is not None else (0, 0)
         if row is not None:
-            known = int(world.leases.ints["quality"][row])
-            world.leases.ints["quality"][row] = max(known, worst.get(world.leases.objects["site"][row], known))
+            ints["quality"][row] = max(int(ints["quality"][row]), quality)
+            ints["uncertainty_ppm"][row] = max(int(ints["uncertainty_ppm"][row]), uncertainty_ppm)
     leased_j = _leased_j(world, payload)
     for seal in payload.sites:
         supply.note_idle(turn.state, seal, payload.start_ms)

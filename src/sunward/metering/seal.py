@@ -186,6 +186,7 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         meter_j=meter_j,
         meter_it_j=meter_it_j,
         boots=tuple(boots),
+        uncertainty_ppm=max(batch.uncertainty_ppm for batch in batches),
     )
     return sealed, total
 

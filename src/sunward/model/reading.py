@@ -77,6 +77,8 @@ class SiteSeal:
     """What the equipment behind it counted in the same batches."""
     boots: tuple[str, ...] = ()
     """Boots that begin in these batches, in order."""
+    uncertainty_ppm: int = 0
+    """Greatest of the batches; 0 = an older seal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,8 @@ class Receipt:
     """Journal sequences of the seals that hold its readings."""
     not_proved: tuple[str, ...]
     """What this receipt does not prove, stable keys."""
+    energy_uncertainty_ppm: int | None = None
+    """Of device and host energy, to either side: the greatest that its readings state. Null = an older receipt."""
 
 
 SIGNAL_REVISED = "signal_revised"

@@ -73,6 +73,8 @@ class ReceiptParts:
     """Quality of each site's readings, from the seals; none = modelled."""
     overhead_qualities: tuple[Quality, ...]
     """Quality of each site's overhead; none = modelled."""
+    energy_uncertainty_ppm: int = 0
+    """Greatest of the readings, from the seals."""
     evidence: Evidence = Evidence()
 
 
@@ -120,6 +122,7 @@ def build_receipt(parts: ReceiptParts) -> Receipt:
         units=parts.units_done,
         metered_ppm=metered_ppm(gpu_ms, parts.leased_ms),
         energy_quality=worst(parts.energy_qualities),
+        energy_uncertainty_ppm=parts.energy_uncertainty_ppm,
         promises=parts.promises,
         counterfactuals=parts.counterfactuals,
         attempts=parts.attempts,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from sunward.adapters.private_sql import Private
 from sunward.adapters.requirements import check_requirements
 from sunward.adapters.web import check_address
 from sunward.errors import InputError
+from sunward.model.address import parts_of
 from sunward.model.request import JobRequest
 from sunward.model.wire import InputFile, JobContent
 from sunward.service.control import ControlPlane
@@ -95,7 +95,7 @@ def _check_inputs(control: ControlPlane, tenant: str, inputs: tuple[InputFile, .
 
 
 def _check_source(one: InputFile) -> None:
-    if urlsplit(one.url).scheme not in INPUT_SCHEMES:
+    if parts_of(one.url).scheme not in INPUT_SCHEMES:
         raise InputError(f"input {one.path}: the address must begin with https:// or s3://", code=BAD_INPUT)
     # Whether a private address may be asked is for the provider to say: it is the provider's network.
     check_address(one.url.replace("s3://", "https://", 1), allow_private=True, code=BAD_INPUT)

@@ -136,11 +136,27 @@ def _check_share(share_bps: int, rules: NetworkStarted) -> Iterator[Finding]:
         yield mismatch("offset_share", "offset share", "the bundle", share_bps, f"{lowest} to {highest}")
 
 
+def _sealed_ppm(receipt: Receipt, evidence: Evidence) -> int:
+    """The greatest uncertainty that the job's seals state of the sites where its attempts were."""
+    site_of = {f"{receipt.job}.{line.attempt}": line.site for line in receipt.attempts}
+    found = [0]
+    for sequence in receipt.seals:
+        seal = evidence.seals.get(sequence)
+        if seal is not None:
+            sites = {site_of.get(lease) for lease in seal.leases.lease}
+            found += [one.uncertainty_ppm for one in seal.sites if one.site in sites]
+    return max(found)
+
+
 def _check_candour(receipt: Receipt, evidence: Evidence, metered: Metered) -> Iterator[Finding]:
     """The receipt claims no better quality than its evidence has, and names what it does not prove."""
     worst = max(map(QUALITIES.index, metered.qualities), default=QUALITIES.index(Quality.MODELLED))
     if QUALITIES.index(receipt.energy_quality) < worst:
         yield mismatch("quality", "energy_quality", "the receipt", receipt.energy_quality, QUALITIES[worst])
+    sealed_ppm = max(_sealed_ppm(receipt, evidence), metered.uncertainty_ppm)
+    if receipt.energy_uncertainty_ppm not in (None, sealed_ppm):
+        key, told = "energy_uncertainty_ppm", receipt.energy_uncertainty_ppm
+        yield mismatch("uncertainty", key, "the receipt", told, sealed_ppm)
     sites = [evidence.declared(site) for site in {line.site for line in receipt.lines}]
     named = {
         "energy": [receipt.energy_quality],

@@ -50,6 +50,8 @@ class Metered:
     lines: dict[tuple[int, str, str], Counter[str]] = field(default_factory=dict)
     """(hour, site, GPU model) → figures."""
     qualities: list[Quality] = field(default_factory=list)
+    uncertainty_ppm: int = 0
+    """The greatest that a batch with a span of the job states."""
 
 
 def check_batches(batches: tuple[SignedBatch, ...], evidence: Evidence, receipt: Receipt) -> Metered:
@@ -161,6 +163,7 @@ def _add(one: Opened, attempts: dict[str, str], job: str, metered: Metered) -> N
         metered.findings.append(_wrong("batch_place", where, "no span of it is of a lease of the job"))
         return
     metered.qualities.append(one.batch.quality)
+    metered.uncertainty_ppm = max(metered.uncertainty_ppm, one.batch.uncertainty_ppm)
     parts = of_batch(one.batch, one.site.overhead_ppm)
     # Every part of a lease has container time.
     for lease, hour in parts.gpu_ms:

@@ -45,6 +45,7 @@ LEASE_INTS = (
     "power_cap_w",
     "run_ms",
     "quality",
+    "uncertainty_ppm",
 )
 QUALITIES = tuple(Quality)
 """Best first; a lease keeps the worst quality of its readings as an index into this."""

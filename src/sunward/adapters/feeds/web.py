@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 import sunward
 from sunward.adapters.feeds.feed import NOT_UNDERSTOOD, OUTAGE, REFUSED_KEY, TOO_OFTEN, UNKNOWN_PLACE, FeedError
 from sunward.errors import InputError
+from sunward.model.address import parts_of
 from sunward.model.codec import decode
 from sunward.units import HOUR_S
 
@@ -44,7 +44,7 @@ class Web:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> None:
-        address = urlsplit(url)
+        address = parts_of(url)
         if address.scheme != "https" and not (address.scheme == "http" and address.hostname in LOOPBACK):
             raise InputError(f"the address of {name} must begin with https://", code="SW-221")
         # httpx logs whole addresses, and a source may want its key in one.

@@ -227,13 +227,18 @@ def _summary(signed: ReceiptView) -> list[tuple[str, str | show.Cell]]:
 def _energies(paper: Receipt) -> str:
     text = _("{facility} at the site meter = GPU {gpu} + host {host} + overhead {overhead}; {quality}, {share} metered")
     return text.format(
-        facility=show.energy(paper.facility_j),
+        facility=show.energy(paper.facility_j) + _range(paper),
         gpu=show.energy(paper.gpu_j),
         host=show.energy(paper.host_j),
         overhead=show.energy(paper.overhead_j),
         quality=word(QUALITIES, paper.energy_quality),
         share=show.percent(paper.metered_ppm),
     )
+
+
+def _range(paper: Receipt) -> str:
+    """How far the energy may lie to either side."""
+    return f" ± {show.percent(paper.energy_uncertainty_ppm)}" if paper.energy_uncertainty_ppm else ""
 
 
 def _money(paper: Receipt) -> list[tuple[str, str | show.Cell]]:
