@@ -97,13 +97,12 @@ def up(
     webhook_allow_private: bool,
 ) -> None:
     """Run the control plane here until stopped."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log()
+    grid_start_ms = moment(start) if start else None
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
-    subscriptions = read_feeds(feeds_file) if feeds_file else ()
+    subscriptions = _beside(files, read_feeds(feeds_file) if feeds_file else ())
     grid = watches(grid_file)
-    _refuse_both(files, subscriptions)
     door = Door(
         host=host,
         port=port,
@@ -125,7 +124,7 @@ def up(
         control = build_control(
             shell.home,
             speed=speed,
-            grid_start_ms=moment(start) if start else None,
+            grid_start_ms=grid_start_ms,
             rules=replace(LOCAL_RULES, policy=policy_at(speed)),
             grace_s=grace,
             database_url=database or None,
@@ -141,6 +140,11 @@ def up(
             serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None)
 
 
+def _log() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
 def _tell(shell: Shell, url: str) -> None:
     if shell.json:
         show.json_line({"url": url, "home": str(shell.home)})
@@ -154,8 +158,8 @@ def _files(carbon: Path | None, price: Path | None) -> tuple[FileSource, ...]:
     return tuple(FileSource(path, kind) for path, kind in kinds if path is not None)
 
 
-def _refuse_both(files: tuple[FileSource, ...], subscriptions: tuple[Subscription, ...]) -> None:
-    """A series has one source: a file or a feed."""
+def _beside(files: tuple[FileSource, ...], subscriptions: tuple[Subscription, ...]) -> tuple[Subscription, ...]:
+    """The subscriptions, where none tells what a file does: a series has one source."""
     for one in subscriptions:
         for file in files:
             if file.kind in one.kinds and file.holds(one.zone):
@@ -163,6 +167,7 @@ def _refuse_both(files: tuple[FileSource, ...], subscriptions: tuple[Subscriptio
                 raise InputError(
                     line.format(file=file.path.name, feed=one.feed.name, kind=file.kind, zone=one.zone), code="SW-221"
                 )
+    return subscriptions
 
 
 def policy_at(speed: int) -> PolicyInputs:
