@@ -75,6 +75,8 @@ class Slots:
 def shadow_prices(fleet: Fleet, board: Board, tasks: Sequence[Task]) -> FloatArray:
     """(P, H) micro-USD of a container in a slot; 0 where nobody is in another's way."""
     free = np.maximum(board.free, 0)
+    if not tasks:
+        return np.zeros(free.shape)
     pieces = _pieces([task for task in tasks if not task.demand.pausable], board)
     slots = _slots([task for task in tasks if task.demand.pausable], board, fleet)
     ascent = _Ascent(np.zeros(free.shape))
@@ -118,6 +120,8 @@ class _Ascent:
 
 def named_prices(fleet: Fleet, prices: FloatArray) -> tuple[ShadowPrice, ...]:
     """Prices as a plan tells them, whole micro-USD per container and hour, slots of one price together."""
+    if not prices.any():
+        return ()
     hourly = to_integer(prices * (units.HOUR_MS / fleet.usable_ms))
     found = []
     for row in np.flatnonzero(hourly.any(axis=1)).tolist():

@@ -85,6 +85,10 @@ def checks_of(fleet: Fleet, named: Named, families: Families) -> Checks:
     )
 
 
+SEARCHED = ("gpus", "rate", "budget")
+"""What the search looks at itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PoolSets:
     """Pools by what families ask of them apart from numbers, rates and budgets."""
@@ -97,7 +101,7 @@ class PoolSets:
 
 def pool_sets(checks: Checks) -> PoolSets:
     """The sets that occur; there are far fewer of them than of families."""
-    some = [checks.tables[reason] for reason in ("memory", "model", "country", "admission")]
+    some = [of for reason, of in checks.tables.items() if reason not in SEARCHED]
     _, at, row = np.unique(packed([kind for _, kind in some]), return_index=True, return_inverse=True)
     return PoolSets(passes=np.logical_and.reduce([table[kind[at]] for table, kind in some]), row=row)
 

@@ -15,6 +15,7 @@ from sunward.placement.crowd.cohorts import Rows, apart, compare, parts_of, sett
 from sunward.placement.crowd.eligible import Checks, Named, by_country_alone, checks_of, named_of, only_site, pool_sets
 from sunward.placement.crowd.flow import flow
 from sunward.placement.crowd.groups import Groups, groups_of
+from sunward.placement.crowd.many import uncollected
 from sunward.placement.crowd.place import Placed, place
 from sunward.placement.crowd.refuse import refusals
 from sunward.placement.crowd.report import Decided, assignments, cohort_assignments
@@ -109,6 +110,7 @@ def begin(fleet: Fleet, snapshot: Snapshot, crowd: Crowd, board: Board) -> Crowd
     )
 
 
+@uncollected()
 def finish(draft: CrowdDraft, board: Board, shares: Shares) -> CrowdPlan:
     """Place the rest on what others left on the board, which holds it all in the end."""
     board.free += draft.taken

@@ -10,7 +10,7 @@ import numpy as np
 from sunward import units
 from sunward.model.identity import JobId, PoolId
 from sunward.model.plan import Assignment, CohortAssignment, ScoreTerms, Segment
-from sunward.placement.crowd.groups import origin_of
+from sunward.placement.crowd.groups import origin_of, ranges
 from sunward.placement.crowd.many import records
 from sunward.placement.crowd.room import Room, Stretches, slots_of
 from sunward.placement.crowd.tables import Tables
@@ -164,18 +164,11 @@ def _saves_ppm(tables: Tables, crowd: Crowd, decided: Decided, score: Scores) ->
 
 
 def least_free(room: Room, held: Stretches) -> IntArray:
-    """(N,) least free containers over the slots of stretches: of two overlapping powers of two of slots."""
+    """(N,) least free containers over the slots of stretches."""
     first, last = slots_of(room.fleet, held.start_ms, held.end_ms)
     length = np.maximum(1, last - first)
-    level = np.log2(length).astype(np.int64)
-    least = np.zeros(len(length), dtype=np.int64)
-    table: IntArray = room.free
-    for one in range(int(level.max(initial=0)) + 1):
-        some = np.flatnonzero(level == one)
-        width = 1 << one
-        at, pool = first[some], held.pool[some]
-        least[some] = np.minimum(table[pool, at], table[pool, np.maximum(at, last[some] - width)])
-        if table.shape[1] <= width:
-            break
-        table = np.minimum(table[:, :-width], table[:, width:])
+    if not len(length):
+        return length
+    begin = held.pool * room.free.shape[1] + np.minimum(first, room.free.shape[1] - 1)
+    least: IntArray = np.minimum.reduceat(room.free.reshape(-1)[ranges(begin, length)], np.cumsum(length) - length)
     return least

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sunward.placement.board import Board
+from sunward.placement.crowd.compiled import compiled
 from sunward.placement.fleet import NO_CEILING_W, Fleet
 from sunward.world.snapshot import BoolArray, FloatArray, IntArray
 
@@ -42,13 +43,12 @@ def slots_of(fleet: Fleet, start_ms: IntArray, end_ms: IntArray) -> tuple[IntArr
     return first, last
 
 
-def spread(shape: tuple[int, int], row: IntArray, first: IntArray, last: IntArray, amount: IntArray) -> IntArray:
-    """(rows, H) amounts summed over the slots `[first, last)` of their rows."""
-    rows, slots = shape
-    steps = np.bincount(row * (slots + 1) + first, weights=amount, minlength=rows * (slots + 1))
-    steps -= np.bincount(row * (slots + 1) + last, weights=amount, minlength=rows * (slots + 1))
-    summed = np.cumsum(steps.reshape(rows, slots + 1)[:, :slots], axis=1)
-    return np.rint(summed).astype(np.int64)
+@compiled
+def take_off(free: IntArray, row: IntArray, first: IntArray, last: IntArray, amount: IntArray) -> None:
+    """Take amounts off the slots `[first, last)` of their rows."""
+    for at in range(len(row)):
+        for slot in range(first[at], last[at]):
+            free[row[at], slot] -= amount[at]
 
 
 class Room:
@@ -79,8 +79,8 @@ class Room:
         """Room beside some stretches; those `at_once` begin on containers that were awake."""
         fleet = self.fleet
         first, last = slots_of(fleet, held.start_ms, held.end_ms)
-        shape = self._base.shape
-        self.free = self._base - spread((shape[0], shape[1]), held.pool, first, last, held.gpus)
+        self.free = self._base.copy()
+        take_off(self.free, held.pool, first, last, held.gpus)
         idle = np.bincount(held.pool[at_once], weights=held.gpus[at_once], minlength=len(self.idle))
         self.idle = np.maximum(0, self._base_idle - np.rint(idle).astype(np.int64))
         here = self.bound[held.pool]
@@ -88,25 +88,5 @@ class Room:
             some = held.of(here)
             watts = self.need_w(some.pool, some.work_class, some.gpus)
             site = fleet.pools.site[some.pool]
-            sites = self._base_w.shape
-            self.headroom_w = self._base_w - spread((sites[0], sites[1]), site, first[here], last[here], watts)
-
-    def first_start(self, pool: IntArray, gpus: IntArray) -> tuple[IntArray, BoolArray]:
-        """(N,) when a start in slot 0 begins, and whether it does so on containers that are awake."""
-        fleet = self.fleet
-        awake = self.idle[pool] >= gpus
-        return np.where(awake, fleet.now_ms, fleet.now_ms + fleet.pools.wake_ms[pool]), awake
-
-    def blocked(self, gpus: IntArray, work_class: IntArray, pools: IntArray) -> IntArray:
-        """(N, A, 2 H + 2) how many slots of some pools before each edge have no room for a gang of each kind."""
-        slots = self.free.shape[1]
-        counts = np.zeros((len(gpus), len(pools), 2 * slots + 2), dtype=np.int16)
-        free, site, bound = self.free[pools], self.fleet.pools.site[pools], np.flatnonzero(self.bound[pools])
-        for at, (count, kind) in enumerate(zip(gpus.tolist(), work_class.tolist(), strict=True)):
-            full = free < count
-            if len(bound):
-                need = np.ceil(count * self.above_w[pools[bound], kind])
-                full[bound] |= self.headroom_w[site[bound]] < need[:, None]
-            np.cumsum(full, axis=1, out=counts[at, :, 1 : slots + 1], dtype=np.int16)
-        counts[:, :, slots + 1 :] = counts[:, :, slots : slots + 1]
-        return counts
+            self.headroom_w = self._base_w.copy()
+            take_off(self.headroom_w, site, first[here], last[here], watts)

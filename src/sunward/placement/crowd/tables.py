@@ -70,18 +70,16 @@ class Tables:
         value: FloatArray = low + (before[row, slot + 1] - low) * part
         return value
 
-    def line(
-        self, pool: IntArray, work_class: IntArray, carbon_price: IntArray, edges: IntArray | slice = slice(None)
-    ) -> FloatArray:
-        """(N, E) micro-USD of one container that runs from now to each edge, or to some of them."""
+    def line(self, pool: IntArray, work_class: IntArray, carbon_price: IntArray) -> FloatArray:
+        """(N, E) micro-USD of one container that runs from now to each edge."""
         zone, kw = self.zone[pool], self.facility_kw[pool, work_class][:, None]
-        power = self.risky_before[:, edges][zone]
+        power = self.risky_before[zone]
         power *= carbon_usd_per_kwh(np.ones(1), 1) * carbon_price[:, None]
-        power += self.price_before[:, edges][zone]
+        power += self.price_before[zone]
         power *= kw * units.MICRO
         water = self.litres_per_h[pool, work_class] * self.fleet.policy.water_price_usd_micro_per_l
-        power += water[:, None] * self.hours[edges] + TIE_USD_MICRO * self.waited[edges]
-        power += self.fleet.ask_usd_micro[pool][:, None] * self.late[edges]
+        power += water[:, None] * self.hours + TIE_USD_MICRO * self.waited
+        power += self.fleet.ask_usd_micro[pool][:, None] * self.late
         return power
 
     @property
@@ -106,15 +104,6 @@ class Tables:
         there, here = self.carbon[zone, slot], self.source[origin, slot]
         mean = np.where(np.isnan(here), there, (here + there) / 2)
         carbon = carbon_usd_per_kwh(mean, 1) * carbon_price
-        brought: FloatArray = gigabytes * self.tariff[origin, zone] + kwh * carbon * units.MICRO
-        return brought
-
-    def bringing(self, pool: IntArray, data_bytes: IntArray, carbon_price: IntArray, origin: IntArray) -> FloatArray:
-        """(N,) micro-USD to bring a job's data, at the mean of all slots."""
-        gigabytes, zone = data_bytes / BYTES_PER_GB, self.zone[pool]
-        kwh = gigabytes * self.fleet.policy.transfer_wh_per_gb / WH_PER_KWH
-        there, here = self.carbon.mean(axis=1)[zone], self.source.mean(axis=1)[origin]
-        carbon = carbon_usd_per_kwh(np.where(np.isnan(here), there, (here + there) / 2), 1) * carbon_price
         brought: FloatArray = gigabytes * self.tariff[origin, zone] + kwh * carbon * units.MICRO
         return brought
 

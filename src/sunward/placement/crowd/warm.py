@@ -6,6 +6,7 @@ import numpy as np
 
 from sunward.placement.crowd.ground import ASKED, JOB, POOL, USE, WAY
 from sunward.placement.crowd.lures import best_hours, least_costs
+from sunward.placement.crowd.room import take_off
 from sunward.placement.crowd.seek import Ground, Left, fill, survey
 
 
@@ -40,4 +41,5 @@ def warm_up() -> None:
     )
     left = Left(free=one[None], headroom_w=one[None], idle=one, gangs=one, soonest=few[None])
     survey(left, one)
+    take_off(left.free, none, none, none, none)
     fill(ground, left, np.zeros(0, ASKED), np.zeros(0, JOB), none, 1, 1)
