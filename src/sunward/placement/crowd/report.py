@@ -166,7 +166,7 @@ def _saves_ppm(tables: Tables, crowd: Crowd, decided: Decided, score: Scores) ->
 def least_free(room: Room, held: Stretches) -> IntArray:
     """(N,) least free containers over the slots of stretches."""
     first, last = slots_of(room.fleet, held.start_ms, held.end_ms)
-    length = np.maximum(1, last - first)
+    length: IntArray = np.maximum(1, last - first)
     if not len(length):
         return length
     begin = held.pool * room.free.shape[1] + np.minimum(first, room.free.shape[1] - 1)

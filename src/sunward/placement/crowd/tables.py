@@ -70,16 +70,18 @@ class Tables:
         value: FloatArray = low + (before[row, slot + 1] - low) * part
         return value
 
-    def line(self, pool: IntArray, work_class: IntArray, carbon_price: IntArray) -> FloatArray:
-        """(N, E) micro-USD of one container that runs from now to each edge."""
+    def line(
+        self, pool: IntArray, work_class: IntArray, carbon_price: IntArray, edges: slice = slice(None)
+    ) -> FloatArray:
+        """(N, E) micro-USD of one container that runs from now to each edge, or to some of them."""
         zone, kw = self.zone[pool], self.facility_kw[pool, work_class][:, None]
-        power = self.risky_before[zone]
+        power = self.risky_before[:, edges][zone]
         power *= carbon_usd_per_kwh(np.ones(1), 1) * carbon_price[:, None]
-        power += self.price_before[zone]
+        power += self.price_before[:, edges][zone]
         power *= kw * units.MICRO
         water = self.litres_per_h[pool, work_class] * self.fleet.policy.water_price_usd_micro_per_l
-        power += water[:, None] * self.hours + TIE_USD_MICRO * self.waited
-        power += self.fleet.ask_usd_micro[pool][:, None] * self.late
+        power += water[:, None] * self.hours[edges] + TIE_USD_MICRO * self.waited[edges]
+        power += self.fleet.ask_usd_micro[pool][:, None] * self.late[edges]
         return power
 
     @property
