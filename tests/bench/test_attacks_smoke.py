@@ -1,0 +1,27 @@
+"""The lies of the threat model: each ends as the page says, a few times told; an honest hour trips nothing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from benchmarks._honest import a_site, found_in, honest_year, signed, true_minutes
+from benchmarks._lies import Economy, judge
+from benchmarks.attacks import LIES, threat_model
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.key)
+def test_a_lie_ends_as_the_threat_model_says_and_does_not_pay(lie):
+    judged = judge(lie, Economy(), plays=2, seed=7)
+    assert (judged.ends, judged.ends.value) == (lie.ends, threat_model()[lie.key])
+    assert not judged.profitable
+
+
+def test_an_honest_site_hears_no_alarm():
+    assert found_in(a_site(), signed(random.Random(1), true_minutes(random.Random(2), 20))) == ()
+    assert honest_year(random.Random(3), days=2) == ()
+
+
+def test_a_lie_that_nobody_sees_and_that_counts_would_pay():
+    unseen = next(lie for lie in LIES if lie.key == "shaved_energy")
+    assert judge(unseen, Economy(visit_days=10**9), plays=2, seed=7).profitable
