@@ -13,15 +13,12 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
 from unittest.mock import patch
 
 import cbor2
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.adapters import openadr
 from sunward.adapters.embedded import read_units
@@ -53,28 +50,19 @@ from sunward.model.wire import RecordedEvent, SyncRequest
 from sunward.service.routes_agents import _batches
 from sunward.units import HOUR_MS, SECOND_MS
 from sunward.verification.bundle import Bundle
-from sunward.verification.endorsement import LINES, Endorsement, endorsement_bytes, read_endorsement
 from sunward.verification.journal import verify_chain
 from sunward.verification.reading import faults, message_signed, read_message
 from sunward.verification.receipt import verify
+from tests.fuzz import evidence
+from tests.fuzz.target import PUBLIC, SIGNER, Target
 from tests.support.bundles import genuine, genuine_journal
 from tests.support.feed_server import KEY, NOW_S, FeedServer
 from tests.unit.adapters.test_registry_files import HEADS, ROWS
 
-SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-PUBLIC = SIGNER.public_key().public_bytes_raw().hex()
 PROTECTED = bytes.fromhex("a10127")
 OWN_ERRORS = (InputError, SourceError)
 SEED_BYTES_MAX = 64_000
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A parser and what it is given at first."""
-
-    run: Callable[[bytes], None]
-    seeds: Callable[[], list[bytes]]
 
 
 def reading(data: bytes) -> None:
@@ -417,32 +405,6 @@ def _requests() -> list[bytes]:
     ]
 
 
-def endorsement(data: bytes) -> None:
-    """A signed word on a site's key; every other one is signed, to reach what stands behind that."""
-    lines = data.split(b"\n")
-    if len(lines) == LINES + 1 and len(data) % 2:
-        signed = b"".join(line + b"\n" for line in lines[: LINES - 1])
-        data = signed + SIGNER.sign(signed).hex().encode() + b"\n"
-    one = read_endorsement(data)
-    assert data.startswith(endorsement_bytes(one))
-
-
-def _endorsements() -> list[bytes]:
-    told = endorsement_bytes(
-        Endorsement(
-            site="s-1",
-            key="ab" * 32,
-            dimension=Dimension.ENERGY,
-            what="meter 1234, class 1",
-            coverage_ppm=1_000_000,
-            valid_from_ms=0,
-            valid_until_ms=86_400_000,
-            endorser=PUBLIC,
-        )
-    )
-    return [told + SIGNER.sign(told).hex().encode() + b"\n"]
-
-
 TARGETS: dict[str, Target] = {
     "reading": Target(reading, lambda: [*_messages(), *_signed_here()]),
     "reading_payload": Target(reading_payload, _payloads),
@@ -457,9 +419,8 @@ TARGETS: dict[str, Target] = {
     "progress": Target(progress, lambda: [b"12\n"]),
     "request_body": Target(request_body, _requests),
     "feed": Target(feed, _replies),
-    "endorsement": Target(endorsement, _endorsements),
     "grid_events": Target(grid_events, lambda: [json.dumps([_EVENT]).encode()]),
-}
+} | evidence.TARGETS
 
 
 def attempt(name: str, data: bytes) -> None:
