@@ -57,7 +57,7 @@ def _guided(name: str, corpus: Path, seconds: int, findings: str) -> None:
     ]
 
     def change(data: bytes, length_max: int, seed: int) -> bytes:
-        # Not through `atheris.Mutate`: with it the process died in malloc after some 10^5 calls, twice; without it, not yet.
+        # Not through `atheris.Mutate`: with it the process died in malloc twice, after some 10^5 calls.
         return mutated(data, random.Random(seed))[:length_max]
 
     atheris.Setup(arguments, lambda data: targets.attempt(name, data), custom_mutator=change)
