@@ -49,6 +49,7 @@ RATE, SHARE_BPS, PROVIDER_BPS, FOSSIL = 400_000_000_007, 137, 8_000, 480_123
 EMBODIED_MG, LIFE_MS = 149_999_999, 189_216_000_001
 CARBON = (170_003, 171_007, 150_011, 90_023)
 HOST_W, IDLE_W, BUSY_W = 900, 60, 640
+UNCERTAINTY_PPM = 50_000
 ODD_MS = 10 * SECOND_MS
 """The first batch begins this long after a whole minute, so that one in an hour lies in two."""
 
@@ -134,7 +135,7 @@ def signed_batches(work: Work, seed: int = 0) -> list[tuple[bytes, ReadingBatch]
             t0_ms=t0,
             t1_ms=t0 + MINUTE_MS,
             previous=batch_hash(found[-1][0]) if found else "",
-            uncertainty_ppm=50_000,
+            uncertainty_ppm=UNCERTAINTY_PPM,
             quality=Quality.ESTIMATED,
             spans=tuple(spans),
         )
@@ -302,5 +303,6 @@ def receipt_of(work: Work, spec: JobSpec, seals: dict[int, ReadingsSealed]) -> R
             seals=tuple(seals),
             energy_qualities=(Quality.ESTIMATED,),
             overhead_qualities=(Quality.ESTIMATED,),
+            energy_uncertainty_ppm=UNCERTAINTY_PPM,
         )
     )
