@@ -38,6 +38,7 @@ ROUTES = {
     ("GET", "/v1/sites/{site}/evidence/{evidence}"): EVERYONE - {TENANT},
     ("POST", "/v1/sites/{site}/evidence/{evidence}/check"): {AUDITOR, OPERATOR},
     ("POST", "/v1/sites/{site}/verdicts"): {AUDITOR, OPERATOR},
+    ("POST", "/v1/sites/{site}/stolen-key"): {PROVIDER},
     ("POST", "/v1/verdicts/{verdict}/appeal"): {PROVIDER, AGENT},
     ("GET", "/v1/verdicts/{verdict}/appeal"): EVERYONE - {TENANT},
     ("POST", "/v1/verdicts/{verdict}/decision"): {AUDITOR, OPERATOR},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute
 
-from sunward.units import HOUR_MS
+from sunward.units import DAY_MS, HOUR_MS
 from tests.api.harness import JOB, Agent, Service, finish
+from tests.api.test_challenges import RULES
 
 NOBODY = {
     "job": "j-aaaaaaaaaa",
@@ -39,6 +41,9 @@ class Party:
     lease: str
     digest: str
     ceiling: str
+    evidence: str
+    verdict: str
+    challenge: str
 
     def fill(self, path: str) -> str:
         """A route's path with this tenant's identifiers."""
@@ -50,6 +55,9 @@ class Party:
             "site": self.agent.site,
             "tenant": self.tenant,
             "ceiling": self.ceiling,
+            "evidence": self.evidence,
+            "verdict": self.verdict,
+            "challenge": self.challenge,
         }
         return re.sub(r"\{(\w+)\}", lambda part: own[part[1]], path)
 
@@ -81,8 +89,25 @@ def parties(service: Service) -> list[Party]:
         assert service.ok("GET", f"/v1/jobs/{job}", token=token)["state"] == "finished"
         limit = {"kw": 7.5, "until_ms": service.control.clock.grid_ms() + HOUR_MS}
         ceiling = service.ok("POST", f"/v1/sites/{agent.site}/ceilings", token=token, json=limit)["ceiling"]
-        found.append(Party(mark, tenant, token, agent, job, lease, digest, ceiling))
+        found.append(
+            Party(mark, tenant, token, agent, job, lease, digest, ceiling, *trust(service, agent, token, mark))
+        )
     return found
+
+
+def trust(service: Service, agent: Agent, token: str, mark: str) -> tuple[str, str, str]:
+    """Evidence, a verdict and a challenge of a tenant's site; its papers and its appeal are private."""
+    paper = base64.b64encode(f"paper {mark}".encode()).decode()
+    told = {"dimension": "age", "statement": "an invoice", "document": paper}
+    told["valid_until_ms"] = service.control.clock.grid_ms() + 30 * DAY_MS
+    evidence = service.ok("POST", f"/v1/sites/{agent.site}/evidence", token=token, json=told)["evidence"]["evidence"]
+    wrong = {"dimension": "age", "fault": "age_false", "sentence": "the invoice is of another card"}
+    verdict = service.ok("POST", f"/v1/sites/{agent.site}/verdicts", "auditor", json=wrong)["record"]["verdict"]
+    service.ok("POST", f"/v1/verdicts/{verdict}/appeal", token=token, json={"text": f"appeal {mark}"})
+    service.ok("POST", "/v1/challenges/rules", "operator", json=RULES)
+    agent.sync()
+    (challenge,) = service.ok("POST", f"/v1/sites/{agent.site}/challenge", "operator")
+    return evidence, verdict, challenge["challenge"]
 
 
 def run(service: Service, agent: Agent) -> str:
@@ -142,8 +167,8 @@ def owned(service: Service, party: Party) -> dict[str, object]:
     found: dict[str, object] = {path: service.ok("GET", path, token=party.token) for path in reads}
     for path in (f"/v1/jobs/{party.job}/logs", f"/v1/jobs/{party.job}/output", f"/v1/objects/{party.digest}"):
         found[path] = service.ask("GET", path, token=party.token).content
-    path = f"/v1/sites/{party.agent.site}/ceilings"
-    found[path] = service.ok("GET", path, token=party.token)
+    for path in (f"/v1/sites/{party.agent.site}/{what}" for what in ("ceilings", "audit")):
+        found[path] = service.ok("GET", path, token=party.token)
     return found
 
 
