@@ -46,6 +46,7 @@ SENTENCE_NAMES = {
     "TOO_FAST",
     "TOO_LITTLE",
     "SOLAR_HIGH",
+    "PLACE_EXCLUDED",
 }
 
 
