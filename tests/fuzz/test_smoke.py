@@ -6,9 +6,12 @@ import json
 import random
 import warnings
 
+import cbor2
 import pytest
 
+from sunward.errors import InputError
 from sunward.metering.wire import encode_batch
+from sunward.service.routes_agents import _batches
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import (
     OWN_ERRORS,
@@ -23,6 +26,9 @@ from tests.fuzz.targets import (
 from tests.unit.metering.samples import GOLDEN
 
 FOUND = [
+    ("feed", b'\x00{"response": {"total": "1=2", "data": []}}'),
+    ("readings_array", b"\x9b" + b"\xff" * 8),
+    ("readings_array", b"\x81\x62\xff\xff"),
     ("agent_settings", b"pools = " + b"[" * 5_000),
     ("agent_settings", b'server = "https://["\n' + TARGETS["agent_settings"].seeds()[0].split(b"\n", 1)[1]),
     ("grid_events", b'[{"id": ' + b"[" * 200_000),
@@ -76,3 +82,12 @@ def test_a_moment_that_the_library_would_guess_at_is_not_read() -> None:
         answer = asked_of_server(json.dumps([event, wrong]).encode())
         assert len(answer.limits) == 1
         assert len(answer.unread) == 1
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (23, 24, 255, 256), (65_535, 65_536), (0,) * 300])
+def test_an_array_of_byte_strings_is_read_as_it_was_written(sizes: tuple[int, ...]) -> None:
+    raws = [bytes([index % 251]) * size for index, size in enumerate(sizes)]
+    assert _batches(cbor2.dumps(raws)) == raws
+    for other in (cbor2.dumps(raws) + b"\x00", cbor2.dumps([*raws, "text"]), cbor2.dumps(raws)[:-1], b"", b"\x9f\xff"):
+        with pytest.raises(InputError):
+            _batches(other)

@@ -86,7 +86,7 @@ class Eia:
             "length": str(ROWS),
         }
         answer = self._web.get(PATH, _Reply, query).response
-        if int(answer.total) > len(answer.data):
+        if _amount(answer.total) > len(answer.data):
             raise FeedError(f"{NAME} answered with {len(answer.data)} of {answer.total} rows", code=NOT_UNDERSTOOD)
         return _told(answer.data, start_ms, end_ms)
 
