@@ -27,6 +27,10 @@ from tests.unit.metering.samples import GOLDEN
 
 FOUND = [
     ("feed", b'\x00{"response": {"total": "1=2", "data": []}}'),
+    (
+        "feed",
+        b'\x00{"response": {"total": "1", "data": [{"period": "2026-06-11T13", "fueltype": "NG", "value": "nan"}]}}',
+    ),
     ("readings_array", b"\x9b" + b"\xff" * 8),
     ("readings_array", b"\x81\x62\xff\xff"),
     ("agent_settings", b"pools = " + b"[" * 5_000),

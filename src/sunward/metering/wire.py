@@ -188,7 +188,9 @@ def _verify(raw: bytes, public_key_hex: str) -> None:
 def _read(payload: bytes) -> ReadingBatch:
     """The batch in a payload whose signature holds; a signer may still have written nonsense."""
     try:
-        fields = cbor2.loads(payload)
+        # Text that is no UTF-8 is replaced here and found when the payload is made again: as an error of the
+        # reader it would keep its memory for good.
+        fields = cbor2.loads(payload, str_errors="replace")
     except _NOT_CBOR:
         _bad_field("the payload is not CBOR")
     if not isinstance(fields, dict) or 1 not in fields:

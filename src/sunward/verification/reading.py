@@ -54,7 +54,7 @@ def read_message(text: str) -> tuple[ReadingBatch, str, bytes, bytes]:
         told = cbor2.dumps(payload)
         if raw != PREFIX + told + SIGNATURE_HEAD + signature:
             raise InputError("it is not a COSE_Sign1 message by an Ed25519 key in its one valid form")
-        batch = _batch(cbor2.loads(payload), payload)
+        batch = _batch(cbor2.loads(payload, str_errors="replace"), payload)
     except (binascii.Error, *NOT_CBOR) as reason:
         raise InputError(f"it is not a reading: {type(reason).__name__}") from None
     return batch, hashlib.sha256(raw).hexdigest(), SIGNED_PREFIX + told, signature

@@ -15,6 +15,8 @@ TOO_OFTEN = "SW-225"
 OUTAGE = "SW-226"
 NOT_UNDERSTOOD = "SW-227"
 NOT_THERE = "SW-229"
+VALUE_MAX = 2.0**53
+"""Beyond it a float holds no whole numbers; not a number is beyond it too."""
 
 
 class Told(NamedTuple):
@@ -92,5 +94,10 @@ def hourly(samples: list[Sample], quality: Quality, start_ms: int, end_ms: int) 
 
 
 def half_up(value: float) -> int:
-    """The nearest integer, halves up; the rounding of every value a feed tells."""
+    """The nearest integer, halves up; the rounding of every value a feed tells.
+
+    Raises: FeedError for what is no number, or more than any value is.
+    """
+    if not abs(value) < VALUE_MAX:
+        raise FeedError(f"the source gives a value that is none: {value}", code=NOT_UNDERSTOOD)
     return int((value + 0.5) // 1)
