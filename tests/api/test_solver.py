@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sunward.engine.inputs import plan_event
-from sunward.service.solver import SolverProcess, SpareProcess
+from sunward.service.solver import SolverProcess, SpareProcess, compile_ahead
 from tests.support.snapshots import Pool, job, snapshot
 
 WORLD = snapshot([Pool(id="no"), Pool(id="pl", ask=0.9)], [job("one"), job("two", interruptible=True)])
@@ -74,3 +74,9 @@ def test_a_spare_process_starts_when_two_searches_meet() -> None:
         time.sleep(0.01)
     assert spare.run(plan_event, WORLD) == plan_event(WORLD)
     spare.close()
+
+
+def test_what_is_compiled_beside_the_sources_is_not_compiled_again() -> None:
+    first = compile_ahead()
+    assert first is None or first.wait(timeout=120) == 0
+    assert compile_ahead() is None

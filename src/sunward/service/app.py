@@ -199,7 +199,8 @@ def serve(
     # Raised again after an orderly end by Ctrl-C, which is how a service of one's own is ended.
     with contextlib.closing(solver), contextlib.closing(spare), contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    compiling.kill()
-    compiling.wait()
+    if compiling is not None:
+        compiling.kill()
+        compiling.wait()
     if control.failure is not None:
         raise control.failure

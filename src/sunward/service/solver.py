@@ -16,10 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from sunward.model.codec import decode, encode
 from sunward.model.events import PlanProposed
+from sunward.placement import crowd
 
 log = logging.getLogger("sunward.solver")
 
@@ -27,6 +29,8 @@ T = TypeVar("T")
 Run: TypeAlias = Callable[..., Any]
 """Runs a search, given with its arguments, here or in another process, and waits for what it finds."""
 NICENESS = 5
+COMPILED = ("lures", "room", "seek")
+"""Modules of crowds that hold compiled loops."""
 END_S = 2.0
 """Longest wait for the process to end when asked."""
 
@@ -128,10 +132,21 @@ class SpareProcess:
         self._process.close()
 
 
-def compile_ahead() -> subprocess.Popen[bytes]:
-    """Begin to compile what plans of large crowds need, in a process that nobody waits for."""
+def compile_ahead() -> subprocess.Popen[bytes] | None:
+    """Begin to compile what plans of large crowds need, in a process that nobody waits for.
+
+    None where that was done: what is compiled lies beside the sources, and is read when it is needed.
+    """
+    folder = Path(crowd.__file__).parent
+    if all(_is_compiled(folder / f"{name}.py") for name in COMPILED):
+        return None
     words, nothing = [sys.executable, "-m", "sunward.service.warm"], subprocess.DEVNULL
     return subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+def _is_compiled(source: Path) -> bool:
+    written_s = source.stat().st_mtime
+    return any(one.stat().st_mtime >= written_s for one in source.parent.glob(f"__pycache__/{source.stem}.*.nbi"))
 
 
 def main() -> None:
