@@ -33,6 +33,8 @@ class Wh:
     owner: str
     state: str = "active"
     beneficiary: str = ""
+    forgotten: bool = False
+    """Ended so long ago that the registry only counts it."""
 
 
 class Book(RuleBasedStateMachine):
@@ -114,7 +116,8 @@ class Book(RuleBasedStateMachine):
             number
             for who in order
             for number, one in enumerate(self.model, start=1)
-            if (one.state, one.beneficiary, one.start_ms, one.device, one.hourly)
+            if not one.forgotten
+            and (one.state, one.beneficiary, one.start_ms, one.device, one.hourly)
             == ("cancelled", who, hour * HOUR_MS, device, True)
         ]
         claims = self.registry.claim(order, hour * HOUR_MS, MARKETS[device], wh)
@@ -130,7 +133,7 @@ class Book(RuleBasedStateMachine):
         self.registry.withdraw(device, hour * HOUR_MS, (hour + 1) * HOUR_MS)
         for one in self.model:
             inside = one.start_ms <= hour * HOUR_MS if not one.hourly else one.start_ms == hour * HOUR_MS
-            if one.device == device and inside and one.state in ("active", "cancelled"):
+            if one.device == device and inside and one.state in ("active", "cancelled") and not one.forgotten:
                 one.state = "withdrawn"
 
     @rule(late=st.integers(0, 60))
@@ -143,6 +146,8 @@ class Book(RuleBasedStateMachine):
         for one in self.model:
             if one.state == "active" and (one.hourly or late == 60):
                 one.state = "expired"
+            elif one.hourly and late == 60:
+                one.forgotten = True
 
     @invariant()
     def every_wh_is_in_one_state(self) -> None:
