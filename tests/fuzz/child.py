@@ -60,7 +60,10 @@ def _guided(name: str, corpus: Path, seconds: int, findings: str) -> None:
         # Not through `atheris.Mutate`: with it the process died in malloc twice, after some 10^5 calls.
         return mutated(data, random.Random(seed))[:length_max]
 
-    atheris.Setup(arguments, lambda data: targets.attempt(name, data), custom_mutator=change)
+    def take(data: bytes) -> None:
+        targets.attempt(name, data)
+
+    atheris.Setup(arguments, take, custom_mutator=change)
     atheris.Fuzz()
 
 

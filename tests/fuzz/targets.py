@@ -423,7 +423,9 @@ TARGETS: dict[str, Target] = {
 } | evidence.TARGETS
 
 
-def attempt(name: str, data: bytes) -> None:
-    """Give bytes to a target. Raises: what should not have come out."""
+def attempt(name: str, data: bytes) -> bool:
+    """Give bytes to a target; whether they were taken. Raises: what should not have come out."""
     with contextlib.suppress(*OWN_ERRORS):
         TARGETS[name].run(data)
+        return True
+    return False

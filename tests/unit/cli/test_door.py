@@ -66,7 +66,9 @@ def test_no_token_crosses_a_network_in_the_clear(url):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost", "http://[::1]:8600"])
 def test_this_machine_needs_no_tls(url):
-    ApiClient(url, "secret").close()
+    client = ApiClient(url, "secret")
+    assert client.url == url
+    client.close()
 
 
 def test_the_command_line_says_so_too(run, tmp_path, monkeypatch):

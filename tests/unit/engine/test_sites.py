@@ -97,7 +97,9 @@ def test_terms_that_cannot_be_are_refused(changes):
 
 def test_terms_that_can_be_are_taken():
     terms = {"closed_hours_utc": (0, 23), "payout": "0x" + "aB" * 20, "gpu_year": 2022, "sleep": Sleep.OFF}
-    Network().tell(SiteEnrolled(spec=replace(SPEC, **terms)))
+    network, spec = Network(), replace(SPEC, **terms)
+    network.tell(SiteEnrolled(spec=spec))
+    assert network.state.world.sites[spec.site].spec == spec
 
 
 def test_a_network_begins_once():
