@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.metering.chain import ACCEPTED, check_next
-from sunward.metering.seal import SiteFacts, seal
+from sunward.metering.seal import Hashed, SiteFacts, seal
 from sunward.metering.wire import HOST, METER, batch_hash, encode_batch
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission, PowerState
@@ -109,8 +109,8 @@ def signed(
     """
     told = scale or {}
     names = [f"d{n}" for n in range(len(course[0].devices_w))]
-    errors = {name: 1 + draw.gauss(0, u_ppm / 1e6 / 2) for name in (*names, HOST)}
-    errors[METER] = 1 + draw.gauss(0, METER_PPM / 1e6 / 2)
+    errors = {name: 1 + draw.gauss(0, u_ppm / PPM / 2) for name in (*names, HOST)}
+    errors[METER] = 1 + draw.gauss(0, METER_PPM / PPM / 2)
     at_j = dict.fromkeys(errors, 0.0)
     batches: list[ReadingBatch] = []
     for number, minute in enumerate(course):
@@ -134,20 +134,23 @@ def signed(
                     end_j=int(at_j[name]),
                 )
             )
-        batches.append(
-            ReadingBatch(
-                site="s-1",
-                boot="boot-1",
-                counter=number + 1,
-                t0_ms=t0_ms,
-                t1_ms=t0_ms + MINUTE_MS,
-                previous="",
-                uncertainty_ppm=u_ppm,
-                quality=Quality.MEASURED,
-                spans=tuple(spans),
-            )
-        )
+        batches.append(_batch(number, spans, u_ppm))
     return chained(batches)
+
+
+def _batch(number: int, spans: Sequence[Span], u_ppm: int) -> ReadingBatch:
+    """A batch as long as its first span."""
+    return ReadingBatch(
+        site="s-1",
+        boot="boot-1",
+        counter=number + 1,
+        t0_ms=spans[0].t0_ms,
+        t1_ms=spans[0].t1_ms,
+        previous="",
+        uncertainty_ppm=u_ppm,
+        quality=Quality.MEASURED,
+        spans=tuple(spans),
+    )
 
 
 def chained(batches: Sequence[ReadingBatch]) -> list[ReadingBatch]:
@@ -166,7 +169,9 @@ def found_in(spec: SiteSpec, batches: Sequence[ReadingBatch], late_ms: int = 0) 
     `late_ms`: how far the ingest's clock is ahead of each batch's end.
     """
     faults: set[str] = set()
-    last, last_hash, accepted = None, "", []
+    last: ReadingBatch | None = None
+    last_hash = ""
+    accepted: list[Hashed] = []
     for batch in batches:
         raw_hash = batch_hash(encode_batch(batch, KEY))
         seen = any(raw_hash == known for known, _ in accepted)
@@ -203,19 +208,18 @@ def honest_year(draw: random.Random, days: int = 365) -> tuple[str, ...]:
         device_w = gpu.power_w_idle + (gpu.power_w_max - gpu.power_w_idle) * load
         host_w = gpu.host_w_idle * devices * draw.uniform(1.0, 1.8)
         true_w = [*([device_w] * devices), host_w, (device_w * devices + host_w) * overhead]
-        day = _hours(names, [watts * error for watts, error in zip(true_w, errors, strict=True)], busy=load > 0)
-        batches = [replace(one, uncertainty_ppm=u_ppm) for one in day]
-        found.update(one.key for one in reading_findings(spec, batches))
+        told_w = [watts * error for watts, error in zip(true_w, errors, strict=True)]
+        found.update(one.key for one in reading_findings(spec, _hours(names, told_w, u_ppm, busy=load > 0)))
     return tuple(sorted(found))
 
 
-def _hours(names: Sequence[str], watts: Sequence[float], *, busy: bool) -> list[ReadingBatch]:
+def _hours(names: Sequence[str], watts: Sequence[float], u_ppm: int, *, busy: bool) -> list[ReadingBatch]:
     """A day of hours at the same power."""
     state = PowerState.BUSY if busy else PowerState.IDLE
     made = []
     for hour in range(24):
         t0_ms = START_MS + hour * HOUR_MS
-        spans = tuple(
+        spans = [
             Span(
                 device=name,
                 lease="",
@@ -226,18 +230,6 @@ def _hours(names: Sequence[str], watts: Sequence[float], *, busy: bool) -> list[
                 end_j=int((hour + 1) * HOUR_S * power_w),
             )
             for name, power_w in zip(names, watts, strict=True)
-        )
-        made.append(
-            ReadingBatch(
-                site="s-1",
-                boot="boot-1",
-                counter=hour + 1,
-                t0_ms=t0_ms,
-                t1_ms=t0_ms + HOUR_MS,
-                previous="",
-                uncertainty_ppm=UNCERTAINTY_PPM,
-                quality=Quality.MEASURED,
-                spans=spans,
-            )
-        )
+        ]
+        made.append(_batch(hour, spans, u_ppm))
     return made

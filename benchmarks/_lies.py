@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
+
+from sunward.model.trust import Dimension, Level, cap_ppm
+from sunward.units import PPM
 
 
 class Ends(StrEnum):
@@ -60,6 +64,15 @@ class Economy:
         return self.stake_days * self.paid_usd
 
 
+MY = Economy()
+"""The one that lies are told in."""
+
+
+def rewarded_usd(kwh: float, usd_per_kwh: float, dimension: Dimension, level: Level) -> float:
+    """What so many kWh more a day bring: after the cap of the level of their evidence, and half the fees."""
+    return min(kwh * usd_per_kwh * cap_ppm(dimension, level) / PPM, MY.rewards_most_usd)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
     """One day of a lie, as the checks and the books saw it."""
@@ -76,13 +89,17 @@ class Played:
     """What a day of it costs its author."""
 
 
+Play: TypeAlias = Callable[[random.Random], Played]
+"""One day of a lie, drawn."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lie:
     """One row of the threat model."""
 
     key: str
     ends: Ends
-    play: Callable[[random.Random], Played]
+    play: Play
     seen_on_visit: bool = False
     """Whether somebody who reads an own meter on the spot sees it."""
 
@@ -95,7 +112,7 @@ class Judged:
     told: Ends
     ends: Ends
     found_share: float
-    by: tuple[str, ...] = field(default=())
+    by: tuple[str, ...]
     gain_usd: float
     """The greatest day."""
     kept_usd: float

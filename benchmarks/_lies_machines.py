@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from benchmarks._honest import GPU
-from benchmarks._lies import Economy, Ends, Lie, Played
+from benchmarks._lies import MY, Ends, Lie, Play, Played
 from sunward.agent.challenge import Prover
 from sunward.agent.challenge_store import ProcessorStore
 from sunward.model.challenge import WORD_BYTES, ChallengeSize, Opening
@@ -28,7 +28,6 @@ from sunward.world.catalogue import GpuModel
 SIZE = ChallengeSize(rows=200, width=256, columns=8, rounds=4, mixing=16, leaf_rows=4, rounds_opened=4, rows_opened=32)
 REACHED = 0.6
 """Share of its published rates that a device reaches; modelled."""
-MY = Economy()
 ASK_RATIO = 4.0
 """What the dearer model asks, against the cheaper one behind it."""
 
@@ -88,7 +87,7 @@ def _remake_ms(gpu: GpuModel, size: ChallengeSize, devices: int) -> float:
     return SECOND_MS * instructions / (gpu.fp32_tflops * TERA / OPS_PER_ENTRY * devices)
 
 
-def too_slow(pick: Callable[[random.Random], tuple[GpuModel, GpuModel, int, int]], gain_usd: float) -> Callable:
+def too_slow(pick: Callable[[random.Random], tuple[GpuModel, GpuModel, int, int]], gain_usd: float) -> Play:
     """A challenge is answered by other devices than those claimed: (true, claimed, claimed count, true count)."""
 
     def play(draw: random.Random) -> Played:

@@ -17,11 +17,11 @@ from benchmarks._honest import (
     signed,
     true_minutes,
 )
-from benchmarks._lies import Economy, Ends, Lie, Played
+from benchmarks._lies import MY, Ends, Lie, Play, Played, rewarded_usd
 from sunward.metering.wire import HOST, METER
 from sunward.model.reading import ReadingBatch
-from sunward.model.trust import Dimension, Level, cap_ppm
-from sunward.units import MINUTE_MS, PPM
+from sunward.model.trust import Dimension, Level
+from sunward.units import MINUTE_MS, PPM, SECOND_MS
 from sunward.verification.bounds import declared_findings, overhead_least
 from sunward.verification.work import KnownWork, Operations, roofline_s, work_findings, work_least_j
 from sunward.world import catalogue
@@ -31,62 +31,53 @@ BONUS_USD_PER_KWH = 0.10
 """What the efficiency bonus may pay for a kWh saved; above it half the fees end it anyhow."""
 CLEANER_USD_PER_KWH = 0.03
 """What an hour 600 g/kWh cleaner is worth to a provider: 0.6 kg at 50 USD/t, as margin of the jobs it wins."""
-MY = Economy()
-DEVICES_NAMES = tuple(f"d{n}" for n in range(DEVICES))
-CHALLENGES_A_YEAR = 365
+DEVICE_NAMES = tuple(f"d{n}" for n in range(DEVICES))
+COUNTERS = (*DEVICE_NAMES, HOST, METER)
+WORK = KnownWork(operations=Operations.FP32, count=10**15, tests_a_year=365)
+"""Of a challenge, one a day."""
 TRUE_OF_ROOFLINE = 1.5
 """A challenge takes half as long again as the datasheet's peak; modelled."""
 
 
-def rewards(kwh: float, cap: float) -> float:
-    """The bonus for so many kWh a day that seem saved: after the cap of the level, and half the fees."""
-    return min(kwh * BONUS_USD_PER_KWH * cap, MY.rewards_most_usd)
+def bonus_usd(kwh: float, dimension: Dimension, level: Level) -> float:
+    """The efficiency bonus for so many kWh a day that seem saved."""
+    return rewarded_usd(kwh, BONUS_USD_PER_KWH, dimension, level)
 
 
-def cap(dimension: Dimension, level: Level) -> float:
-    """Share that counts at a level."""
-    return cap_ppm(dimension, level) / PPM
-
-
-def scaled(names: Sequence[str], factor: float) -> Callable[[random.Random], tuple[str, ...]]:
+def scaled(draw: random.Random, names: Sequence[str], factor: float) -> tuple[str, ...]:
     """Sign a course of work with some counters scaled; what is found."""
-
-    def play(draw: random.Random) -> tuple[str, ...]:
-        course = true_minutes(draw, MINUTES)
-        return found_in(a_site(), signed(draw, course, scale=dict.fromkeys(names, factor)))
-
-    return play
+    course = true_minutes(draw, MINUTES)
+    return found_in(a_site(), signed(draw, course, scale=dict.fromkeys(names, factor)))
 
 
 def known_work(draw: random.Random, factor: float) -> tuple[str, ...]:
     """A challenge inside the day whose energy is told scaled."""
-    gpu = catalogue.load().gpu(GPU)
-    work = KnownWork(operations=Operations.FP32, count=10**15, tests_a_year=CHALLENGES_A_YEAR)
+    gpu, work = catalogue.load().gpu(GPU), WORK
     took_s = roofline_s(gpu, 1, work) * TRUE_OF_ROOFLINE
     true_j = took_s * gpu.power_w_max * draw.uniform(0.75, 1.0)
-    told_j = round(true_j * factor * (1 + draw.gauss(0, UNCERTAINTY_PPM / 1e6 / 2)))
-    found = work_findings(gpu, 1, work, took_ms=round(took_s * 1_000), energy_j=told_j, uncertainty_ppm=UNCERTAINTY_PPM)
+    told_j = round(true_j * factor * (1 + draw.gauss(0, UNCERTAINTY_PPM / PPM / 2)))
+    took_ms = round(took_s * SECOND_MS)
+    found = work_findings(gpu, 1, work, took_ms=took_ms, energy_j=told_j, uncertainty_ppm=UNCERTAINTY_PPM)
     return tuple(sorted(one.key for one in found))
 
 
 def least_share() -> float:
     """The least share of the true energy of known work that no bound contradicts."""
-    gpu = catalogue.load().gpu(GPU)
-    work = KnownWork(operations=Operations.FP32, count=10**15, tests_a_year=CHALLENGES_A_YEAR)
+    gpu, work = catalogue.load().gpu(GPU), WORK
     true_j = roofline_s(gpu, 1, work) * TRUE_OF_ROOFLINE * gpu.power_w_max
     return work_least_j(gpu, 1, work) / true_j
 
 
-def counted_less(factor: float) -> Callable[[random.Random], Played]:
+def counted_less(factor: float) -> Play:
     """All counters, the meter too, tell a share of the truth; a lie of 90 % and more meets every bound there is."""
 
     def play(draw: random.Random) -> Played:
-        found = (*scaled((*DEVICES_NAMES, HOST, METER), factor)(draw), *known_work(draw, factor))
+        found = (*scaled(draw, COUNTERS, factor), *known_work(draw, factor))
         kwh = MY.kwh * (1 - max(factor, least_share() if found else factor))
         return Played(
             found=found,
             prevented=bool(found),
-            gain_usd=rewards(kwh, cap(Dimension.ENERGY, Level.METERED)) + kwh * CLEANER_USD_PER_KWH,
+            gain_usd=bonus_usd(kwh, Dimension.ENERGY, Level.METERED) + kwh * CLEANER_USD_PER_KWH,
         )
 
     return play
@@ -94,22 +85,22 @@ def counted_less(factor: float) -> Callable[[random.Random], Played]:
 
 def inflated(draw: random.Random) -> Played:
     """Counters run at twice the truth, for weight in green staking."""
-    found = scaled((*DEVICES_NAMES, HOST, METER), 2.0)(draw)
-    return Played(found=found, prevented=bool(found), gain_usd=rewards(MY.kwh, cap(Dimension.ENERGY, Level.METERED)))
+    found = scaled(draw, COUNTERS, 2.0)
+    return Played(found=found, prevented=bool(found), gain_usd=bonus_usd(MY.kwh, Dimension.ENERGY, Level.METERED))
 
 
 def partial_sensor(draw: random.Random) -> Played:
     """A sensor that sees a quarter of the run time, at the quiet moments, is read as if it saw all."""
     missed = draw.uniform(0.05, 0.2)
-    found = scaled(DEVICES_NAMES, 1 - missed)(draw)
+    found = scaled(draw, DEVICE_NAMES, 1 - missed)
     kwh = MY.kwh * missed * 0.8
-    return Played(found=found, gain_usd=rewards(kwh, cap(Dimension.ENERGY, Level.METERED)))
+    return Played(found=found, gain_usd=bonus_usd(kwh, Dimension.ENERGY, Level.METERED))
 
 
 def burned(draw: random.Random) -> Played:
     """Real energy is burned inside bought leases, for the weight it brings."""
     kwh = MY.kwh * draw.uniform(0.2, 1.0)
-    weight_usd = rewards(kwh * 0.1, cap(Dimension.ENERGY, Level.METERED))
+    weight_usd = bonus_usd(kwh * 0.1, Dimension.ENERGY, Level.METERED)
     return Played(gain_usd=weight_usd, cost_usd=kwh * MY.power_usd_per_kwh)
 
 
@@ -121,7 +112,7 @@ def idle_padding(draw: random.Random) -> Played:
     return Played(gain_usd=gain * MY.provider_share * (1 - MY.offset_share))
 
 
-def changed(change: Callable[[random.Random, list[ReadingBatch]], list[ReadingBatch]], gain_usd: float) -> Callable:
+def changed(change: Callable[[random.Random, list[ReadingBatch]], list[ReadingBatch]], gain_usd: float) -> Play:
     """A lie that handles batches rather than joules."""
 
     def play(draw: random.Random) -> Played:
@@ -191,8 +182,8 @@ def overhead_declared(draw: random.Random) -> Played:
     """A ratio that nobody meters: above the floor nothing contradicts it, and it brings nothing."""
     spec = a_site(overhead_ppm=round(draw.uniform(overhead_least("air") + 0.01, 1.15) * PPM))
     found = tuple(one.key for one in declared_findings(spec))
-    counts = cap(Dimension.OVERHEAD, Level.DECLARED)
-    return Played(found=found, capped=counts == 0, gain_usd=rewards(MY.kwh * 0.1, counts))
+    gain_usd = bonus_usd(MY.kwh * 0.1, Dimension.OVERHEAD, Level.DECLARED)
+    return Played(found=found, capped=gain_usd == 0, gain_usd=gain_usd)
 
 
 def overhead_floor(_: random.Random) -> Played:
@@ -211,7 +202,7 @@ def denominator(draw: random.Random) -> Played:
     return Played(
         found=found,
         prevented=bool(found),
-        gain_usd=rewards(kwh, cap(Dimension.OVERHEAD, Level.METERED)),
+        gain_usd=bonus_usd(kwh, Dimension.OVERHEAD, Level.METERED),
     )
 
 
@@ -220,7 +211,7 @@ def behind_meter(draw: random.Random) -> Played:
     seen = overhead_least("air") + 0.02
     found = found_in(a_site(), signed(draw, true_minutes(draw, MINUTES), overhead=seen))
     kwh = MY.kwh * (OVERHEAD - seen) / OVERHEAD
-    return Played(found=found, gain_usd=rewards(kwh, cap(Dimension.OVERHEAD, Level.METERED)))
+    return Played(found=found, gain_usd=bonus_usd(kwh, Dimension.OVERHEAD, Level.METERED))
 
 
 def meter_low(draw: random.Random) -> Played:

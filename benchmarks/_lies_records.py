@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 
 from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex
 
 from benchmarks._honest import START_MS, a_site, chained, found_in, signed, true_minutes
-from benchmarks._lies import Economy, Ends, Lie, Played
+from benchmarks._lies import MY, Ends, Lie, Play, Played
 from sunward.errors import InputError
 from sunward.model.codec import encode
 from sunward.model.identity import TenantId
@@ -23,7 +22,6 @@ from sunward.verification.journal import head_message, record_hash
 from sunward.verification.receipt import verify
 from sunward.world.trust import Judged, TrustBook
 
-MY = Economy()
 MINUTES = 20
 G_PPM, KAPPA = 600_000, 10**15
 """The green share of staking's weight, and wei a Wh can back, as docs/settlement.md has them."""
@@ -97,7 +95,7 @@ def a_verdict(consequence: Consequence) -> VerdictRecord:
     )
 
 
-def judged_falsely(*, decided: bool) -> Callable[[random.Random], Played]:
+def judged_falsely(*, decided: bool) -> Play:
     """An honest site is to be slashed and appeals in time; its stake is looked at on every later day."""
 
     def play(draw: random.Random) -> Played:

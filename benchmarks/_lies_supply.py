@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks._honest import START_MS, a_site
-from benchmarks._lies import Economy, Ends, Lie, Played
+from benchmarks._lies import MY, Ends, Lie, Play, Played, rewarded_usd
 from sunward.errors import SunwardError
 from sunward.metering.matching import Cancelled, Use, match
 from sunward.model.identity import TenantId
-from sunward.model.trust import Dimension, Evidence, Level, cap_ppm
+from sunward.model.trust import Dimension, Evidence, Level
 from sunward.settlement.certificates import LIFETIME_MS, Issue, Registry
-from sunward.units import DAY_MS, HOUR_MS, J_PER_WH, PPM
+from sunward.units import DAY_MS, HOUR_MS, J_PER_WH, PPM, SECOND_MS
 from sunward.verification.solar import solar_findings, solar_most_wh
 from sunward.world.trust import TrustBook
 
@@ -23,24 +23,18 @@ GREEN_USD_PER_KWH = 0.05
 """What a kWh counted as renewable brings in green staking; above it half the fees end it anyhow."""
 NAMEPLATE_W = 50_000
 SOLAR_PPM = 5_000
-MY = Economy()
 OWNER = TenantId("owner")
 HOUR_START_MS = START_MS // HOUR_MS * HOUR_MS
 
 
-def green(kwh: float, dimension: Dimension, level: Level) -> float:
-    """What so many kWh more a day bring, after the cap of the level and half the fees."""
-    return min(kwh * GREEN_USD_PER_KWH * cap_ppm(dimension, level) / PPM, MY.rewards_most_usd)
-
-
-def sun(hours: Callable[[datetime], bool], share: Callable[[random.Random, float], float]) -> Callable:
+def sun(hours: Callable[[datetime], bool], share: Callable[[random.Random, float], float]) -> Play:
     """A plant somewhere tells a share of nameplate, given what its sky could give at the most."""
 
     def play(draw: random.Random) -> Played:
         lat, lon = draw.uniform(-60, 60), draw.uniform(-180, 180)
         for _ in range(2_000):
             hour_ms = HOUR_START_MS + draw.randrange(8_766) * HOUR_MS
-            local = datetime.fromtimestamp(hour_ms / 1_000 + lon * 240, UTC)
+            local = datetime.fromtimestamp(hour_ms / SECOND_MS + lon * 240, UTC)
             if hours(local):
                 break
         most_wh = solar_most_wh(lat, lon, 0.0, hour_ms, NAMEPLATE_W)
@@ -58,8 +52,7 @@ def sun(hours: Callable[[datetime], bool], share: Callable[[random.Random, float
         return Played(
             found=tuple(one.key for one in found),
             prevented=bool(found),
-            gain_usd=green(MY.kwh / 3, Dimension.RENEWABLES, Level.METERED),
-            cost_usd=0.0,
+            gain_usd=rewarded_usd(MY.kwh / 3, GREEN_USD_PER_KWH, Dimension.RENEWABLES, Level.METERED),
         )
 
     return play
@@ -82,7 +75,7 @@ def generator(draw: random.Random) -> Played:
     return Played(found=told.found, gain_usd=told.gain_usd, cost_usd=kwh * 0.25)
 
 
-def refused(work: Callable[[random.Random], object]) -> Callable[[random.Random], Played]:
+def refused(work: Callable[[random.Random], object]) -> Play:
     """A lie that the registry is told; what it is refused with."""
 
     def play(draw: random.Random) -> Played:
@@ -97,7 +90,7 @@ def refused(work: Callable[[random.Random], object]) -> Callable[[random.Random]
 
 def green_day() -> float:
     """A day's use counted as green, fully believed."""
-    return green(MY.kwh, Dimension.RENEWABLES, Level.ATTESTED)
+    return rewarded_usd(MY.kwh, GREEN_USD_PER_KWH, Dimension.RENEWABLES, Level.ATTESTED)
 
 
 def registry(draw: random.Random) -> tuple[Registry, str, int]:
@@ -150,7 +143,7 @@ def past_its_end(draw: random.Random) -> None:
     take(books, name, last, "site:s-1")
 
 
-def mismatched(hour: int, market: int) -> Callable[[random.Random], Played]:
+def mismatched(hour: int, market: int) -> Play:
     """A certificate of another hour or market: how much of it is matched."""
 
     def play(draw: random.Random) -> Played:
@@ -203,7 +196,7 @@ def believed_at(dimension: Dimension, level: Level, *, ended: bool = False) -> f
     return book.believed(a_site(), dimension, at_ms).cap_ppm / PPM
 
 
-def uncapped(dimension: Dimension, level: Level, full_usd: float) -> Callable[[random.Random], Played]:
+def uncapped(dimension: Dimension, level: Level, full_usd: float) -> Play:
     """A lie that nobody sees, at a level of evidence it can reach."""
 
     def play(_: random.Random) -> Played:
@@ -225,7 +218,7 @@ def endorser(_: random.Random) -> Played:
     return Played(gain_usd=MY.rewards_most_usd * more)
 
 
-def hours_of_clean_zone(level: Level) -> Callable[[random.Random], Played]:
+def hours_of_clean_zone(level: Level) -> Play:
     """A site of a dirty zone is said to stand in a clean one; nobody measures."""
     return uncapped(Dimension.PLACE, level, MY.kwh * 0.6 * 0.05)
 

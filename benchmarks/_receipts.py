@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.support.bundles import Journal, public_hex
 
 from sunward.metering import merkle
 from sunward.metering.carbon import Intensity, LeaseHour, PoolFacts, hour_lines
 from sunward.metering.counterfactual import Capacity, Piece, RunNow, counterfactuals
 from sunward.metering.seal import SiteFacts, seal
 from sunward.metering.wire import batch_hash, encode_batch
-from sunward.model import chain
 from sunward.model.codec import encode
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.events import (
-    Event,
     JobsSubmitted,
     NetworkStarted,
-    Payload,
     RateObserved,
     ReadingsSealed,
     SignalObserved,
@@ -35,7 +33,7 @@ from sunward.model.reading import ReadingBatch, Span
 from sunward.model.receipt import AttemptLine, Promise, Receipt
 from sunward.model.signal import Observation
 from sunward.model.site import PoolSpec, SiteSpec
-from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.model.wire import JournalHead
 from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Origin, Terms, settle_job
 from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -75,11 +73,6 @@ KEYS = Keys(
     control=Ed25519PrivateKey.from_private_bytes(bytes(range(32))),
     site=Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))),
 )
-
-
-def public_hex(key: Ed25519PrivateKey) -> str:
-    """A public key as records name it."""
-    return key.public_key().public_bytes_raw().hex()
 
 
 def site_of(work: Work) -> SiteSpec:
@@ -146,7 +139,8 @@ def signed_batches(work: Work, seed: int = 0) -> list[tuple[bytes, ReadingBatch]
 def sealed(work: Work, signed: Sequence[tuple[bytes, ReadingBatch]]) -> list[tuple[ReadingsSealed, list[bytes]]]:
     """A seal every five minutes."""
     facts = {str(SITE): SiteFacts(overhead_ppm=site_of(work).overhead_ppm)}
-    found, last = [], {}
+    found: list[tuple[ReadingsSealed, list[bytes]]] = []
+    last: dict[str, ReadingBatch] = {}
     for start in range(0, len(signed), SEAL_MINUTES):
         part = signed[start : start + SEAL_MINUTES]
         found.append(
@@ -162,34 +156,6 @@ def signed_batch(seal_at: int, messages: Sequence[bytes], index: int) -> SignedB
     return SignedBatch(seal=seal_at, message=base64.b64encode(messages[index]).decode(), path=path)
 
 
-class Journal:
-    """Signed records."""
-
-    def __init__(self) -> None:
-        self.records: list[RecordedEvent] = []
-
-    def append(self, at_ms: int, payload: Payload) -> int:
-        """Add one; its sequence."""
-        event, previous = Event(at_ms, payload), self.records[-1].hash if self.records else chain.GENESIS
-        sequence = len(self.records) + 1
-        body = event.body()
-        digest = chain.record_hash(previous, sequence, 1, event.kind, event.version, at_ms, body)
-        self.records.append(
-            RecordedEvent(
-                sequence=sequence,
-                previous=previous,
-                hash=digest,
-                term=1,
-                kind=event.kind,
-                version=event.version,
-                at_ms=at_ms,
-                body=body.decode(),
-                signature=KEYS.control.sign(chain.head_bytes(sequence, digest, 1)).hex(),
-            )
-        )
-        return sequence
-
-
 def intensity(_zone: str, hour_ms: int) -> Intensity:
     """What the zone's grid emitted."""
     return Intensity(CARBON[(hour_ms - START) // HOUR_MS % len(CARBON)], "typical year", Quality.MODELLED)
@@ -197,7 +163,7 @@ def intensity(_zone: str, hour_ms: int) -> Intensity:
 
 def bundle_of(work: Work) -> Bundle:
     """The bundle of the job's final receipt."""
-    journal, spec = Journal(), spec_of(work)
+    journal, spec = Journal(KEYS.control), spec_of(work)
     journal.append(START, NetworkStarted(network="bench", policy=PolicyInputs(), epoch_ms=DAY_MS))
     journal.append(START, RateObserved(wei_per_usd_micro=RATE, sources=("fixed",), quality=Quality.MODELLED))
     journal.append(START, SiteEnrolled(spec=site_of(work)))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import _lies_machines, _lies_readings, _lies_records, _lies_supply
 from benchmarks._honest import a_site, found_in, honest_year, signed, true_minutes
-from benchmarks._lies import Economy, Ends, Judged, judge, stake_days_needed
+from benchmarks._lies import MY, Ends, Judged, judge, stake_days_needed
 from benchmarks.calibration import calibrate
 
 LIES = (*_lies_machines.LIES, *_lies_readings.LIES, *_lies_supply.LIES, *_lies_records.LIES)
@@ -32,7 +32,7 @@ def main() -> None:
     asked = parser.parse_args()
     judged = []
     for lie in LIES:
-        judged.append(judge(lie, Economy(), asked.plays, asked.seed))
+        judged.append(judge(lie, MY, asked.plays, asked.seed))
         _tell(judged[-1])
     alarms = _alarms(asked.seed, asked.honest_years)
     ends = Counter(one.ends for one in judged)
@@ -44,7 +44,7 @@ def main() -> None:
                 **{str(one): ends[one] for one in Ends},
                 "false_alarms_per_site_year": alarms / asked.honest_years,
                 "honest_site_years": asked.honest_years,
-                "stake_days_needed": round(max(stake_days_needed(one, Economy()) for one in judged), 1),
+                "stake_days_needed": round(max(stake_days_needed(one, MY) for one in judged), 1),
                 "not_as_told": [one.key for one in judged if not one.as_told],
                 "not_played": sorted(threat_model().keys() - {one.key for one in judged}),
                 **calibrate(),

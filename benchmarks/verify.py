@@ -20,7 +20,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks._receipts import KEYS, Work, bundle_of, public_hex, sealed, signed_batch, signed_batches, site_of
+from tests.support.bundles import public_hex
+
+from benchmarks._receipts import KEYS, Work, bundle_of, sealed, signed_batch, signed_batches, site_of
 from benchmarks.calibration import calibrate, stay_on_one_core
 from sunward.errors import InvariantError
 from sunward.model.codec import encode

@@ -6,13 +6,13 @@ import random
 
 import pytest
 from benchmarks._honest import a_site, found_in, honest_year, signed, true_minutes
-from benchmarks._lies import Economy, judge
+from benchmarks._lies import MY, Economy, judge
 from benchmarks.attacks import LIES, threat_model
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.key)
 def test_a_lie_ends_as_the_threat_model_says_and_does_not_pay(lie):
-    judged = judge(lie, Economy(), plays=2, seed=7)
+    judged = judge(lie, MY, plays=2, seed=7)
     assert (judged.ends, judged.ends.value) == (lie.ends, threat_model()[lie.key])
     assert not judged.profitable
 

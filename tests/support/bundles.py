@@ -169,10 +169,12 @@ class Counters:
 class Journal:
     """A journal in memory, each record signed."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Ed25519PrivateKey = CONTROL) -> None:
+        self.key = key
         self.records: list[RecordedEvent] = []
 
     def append(self, at_ms: int, payload: Payload) -> int:
+        """Add one; its sequence."""
         event = Event(at_ms, payload)
         previous = self.records[-1].hash if self.records else chain.GENESIS
         sequence = len(self.records) + 1
@@ -188,7 +190,7 @@ class Journal:
                 version=event.version,
                 at_ms=at_ms,
                 body=body.decode(),
-                signature=CONTROL.sign(head_message(sequence, digest, 1)).hex(),
+                signature=self.key.sign(head_message(sequence, digest, 1)).hex(),
             )
         )
         return sequence
