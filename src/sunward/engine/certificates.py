@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sunward.engine.membership import check_member
 from sunward.engine.state import State
+from sunward.engine.trust import DIGEST
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.granular_events import (
@@ -26,7 +27,6 @@ from sunward.units import DAY_MS, HOUR_MS, MICRO, ceil_to
 NAME = re.compile(r"[A-Za-z0-9._-]{1,80}")
 PLANT = re.compile(r"[a-z]{1,20}:[A-Za-z0-9._ -]{1,100}")
 SERIALS = re.compile(r"[\x20-\x7e]{0,200}")
-DIGEST = re.compile(r"[0-9a-f]{64}")
 BENEFICIARY = re.compile(r"(site|tenant|job):[A-Za-z0-9._-]{1,80}")
 NAMEPLATE_MAX_W = 10**10
 ROWS_MAX = 10_000

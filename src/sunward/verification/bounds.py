@@ -67,6 +67,8 @@ class Window:
     """The batches of one site that one seal took in, summed by counter."""
 
     spec: SiteSpec
+    models: dict[str, GpuModel]
+    """GPU model of each declared device."""
     ms: int = 0
     uncertainty_ppm: int = 0
     metered: bool = True
@@ -78,16 +80,12 @@ class Window:
         """Tolerance as a share."""
         return spread(self.uncertainty_ppm, len(self.models))
 
-    @property
-    def models(self) -> dict[str, GpuModel]:
-        """GPU model of each declared device."""
-        known = catalogue.load()
-        return {device: known.gpu(pool.gpu_model) for pool in self.spec.pools for device in pool.devices}
-
 
 def window_of(spec: SiteSpec, batches: Sequence[ReadingBatch]) -> Window:
     """Sum the batches of one site."""
-    window = Window(spec)
+    known = catalogue.load()
+    models = {device: known.gpu(pool.gpu_model) for pool in spec.pools for device in pool.devices}
+    window = Window(spec, models)
     for batch in batches:
         window.ms += batch.t1_ms - batch.t0_ms
         window.uncertainty_ppm = max(window.uncertainty_ppm, batch.uncertainty_ppm)

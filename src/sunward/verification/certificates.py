@@ -8,9 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from sunward.errors import InputError
-from sunward.model.events import (
-    Payload,
-)
+from sunward.model.events import Payload
 from sunward.model.granular import Claim
 from sunward.model.granular_events import (
     CertificatesCancelled,
@@ -133,19 +131,15 @@ def check_certificates(receipt: Receipt, shelf: Shelf) -> Iterator[Finding]:
 def market_of_line(line: HourLine) -> int:
     """Market-based emissions of a line: each claim at its factor, what is left at the residual one."""
     claimed = sum((Fraction(_wh(one) * J_IN_WH, J_IN_KWH) * one.mg_per_kwh for one in line.certificates), Fraction(0))
-    rest_j = line.gpu_j + line.host_j + line.overhead_j - sum(map(_wh, line.certificates)) * J_IN_WH
-    return nearest(claimed + Fraction(rest_j, J_IN_KWH) * line.market_mg_per_kwh)
+    return nearest(claimed + Fraction(_rest_j(line), J_IN_KWH) * line.market_mg_per_kwh)
 
 
 def basis_of(receipt: Receipt) -> str:
     """What the market-based figures rest on."""
     if not claims_of(receipt):
         return "residual missing"
-    left = (
-        line.gpu_j + line.host_j + line.overhead_j - sum(map(_wh, line.certificates)) * J_IN_WH
-        for line in receipt.lines
-    )
-    return "certificates" if all(one < J_IN_WH for one in left) else "certificates, residual missing"
+    covered = all(_rest_j(line) < J_IN_WH for line in receipt.lines)
+    return "certificates" if covered else "certificates, residual missing"
 
 
 def _check_line(receipt: Receipt, line: HourLine, shelf: Shelf) -> Iterator[Finding]:
@@ -156,8 +150,7 @@ def _check_line(receipt: Receipt, line: HourLine, shelf: Shelf) -> Iterator[Find
         market = ""
     if line.market != market:
         yield mismatch("certificate", "market", where, line.market, market)
-    used_wh = (line.gpu_j + line.host_j + line.overhead_j) // J_IN_WH
-    claimed_wh = sum(map(_wh, line.certificates))
+    used_wh, claimed_wh = _used_j(line) // J_IN_WH, _claimed_wh(line)
     if claimed_wh > used_wh:
         yield mismatch("certificate", "claimed Wh", where, claimed_wh, f"at most {used_wh}")
     allowed = {f"job:{receipt.job}", f"tenant:{receipt.tenant}", f"site:{line.site}"}
@@ -175,6 +168,19 @@ def _check_line(receipt: Receipt, line: HourLine, shelf: Shelf) -> Iterator[Find
             yield _wrong(claim.first, "not cancelled for this job, its tenant or its site", where)
         if shelf.is_withdrawn(given):
             yield _wrong(claim.first, "withdrawn", where)
+
+
+def _used_j(line: HourLine) -> int:
+    return line.gpu_j + line.host_j + line.overhead_j
+
+
+def _claimed_wh(line: HourLine) -> int:
+    return sum(map(_wh, line.certificates))
+
+
+def _rest_j(line: HourLine) -> int:
+    """What no certificate covers."""
+    return _used_j(line) - _claimed_wh(line) * J_IN_WH
 
 
 def _wh(claim: Claim) -> int:

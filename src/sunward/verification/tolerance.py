@@ -19,8 +19,6 @@ BATCHES_A_YEAR = 525_960
 """A site signs one batch a minute; no window of a test is shorter."""
 TESTS_OF_DEVICE = 2
 TESTS_OF_SITE = 6
-METERED_UNCERTAINTY_PPM = 100_000
-"""Beyond this the lower bounds are too loose to say anything: such readings are the site's word, not metered."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -33,8 +31,3 @@ def spread(uncertainty_ppm: int, devices: int) -> float:
     """K times u for the readings of a site with so many devices, as a share of the energy read."""
     tests = BATCHES_A_YEAR * (TESTS_OF_DEVICE * devices + TESTS_OF_SITE)
     return factor(tests) * uncertainty_ppm / MILLION
-
-
-def counts_as_metered(uncertainty_ppm: int) -> bool:
-    """Whether readings so uncertain can be evidence: a site cannot buy freedom from the bounds with a wide claim."""
-    return uncertainty_ppm <= METERED_UNCERTAINTY_PPM

@@ -359,11 +359,6 @@ def _take(ground: Ground, left: Left, one: Record, jobs: Records, start: Start, 
     return count
 
 
-@inner
-def _scratch(ground: Ground) -> Scratch:
-    return Scratch(np.zeros(ground.rates.shape[1], RATE), np.zeros(LOOKED_AT, LOOK), np.zeros(len(ground.hours)))
-
-
 @compiled
 def fill(ground: Ground, left: Left, groups: Records, jobs: Records, order: IntArray, most: int, rest: int) -> None:
     """Place at most so many jobs of each group, one group after the other.
