@@ -11,8 +11,9 @@ from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.metering import merkle
 from sunward.model.commands import CloseEpoch, IssueReceipt
+from sunward.model.granular import SiteSupply
 from sunward.model.identity import SiteId
-from sunward.model.receipt import Receipt
+from sunward.model.receipt import EpochStatement, Receipt
 from sunward.report.statement import StatementParts, build_statement, liability_mg
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
 from sunward.settlement.epoch import close as close_books
@@ -26,48 +27,11 @@ PATIENCE_MS = DAY_MS
 def close_epoch(turn: Turn) -> None:
     """Close the present epoch and begin the next; jobs whose readings are not all in wait for the next close."""
     state = turn.state
-    receipts: list[Receipt] = []
-    settlements: list[Settlement] = []
-    carried: list[str] = []
-    for job in sorted(state.closing):
-        account = job_account(state, job)
-        if not ready(state, job, account):
-            carried.append(job)
-            continue
-        settlement = _settle(turn, account)
-        settlements.append(settlement)
-        receipts.append(receipt_of(state, account, settlement, supply.claim_for(state, account.spec)))
-    books = close_books(
-        state.ledger,
-        turn.world.network,
-        settlements,
-        offset_share_bps=state.offset_share_bps,
-        liability_mg=state.liability_mg
-        + liability_mg(
-            sum(receipt.location_mg for receipt in receipts),
-            sum(receipt.market_mg for receipt in receipts),
-            sum(receipt.embodied_mg for receipt in receipts),
-        ),
-        wei_per_usd_micro=turn.world.wei_per_usd_micro,
-    )
-    statement = build_statement(
-        StatementParts(
-            epoch=state.epoch,
-            start_ms=state.epoch_start_ms,
-            end_ms=turn.at_ms,
-            receipts=tuple(receipts),
-            idle_j=sum(site.idle_j for site in turn.world.sites.values()),
-            offset_share_bps=state.offset_share_bps,
-            next_offset_share_bps=books.next_offset_share_bps,
-            paid_usd_micro=books.paid_usd_micro,
-            balance_wei=books.balance_wei,
-            adjustments=state.adjustments,
-            adjusted_location_mg=state.adjusted_location_mg,
-            adjusted_liability_mg=state.adjusted_liability_mg,
-            supply=supply.close(state, receipts),
-        ),
-        merkle.root,
-    )
+    receipts, settlements, carried = _settle_jobs(turn)
+    supplied = supply.close(state, receipts)
+    # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
+    # move what the one before has left, and the books that follow see all of it.
+    statement = _statement(turn, receipts, settlements, supplied)
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)
@@ -82,6 +46,64 @@ def close_epoch(turn: Turn) -> None:
         site.idle_j = 0
     state.idle_hours.clear()
     begin_epoch(turn, turn.at_ms)
+
+
+def _settle_jobs(turn: Turn) -> tuple[list[Receipt], list[Settlement], list[str]]:
+    """Pay what is ready, and name the jobs that are not."""
+    state = turn.state
+    receipts: list[Receipt] = []
+    settlements: list[Settlement] = []
+    carried: list[str] = []
+    for job in sorted(state.closing):
+        account = job_account(state, job)
+        if not ready(state, job, account):
+            carried.append(job)
+            continue
+        settlement = _settle(turn, account)
+        settlements.append(settlement)
+        receipts.append(receipt_of(state, account, settlement, supply.claim_for(state, account.spec)))
+    return receipts, settlements, carried
+
+
+def _statement(
+    turn: Turn, receipts: list[Receipt], settlements: list[Settlement], supplied: tuple[SiteSupply, ...]
+) -> EpochStatement:
+    """The statement of the epoch, whose entries are all posted.
+
+    Raises: InvariantError when the books do not balance.
+    """
+    state = turn.state
+    books = close_books(
+        state.ledger,
+        turn.world.network,
+        settlements,
+        offset_share_bps=state.offset_share_bps,
+        liability_mg=state.liability_mg
+        + liability_mg(
+            sum(receipt.location_mg for receipt in receipts),
+            sum(receipt.market_mg for receipt in receipts),
+            sum(receipt.embodied_mg for receipt in receipts),
+        ),
+        wei_per_usd_micro=turn.world.wei_per_usd_micro,
+    )
+    return build_statement(
+        StatementParts(
+            epoch=state.epoch,
+            start_ms=state.epoch_start_ms,
+            end_ms=turn.at_ms,
+            receipts=tuple(receipts),
+            idle_j=sum(site.idle_j for site in turn.world.sites.values()),
+            offset_share_bps=state.offset_share_bps,
+            next_offset_share_bps=books.next_offset_share_bps,
+            paid_usd_micro=books.paid_usd_micro,
+            balance_wei=books.balance_wei,
+            adjustments=state.adjustments,
+            adjusted_location_mg=state.adjusted_location_mg,
+            adjusted_liability_mg=state.adjusted_liability_mg,
+            supply=supplied,
+        ),
+        merkle.root,
+    )
 
 
 def ready(state: State, job: str, account: JobAccount) -> bool:

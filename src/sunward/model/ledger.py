@@ -23,7 +23,7 @@ class Entry:
     epoch: int
     at_ms: int
     cause: str
-    """`deposit`, `escrow`, `payment`, `refund`, `retire`, `adjust`."""
+    """A word of the tables of docs/settlement.md, such as `deposit`, `payment`, `reward` or `slash`."""
     ref: str
     """The job, site or epoch it is about."""
     postings: tuple[Posting, ...]

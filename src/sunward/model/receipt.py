@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sunward.model.datum import Quality
 from sunward.model.granular import Claim, SiteSupply
+from sunward.model.staking import EpochRewards
 
 RESIDUAL_MISSING = "residual missing"
 """Market basis of energy without certificates in a market without a published residual mix."""
@@ -205,3 +206,5 @@ class EpochStatement:
     """What they change of earlier epochs' liability; not part of `liability_mg`."""
     supply: tuple[SiteSupply, ...] = ()
     """Sites with any matched energy, by name; q and CFE of all others are 0."""
+    rewards: EpochRewards | None = None
+    """What was handed out; none where no rules of staking were in force."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sunward import units
@@ -67,6 +67,17 @@ def escrow(origin: Origin, tenant: str, job: str, amount_wei: int) -> Entry:
     """
     _require_positive(amount_wei, "escrow")
     return _entry(origin, 0, "escrow", job, ((tenant_account(tenant), -amount_wei), (escrow_account(job), amount_wei)))
+
+
+def movement(origin: Origin, index: int, cause: str, ref: str, postings: Sequence[tuple[str, int]]) -> Entry:
+    """Any other entry of docs/settlement.md: (account, wei) each; `index` counts the entries of one origin from 0.
+
+    Raises: InvariantError when nothing is moved.
+    """
+    entry = _entry(origin, index, cause, ref, tuple(postings))
+    if not entry.postings:
+        raise InvariantError(f"{cause} {ref} moves nothing; leave it out")
+    return entry
 
 
 def settle_job(

@@ -11,6 +11,16 @@ FAUCET = "faucet:test"
 """The one account that may be negative: minus the test ATH ever issued."""
 NETWORK = "network"
 OFFSET = "offset"
+TREASURY = "treasury"
+"""What the network may hand out."""
+BUDGET_STAKING = "budget:staking"
+BUDGET_BONUS = "budget:bonus"
+RESERVE = "reserve"
+"""What the Strategic Compute Reserve holds."""
+SLASHED = "slashed"
+"""Taken by verdicts and not yet handed on."""
+RETIRED = "retired"
+"""What was paid for credits."""
 
 
 def tenant_account(tenant: str) -> str:
@@ -26,6 +36,21 @@ def escrow_account(job: str) -> str:
 def provider_account(owner: str) -> str:
     """What a provider earned."""
     return f"provider:{owner}"
+
+
+def stake_account(owner: str) -> str:
+    """What a provider has bonded: slashable, and earning."""
+    return f"stake:{owner}"
+
+
+def exit_account(owner: str) -> str:
+    """Stake on its way out: it earns nothing and is slashable until it is paid."""
+    return f"exit:{owner}"
+
+
+def rewards_account(owner: str) -> str:
+    """What a provider earned by its stake and has not claimed."""
+    return f"rewards:{owner}"
 
 
 class Ledger:

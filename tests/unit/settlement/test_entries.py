@@ -1,7 +1,7 @@
 import pytest
 
 from sunward.errors import InvariantError
-from sunward.settlement.entries import Origin, Terms, deposit, escrow, refund_all, settle_job, split_wei
+from sunward.settlement.entries import Origin, Terms, deposit, escrow, movement, refund_all, settle_job, split_wei
 
 ORIGIN = Origin(sequence=12, first=3, epoch=2, at_ms=99)
 
@@ -107,3 +107,14 @@ def test_negative_figures_are_refused():
         settle_job(ORIGIN, terms(1), job="j-1", tenant="t-1", escrow_wei=1, prices_usd_micro={"p-1": -1})
     with pytest.raises(InvariantError, match="negative"):
         refund_all(ORIGIN, job="j-1", tenant="t-1", escrow_wei=-1)
+
+
+def test_a_movement_names_its_cause_and_leaves_out_what_is_zero():
+    told = movement(ORIGIN, 2, "stake", "p-1 1", (("provider:p-1", -5), ("stake:p-1", 5), ("offset", 0)))
+    assert (told.entry, told.epoch, told.at_ms, told.cause, told.ref) == ("12.5", 2, 99, "stake", "p-1 1")
+    assert sides(told) == {"provider:p-1": -5, "stake:p-1": 5}
+
+
+def test_a_movement_of_nothing_is_refused():
+    with pytest.raises(InvariantError, match="claim p-1 1 moves nothing"):
+        movement(ORIGIN, 0, "claim", "p-1 1", (("rewards:p-1", 0), ("provider:p-1", 0)))
