@@ -37,10 +37,10 @@ setup-dev: .venv/.setup-dev ## set up .venv with what building and testing needs
 		|| { echo 'Sunward needs Python 3.11 or newer with its venv module: apt install python3-venv (another Python: make setup PYTHON=python3.12)' >&2; exit 2; }
 	@$(PYTHON) -m venv .venv
 
-.venv/.setup: requirements.lock | .venv/bin/python
+.venv/.setup: requirements.lock contracts/pyproject.toml | .venv/bin/python
 	@echo 'Setting up .venv ...'
 	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable . --editable contracts
 	@touch $@
 
 .venv/.setup-dev: requirements-dev.lock .venv/.setup
@@ -69,6 +69,7 @@ check: setup-dev ## style, types, layers, translations and the blocking client
 	cd src/sunward/demo/jobs && $(CURDIR)/$(BIN)/mypy --strict --config-file= --cache-dir=$(CURDIR)/.mypy_cache/jobs --explicit-package-bases *.py
 	$(BIN)/lint-imports
 	$(BIN)/python tools/build_sync.py --check
+	$(BIN)/python tools/build_contracts.py --check
 	$(BIN)/python tools/build_locale.py --check
 
 ifneq ($(filter bench,$(MAKECMDGOALS)),)
