@@ -60,7 +60,7 @@ def test_no_close_moves_wealth_between_holders(epochs):
     for acts in epochs:
         vault = moved(vault, acts)
         had = {holder: claim(vault, holder) for holder in HOLDERS} if vault.held_wei else dict.fromkeys(HOLDERS, 0)
-        new = not vault.shares
+        new = not vault.shares or not vault.held_wei
         settled = settle(vault, requests_of(vault, acts))
         for holder in HOLDERS:
             gain = claim(settled.vault, holder) + flow(settled, holder) - had[holder]
