@@ -43,6 +43,10 @@ class SourceError(SunwardError):
         self.transient = transient
 
 
+class ChainRefusedError(SourceError):
+    """A contract would not do what was asked, and says why; asking again alone changes nothing."""
+
+
 class InvariantError(SunwardError):
     """We are wrong: crash; never caught below the outermost shell."""
 

@@ -211,3 +211,75 @@ class ObjectStore(Protocol):
 
     def remove(self, digests: Iterable[str]) -> None:
         """Erase."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """What a transaction costs now, wei for a unit of gas."""
+
+    base_wei: int
+    tip_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mined:
+    """A transaction that stands in a block of the chain as it is now; a re-organisation may take it out again."""
+
+    hash: str
+    block: int
+    succeeded: bool
+    gas_used: int
+    contract: str = ""
+    """The address it made, if it made one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLog:
+    """An event that a contract emitted."""
+
+    contract: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    block: int
+    transaction: str
+
+
+class Chain(Protocol):
+    """An EVM chain. Addresses are `0x` and 40 lower-case hex digits, hashes likewise with 64.
+
+    Every call raises SourceError when the chain cannot be asked.
+    """
+
+    @property
+    def chain_id(self) -> int:
+        """Which chain it is."""
+
+    def height(self) -> int:
+        """Number of the newest block."""
+
+    def next_nonce(self, address: str) -> int:
+        """How many transactions of an address are in blocks."""
+
+    def balance(self, address: str) -> int:
+        """What an address may spend on gas, wei of the chain's own coin."""
+
+    def fees(self) -> Fees:
+        """What gas costs now."""
+
+    def gas(self, sender: str, to: str, data: bytes) -> int:
+        """What a transaction would use; no `to` makes a contract.
+
+        Raises: ChainRefusedError when it would fail.
+        """
+
+    def send(self, raw: bytes) -> None:
+        """Hand over a signed transaction; one that is known already, or in a block, is no fault."""
+
+    def mined(self, transaction: str) -> Mined | None:
+        """What became of a transaction; nothing while no block holds it."""
+
+    def read(self, to: str, data: bytes) -> bytes:
+        """The answer of a contract's view. Raises: ChainRefusedError."""
+
+    def logs(self, contract: str, topic: bytes, first_block: int, last_block: int) -> tuple[ChainLog, ...]:
+        """Events of a kind in blocks, both ends included, in order."""
