@@ -164,8 +164,8 @@ def _check(wanted: Order):
 @internal
 def _spend(amount: uint256):
     epoch: uint256 = block.timestamp // EPOCH_S
-    spent: uint256 = self.spent_in[epoch] + amount
     assert amount <= self.held, "vault: not enough"
+    spent: uint256 = self.spent_in[epoch] + amount
     assert spent <= governed._value(EPOCH_LIMIT), "vault: beyond the limit"
     self.held -= amount
     self.spent_in[epoch] = spent

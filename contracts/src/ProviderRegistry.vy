@@ -47,6 +47,7 @@ struct Roots:
 
 
 POSTER: public(constant(bytes32)) = keccak256("poster")
+EPOCH_BOUND: constant(uint256) = 2**32 - 1
 
 # Several wallets may say the same provider: saying so proves nothing, the network's journal binds one of them.
 provider_of: public(HashMap[address, bytes32])
@@ -112,6 +113,7 @@ def post(epoch: uint256, evidence_root: bytes32, journal_head: bytes32):
         return
     governed._not_paused()
     assert journal_head != empty(bytes32), "registry: no journal head"
+    assert epoch < EPOCH_BOUND, "registry: no such epoch"
     assert self.posted == 0 or epoch == self.last_epoch + 1, "registry: not the next epoch"
     self.roots[epoch] = Roots(evidence_root=evidence_root, journal_head=journal_head, posted_at=block.timestamp)
     self.last_epoch = epoch

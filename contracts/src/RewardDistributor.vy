@@ -6,12 +6,13 @@
 @license AGPL-3.0-only
 @notice Pays what an epoch's root says each owner earned since the first one, less what the owner has claimed.
 @custom:invariants
-    - claimed ≤ total of the newest root whose window is over ≤ promised ≤ funded
-    - what is promised and not claimed, and what is funded and not promised, lies in this contract
+    - what a claimable root lets be claimed is at most its total; totals never fall, nor go beyond what was funded
+    - what is funded and not covered by the claimable root stays in this contract, whatever the leaves say
     - an epoch's root draws on the budgets of its epoch and of earlier ones only
 @custom:kill the owner pauses funding and proposals and the vetoer vetoes; what is claimable stays claimable
 """
 
+from ethereum.ercs import IERC20
 import governed
 import tokens
 
@@ -36,21 +37,30 @@ event Proposed:
 event Vetoed:
     epoch: indexed(uint256)
     root: bytes32
-    first_free: uint256
+
+
+event Carried:
+    epoch: indexed(uint256)
+    amount: uint256
 
 
 event Claimed:
-    epoch: indexed(uint256)
     owner: indexed(address)
+    epoch: uint256
     amount: uint256
-    cumulative_wei: uint256
 
 
 struct Root:
     root: bytes32
-    # The sum of all leaves in the upper bits, the moment from which it may be claimed in the lower 64: one slot
-    # less to read in a claim.
+    # The sum of all leaves above the lower 64 bits, the moment from which it may be claimed in them.
     sealed: uint256
+
+
+struct Newest:
+    next_epoch: uint256
+    opens_at: uint256
+    total: uint256
+    funded: uint256
 
 
 POSTER: public(constant(bytes32)) = keccak256("poster")
@@ -59,21 +69,20 @@ VETO_WINDOW: public(constant(bytes32)) = keccak256("veto_window_s")
 LEAST_VETO_WINDOW_S: public(constant(uint256)) = 3600
 MOST_VETO_WINDOW_S: public(constant(uint256)) = 30 * 86400
 PROOF_BOUND: constant(uint256) = 32
-SEARCH_STEPS: constant(uint256) = 64
-EPOCH_BOUND: constant(uint256) = 2**63
-WEI_BOUND: constant(uint256) = 2**128
-TIME_BITS: constant(uint256) = 64
-TIME_MASK: constant(uint256) = 2**64 - 1
+SEARCH_STEPS: constant(uint256) = 32
+# Bounds of what is packed into one word; 2^96 wei are 79 billion ATH.
+EPOCH_BOUND: constant(uint256) = 2**32 - 1
+TIME_MASK: constant(uint256) = 2**32 - 1
+WEI_MASK: constant(uint256) = 2**96 - 1
 
 token: public(immutable(address))
 
 claimed: public(HashMap[address, uint256])
-# The epoch a proposal must have in the upper bits, what was claimed by all in the lower 128: read together by a claim.
-ledger: uint256
+# The newest root that stands, and what was ever funded, in one word, which is most of what a claim has to read.
+newest: uint256
 roots: HashMap[uint256, Root]
 first_epoch: public(uint256)
 proposed_any: bool
-funded: public(uint256)
 # What was funded for an epoch that no root has reached yet. All else that was funded counts at once.
 budget_of: public(HashMap[uint256, uint256])
 waiting: public(uint256)
@@ -98,9 +107,11 @@ def fund(epoch: uint256, amount: uint256):
     governed._not_paused()
     assert epoch < EPOCH_BOUND, "distributor: no such epoch"
     received: uint256 = tokens._take(token, msg.sender, amount)
-    self.funded += received
-    assert self.funded < WEI_BOUND, "distributor: too much"
-    if not self.proposed_any or epoch >= self._next_epoch():
+    newest: Newest = self._newest()
+    newest.funded += received
+    assert newest.funded <= WEI_MASK, "distributor: too much"
+    self._set_newest(newest)
+    if not self.proposed_any or epoch >= newest.next_epoch:
         self.budget_of[epoch] += received
         self.waiting += received
     log Funded(epoch=epoch, payer=msg.sender, amount=received)
@@ -111,8 +122,10 @@ def carry(epoch: uint256):
     """
     @notice Lets the budget of an epoch before the next one count, should proposals have passed it over.
     """
-    assert self.proposed_any and epoch < self._next_epoch(), "distributor: epoch is to come"
+    assert self.proposed_any and epoch < self._newest().next_epoch, "distributor: epoch is to come"
+    amount: uint256 = self.budget_of[epoch]
     self._count(epoch)
+    log Carried(epoch=epoch, amount=amount)
 
 
 @external
@@ -122,27 +135,29 @@ def propose(epoch: uint256, root: bytes32, cumulative_total: uint256):
     The same again changes nothing.
     """
     governed._only(POSTER)
-    if self._stands(epoch):
+    newest: Newest = self._newest()
+    if self._stands(epoch, newest):
         known: Root = self.roots[epoch]
-        assert known.root == root and known.sealed >> TIME_BITS == cumulative_total, "distributor: another root stands"
+        assert known.root == root and known.sealed >> 64 == cumulative_total, "distributor: another root stands"
         return
     governed._not_paused()
     assert epoch < EPOCH_BOUND, "distributor: no such epoch"
     assert root != empty(bytes32), "distributor: no root"
     assert not self.vetoed[epoch][root], "distributor: root was vetoed"
-    assert not self.proposed_any or epoch == self._next_epoch(), "distributor: not the next epoch"
+    assert not self.proposed_any or epoch == newest.next_epoch, "distributor: not the next epoch"
     if not self.proposed_any:
         self.proposed_any = True
         self.first_epoch = epoch
-    last: uint256 = self._last_sealed(epoch)
     self._count(epoch)
-    assert cumulative_total >= last >> TIME_BITS, "distributor: total falls"
-    assert cumulative_total <= self.funded - self.waiting, "distributor: beyond the budget"
+    assert cumulative_total >= newest.total, "distributor: total falls"
+    assert cumulative_total <= newest.funded - self.waiting, "distributor: beyond the budget"
     # A shorter window must not let a root overtake the one before it.
-    claimable_at: uint256 = max(block.timestamp + governed._value(VETO_WINDOW), last & TIME_MASK)
-    self.roots[epoch] = Root(root=root, sealed=cumulative_total << TIME_BITS | claimable_at)
-    self._set_next_epoch(epoch + 1)
-    log Proposed(epoch=epoch, root=root, cumulative_total=cumulative_total, claimable_at=claimable_at)
+    opens_at: uint256 = max(block.timestamp + governed._value(VETO_WINDOW), newest.opens_at)
+    self.roots[epoch] = Root(root=root, sealed=cumulative_total << 64 | opens_at)
+    self._set_newest(
+        Newest(next_epoch=epoch + 1, opens_at=opens_at, total=cumulative_total, funded=newest.funded)
+    )
+    log Proposed(epoch=epoch, root=root, cumulative_total=cumulative_total, claimable_at=opens_at)
 
 
 @external
@@ -151,12 +166,18 @@ def veto(epoch: uint256):
     @notice Strikes a root within its window, and with it those built upon it; the last one before stands.
     """
     governed._only(VETOER)
-    assert self._stands(epoch), "distributor: no such root"
-    assert block.timestamp < self.roots[epoch].sealed & TIME_MASK, "distributor: window is over"
-    root: bytes32 = self.roots[epoch].root
-    self.vetoed[epoch][root] = True
-    self._set_next_epoch(epoch)
-    log Vetoed(epoch=epoch, root=root, first_free=epoch)
+    newest: Newest = self._newest()
+    assert self._stands(epoch, newest), "distributor: no such root"
+    struck: Root = self.roots[epoch]
+    assert block.timestamp < struck.sealed & TIME_MASK, "distributor: window is over"
+    last: uint256 = 0
+    if epoch != self.first_epoch:
+        last = self.roots[epoch - 1].sealed
+    self.vetoed[epoch][struck.root] = True
+    self._set_newest(
+        Newest(next_epoch=epoch, opens_at=last & TIME_MASK, total=last >> 64, funded=newest.funded)
+    )
+    log Vetoed(epoch=epoch, root=struck.root)
 
 
 @external
@@ -166,34 +187,27 @@ def claim(
     """
     @notice Pays an owner what the newest claimable root says beyond what was claimed; anybody may ask for it.
     """
-    state: uint256 = self.ledger
-    next_epoch: uint256 = state >> 128
-    sealed: uint256 = self.roots[epoch].sealed
-    assert epoch < next_epoch and self._is_open(sealed), "distributor: root is not claimable"
-    if epoch + 1 < next_epoch:
-        assert not self._is_open(self.roots[epoch + 1].sealed), "distributor: a newer root stands"
-    leaf: bytes32 = keccak256(
-        keccak256(abi_encode(chain.id, self, epoch, owner, cumulative_wei, salt))
-    )
-    # Pairs are hashed in order of size, as `merkle_proof_verification` of snekmate does; here the proof is read where it
-    # lies, since a copy of it costs a claim more than all its hashes.
-    node: bytes32 = leaf
+    word: uint256 = self.newest
+    total: uint256 = self._claimable_total(epoch, word)
+    # Pairs are hashed in order of size, as `merkle_proof_verification` of snekmate does; here the proof is read where
+    # it lies, since copying it costs a claim more than all its hashes.
+    node: bytes32 = keccak256(keccak256(abi_encode(chain.id, self, epoch, owner, cumulative_wei, salt)))
     for sibling: bytes32 in proof:
         if convert(node, uint256) < convert(sibling, uint256):
-            node = keccak256(concat(node, sibling))
+            node = keccak256(abi_encode(node, sibling))
         else:
-            node = keccak256(concat(sibling, node))
+            node = keccak256(abi_encode(sibling, node))
     assert node == self.roots[epoch].root, "distributor: proof does not fit"
     before: uint256 = self.claimed[owner]
     assert cumulative_wei > before, "distributor: nothing to claim"
     amount: uint256 = cumulative_wei - before
-    total: uint256 = (state & (WEI_BOUND - 1)) + amount
-    # A root whose leaves add up to more than it says pays no further than what it says.
-    assert total <= sealed >> TIME_BITS, "distributor: beyond the total"
     self.claimed[owner] = cumulative_wei
-    self.ledger = next_epoch << 128 | total
     tokens._give(token, owner, amount)
-    log Claimed(epoch=epoch, owner=owner, amount=amount, cumulative_wei=cumulative_wei)
+    # Should the leaves add up to more than the root said, they take nothing of what later roots are to pay.
+    assert (
+        staticcall IERC20(token).balanceOf(self) >= (word & WEI_MASK) - total
+    ), "distributor: beyond the total"
+    log Claimed(owner=owner, epoch=epoch, amount=amount)
 
 
 @external
@@ -202,10 +216,10 @@ def root_of(epoch: uint256) -> (bytes32, uint256, uint256):
     """
     @notice Root, sum of its leaves and moment from which it may be claimed; nothing where no root stands.
     """
-    if not self._stands(epoch):
+    if not self._stands(epoch, self._newest()):
         return empty(bytes32), 0, 0
     known: Root = self.roots[epoch]
-    return known.root, known.sealed >> TIME_BITS, known.sealed & TIME_MASK
+    return known.root, known.sealed >> 64, known.sealed & TIME_MASK
 
 
 @external
@@ -215,14 +229,14 @@ def claimable_epoch() -> uint256:
     @notice The epoch of the newest root whose window is over; reverts while there is none.
     """
     low: uint256 = self.first_epoch
-    high: uint256 = self._next_epoch()
-    assert low < high and self._is_open(self.roots[low].sealed), "distributor: nothing claimable"
+    high: uint256 = self._newest().next_epoch
+    assert self.proposed_any and low < high and self._is_open(low), "distributor: nothing claimable"
     # Windows end in the order of epochs, so half of what is left is ruled out by each look.
     for _: uint256 in range(SEARCH_STEPS):
         if high - low == 1:
             break
         middle: uint256 = (low + high) // 2
-        if self._is_open(self.roots[middle].sealed):
+        if self._is_open(middle):
             low = middle
         else:
             high = middle
@@ -235,7 +249,7 @@ def next_epoch() -> uint256:
     """
     @notice The epoch a proposal must have; any before the first.
     """
-    return self._next_epoch()
+    return self._newest().next_epoch
 
 
 @external
@@ -244,40 +258,62 @@ def promised() -> uint256:
     """
     @notice The sum of all leaves of the last root that stands, claimable or not.
     """
-    if not self.proposed_any:
-        return 0
-    return self._last_sealed(self._next_epoch()) >> TIME_BITS
+    return self._newest().total
+
+
+@external
+@view
+def funded() -> uint256:
+    return self._newest().funded
 
 
 @internal
 @view
-def _next_epoch() -> uint256:
-    return self.ledger >> 128
-
-
-@internal
-def _set_next_epoch(epoch: uint256):
-    self.ledger = epoch << 128 | self.ledger & (WEI_BOUND - 1)
+def _claimable_total(epoch: uint256, word: uint256) -> uint256:
+    """
+    @notice The total of an epoch's root, which must be the newest of those whose window is over.
+    """
+    next_epoch: uint256 = word >> 224
+    opens_at: uint256 = word >> 192 & TIME_MASK
+    assert epoch < next_epoch, "distributor: no such root"
+    if epoch + 1 == next_epoch:
+        assert block.timestamp >= opens_at, "distributor: window is not over"
+        return word >> 96 & WEI_MASK
+    if epoch + 2 != next_epoch:
+        opens_at = self.roots[epoch + 1].sealed & TIME_MASK
+    assert block.timestamp < opens_at, "distributor: a newer root stands"
+    sealed: uint256 = self.roots[epoch].sealed
+    assert block.timestamp >= sealed & TIME_MASK, "distributor: window is not over"
+    return sealed >> 64
 
 
 @internal
 @view
-def _stands(epoch: uint256) -> bool:
-    return self.proposed_any and epoch >= self.first_epoch and epoch < self._next_epoch()
+def _newest() -> Newest:
+    word: uint256 = self.newest
+    return Newest(
+        next_epoch=word >> 224,
+        opens_at=word >> 192 & TIME_MASK,
+        total=word >> 96 & WEI_MASK,
+        funded=word & WEI_MASK,
+    )
+
+
+@internal
+def _set_newest(newest: Newest):
+    self.newest = newest.next_epoch << 224 | newest.opens_at << 192 | newest.total << 96 | newest.funded
 
 
 @internal
 @view
-def _is_open(sealed: uint256) -> bool:
-    return sealed != 0 and block.timestamp >= sealed & TIME_MASK
+def _stands(epoch: uint256, newest: Newest) -> bool:
+    return self.proposed_any and epoch >= self.first_epoch and epoch < newest.next_epoch
 
 
 @internal
 @view
-def _last_sealed(epoch: uint256) -> uint256:
-    if epoch == self.first_epoch:
-        return 0
-    return self.roots[epoch - 1].sealed
+def _is_open(epoch: uint256) -> bool:
+    return block.timestamp >= self.roots[epoch].sealed & TIME_MASK
 
 
 @internal
