@@ -52,6 +52,8 @@ from sunward.model.granular_events import (
     GenerationDeclared,
 )
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
+from sunward.model.place import Anchor, PlaceRules, RoundTrip
+from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
 from sunward.model.site import Ceiling, Phase, PoolPower, Sleep
@@ -67,6 +69,7 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
     "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-certificates.jsonl": "731658f03dd8e6a2e6957dc3fb95e97687873ed1897b6805e43d741c05c9614e",
@@ -79,6 +82,13 @@ HEADS = {
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
 BALANCES = {
+    "journal-v1-places.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 356_400_000_000_000_000,
+        "offset": 18_000_000_000_000_000,
+        "provider:p-pl-coal": 1_425_600_000_000_000_000,
+        "tenant:t-alpha": 998_200_000_000_000_000_000,
+    },
     "journal-v1-readings.jsonl": {
         "faucet:test": -(10**21),
         "network": 950_400_000_000_000_000,
@@ -452,7 +462,37 @@ def told_of_readings() -> MemoryJournal:
     return network.journal
 
 
+def told_of_places() -> MemoryJournal:
+    """Places are asked for; an anchor leaves one country to one site, and finds another where it cannot be."""
+    network = Network()
+    warsaw = Anchor(name="warsaw", key="a" * 64, lat_udeg=52_230_000, lon_udeg=21_010_000, address="anchor.example:1")
+    network.tell(PlaceRulesSet(rules=PlaceRules(level=Level.METERED, anchors=(warsaw,))))
+    for site, countries in (("pl-coal", ("PL",)), ("no-hydro", ("CZ", "DE", "PL"))):
+        trip = RoundTrip(
+            anchor_key=warsaw.key,
+            lat_udeg=warsaw.lat_udeg,
+            lon_udeg=warsaw.lon_udeg,
+            site=SiteId(site),
+            site_key="00" * 32,
+            nonce="5a" * 32,
+            answer="12" * 64,
+            rtt_us=1_000,
+            at_ms=START_MS,
+            signature="34" * 64,
+        )
+        network.tell(PlaceMeasured(trip=trip, countries=countries))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(COAL, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("pl-coal", {"j-1.1": 1_000_000})
+    network.tell(EpochRequested())
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-places.jsonl": told_of_places,
     "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-certificates.jsonl": told_of_certificates,

@@ -39,6 +39,7 @@ from sunward.agent.config import (
 )
 from sunward.agent.courier import Courier
 from sunward.agent.devices import DeviceBook
+from sunward.agent.echoing import Echo
 from sunward.agent.environment import Environments
 from sunward.agent.folder import take_folder
 from sunward.agent.identity import (
@@ -60,6 +61,7 @@ from sunward.agent.rest import AWAKE_S, Gate, alarm_s, owner_here, sleep_until
 from sunward.agent.rotation import OUTBOX_FILE, rotate
 from sunward.agent.sleep import Clocks
 from sunward.errors import InputError, SourceError, SunwardError
+from sunward.model.identity import SiteId
 from sunward.model.site import LeaseReport, PoolPower, WakeCall
 from sunward.model.version import FIRST, compatible
 from sunward.model.wire import SyncReply, SyncRequest
@@ -182,6 +184,7 @@ class Agent:
         self._executor = self._make_executor()
         self._keeper = self._make_keeper()
         self._challenger = Challenger(self._plane, self._boot, challenged_on(config), self._book.spare, say)
+        self._echo = Echo(SiteId(self._membership.site), self._key, say)
         self._owner = Owner(
             config=config,
             devices=tuple(device for pool in self._pools for device in pool.devices),
@@ -252,6 +255,7 @@ class Agent:
         self._keeper.keep(self._kept)
         self._book.update(self._power.states(now_ms))
         self._challenger.step()
+        self._echo.step()
         for note in self._keeper.step(now_ms, time.monotonic(), self._clock.mapping.speed):
             say("lease", note=note, grid_ms=now_ms)
         problems += self._recorder.observe(self._book.states, self._book.host_state(), now_ms)
@@ -333,6 +337,7 @@ class Agent:
             try:
                 self._keeper.apply(reply.orders, reply.settled, now_ms)
                 self._challenger.take(reply.orders.challenges)
+                self._echo.take(reply.orders.anchors)
                 if reply.orders.version >= self._keeper.version:
                     self._move_power(reply, now_ms)
             except InputError as reason:

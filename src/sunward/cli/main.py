@@ -58,6 +58,7 @@ SERVERS = {
     "estimate": ("sunward.cli.estimate", N_("Estimate what GPUs earn in a month less their power, and say why.")),
     "join": ("sunward.cli.join", N_("Join the network with this machine's GPUs and serve until stopped.")),
     "leave": ("sunward.cli.leave", N_("Leave the network with a site: drain it, wait, settle, end its agent here.")),
+    "anchor": ("sunward.cli.anchor", N_("Measure how long sites take to answer, from this place, until stopped.")),
     "demo": (
         "sunward.cli.demo.command",
         N_("Run eight jobs on three sites in about a minute: decided, run, paused, moved, paid, proven."),
@@ -70,7 +71,7 @@ commands has their summaries from here.
 """
 
 
-EXTRAS = {"doctor": "agent", "estimate": "agent", "join": "agent", "demo": "all"}
+EXTRAS = {"anchor": "agent", "doctor": "agent", "estimate": "agent", "join": "agent", "demo": "all"}
 """What `pip install 'sunward[…]'` must name for a command, where that is not `service`."""
 POSIX = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
 """Modules of Python that are on Linux and macOS only."""

@@ -14,6 +14,7 @@ from sunward.engine import (
     jobs,
     leases,
     membership,
+    places,
     plans,
     policy,
     readings,
@@ -68,6 +69,7 @@ from sunward.model.granular_events import (
     GenerationDeclared,
 )
 from sunward.model.identity import SiteId
+from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 
 
 def advance(state: State, event: Event) -> tuple[Command, ...]:
@@ -198,6 +200,8 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     CertificatesMoved: certificates.moved,
     CertificatesCancelled: certificates.cancelled,
     CertificatesWithdrawn: certificates.withdrawn,
+    PlaceRulesSet: places.rules_set,
+    PlaceMeasured: places.measured,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -231,4 +235,6 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     CertificatesMoved: certificates.check_moved,
     CertificatesCancelled: certificates.check_cancelled,
     CertificatesWithdrawn: certificates.check_withdrawn,
+    PlaceRulesSet: places.check_rules,
+    PlaceMeasured: places.check_measured,
 }

@@ -9,6 +9,7 @@ from sunward.errors import InvariantError
 from sunward.execution.power import awake_count
 from sunward.model.identity import SiteId
 from sunward.model.job import LeaseState, LengthKind
+from sunward.model.place import AnchorCall
 from sunward.model.site import AwakeOrder, LeaseOrder, PoolSpec, SiteOrders
 from sunward.units import PPM
 from sunward.world.capacity import withheld
@@ -43,6 +44,11 @@ def orders(state: State, site: SiteId) -> SiteOrders:
         asleep_until_ms=asleep.ready_by_ms(world, world.sites[site]) if sleeps(spec) else 0,
         wake=asleep.calls(world, world.sites[site]),
         challenges=tuple(one.order for one in world.challenges.at(site)),
+        anchors=tuple(
+            AnchorCall(key=one.key, address=one.address)
+            for one in world.places.rules.anchors
+            if world.places.due(spec, one.key, world.at_ms)
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from sunward.model.challenge import Challenge, ChallengeRules, Draw, Ended
 from sunward.model.codec import decode, encode
 from sunward.model.events import NetworkStarted
 from sunward.model.granular import CertificateBundle, GenerationDevice
+from sunward.model.place import PlaceRules
 from sunward.model.plan import Assignment, AwakeTarget, Segment, ShadowPrice, Unplaced
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
@@ -24,6 +25,7 @@ from sunward.settlement.ledger import Ledger
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
+from sunward.world.places import PlaceBook, Placed
 from sunward.world.readings import DayRow, ReadingsBook
 from sunward.world.state import Site, World
 from sunward.world.trust import Filed, Judged, TrustBook
@@ -174,6 +176,7 @@ def _learnt(world: World) -> dict[str, Any]:
     book = world.trust
     trust = {"trust": [encode(book.filed()), encode(tuple(book.verdicts.values()))]}
     told = (trust if book.evidence or book.verdicts else {}) | _challenges(world.challenges) | _readings(world.readings)
+    told |= _places(world.places)
     return lengths | arrivals | told | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
 
 
@@ -184,6 +187,10 @@ def _readings(book: ReadingsBook) -> dict[str, Any]:
 def _challenges(book: ChallengeBook) -> dict[str, Any]:
     told = (book.rules, book.draw, tuple(book.open.values()), tuple(book.ended.values()))
     return {} if book.is_new else {"challenges": [encode(part) for part in told]}
+
+
+def _places(book: PlaceBook) -> dict[str, Any]:
+    return {} if book.is_new else {"places": [encode(book.rules), encode(dict(sorted(book.placed.items())))]}
 
 
 def _load_challenges(rules: bytes, draw: bytes, opened: bytes, ended: bytes) -> ChallengeBook:
@@ -259,6 +266,9 @@ def _load_world(record: dict[str, Any]) -> World:
         world.trust = _load_trust(*record["trust"])
     if "challenges" in record:
         world.challenges = _load_challenges(*record["challenges"])
+    if "places" in record:
+        rules, placed = record["places"]
+        world.places = PlaceBook(rules=decode(rules, PlaceRules), placed=decode(placed, dict[str, Placed]))
     if "readings" in record:
         days, unseen, told = record["readings"]
         world.readings = ReadingsBook(unseen=unseen, told=told)

@@ -23,6 +23,7 @@ from sunward.model.granular_events import (
 )
 from sunward.model.identity import JobId, PoolId, SiteId, TenantId
 from sunward.model.job import JobSpec
+from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Forecast, Observation
@@ -348,6 +349,8 @@ Payload: TypeAlias = (
     | CertificatesMoved
     | CertificatesCancelled
     | CertificatesWithdrawn
+    | PlaceRulesSet
+    | PlaceMeasured
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -389,6 +392,8 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "certificates_moved": (CertificatesMoved, 1),
     "certificates_cancelled": (CertificatesCancelled, 1),
     "certificates_withdrawn": (CertificatesWithdrawn, 1),
+    "place_rules_set": (PlaceRulesSet, 1),
+    "place_measured": (PlaceMeasured, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

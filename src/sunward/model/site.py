@@ -9,6 +9,7 @@ from sunward.model.challenge import ChallengeOrder
 from sunward.model.datum import Quality
 from sunward.model.hardware import Admission, WorkClass
 from sunward.model.identity import PoolId, SiteId, TenantId, ZoneId
+from sunward.model.place import AnchorCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,3 +236,5 @@ class SiteOrders:
     """Neighbours to wake, again and again until they are no longer named."""
     challenges: tuple[ChallengeOrder, ...] = ()
     """What the site should prove of its devices."""
+    anchors: tuple[AnchorCall, ...] = ()
+    """Who waits for its key to answer."""

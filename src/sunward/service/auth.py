@@ -24,7 +24,9 @@ from sunward.service.limits import address_of, limits_of
 from sunward.service.problems import RequestError
 
 TENANT, PROVIDER, OPERATOR, AUDITOR, AGENT = "tenant", "provider", "operator", "auditor", "agent"
-ROLES = (TENANT, PROVIDER, OPERATOR, AUDITOR, AGENT)
+ANCHOR = "anchor"
+"""Measures where sites can be."""
+ROLES = (TENANT, PROVIDER, OPERATOR, AUDITOR, AGENT, ANCHOR)
 OPEN = frozenset({"/healthz", "/openapi.json", "/v1/agents/enroll"})
 """Routes that take no bearer token: enrolment brings its own."""
 AGENT_PREFIX = f"{AGENT}:"

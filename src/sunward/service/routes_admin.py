@@ -12,13 +12,13 @@ from sunward.errors import InputError, NotFoundError
 from sunward.model.records import AuditEntry, AuditPage, Enrolment, EnrolmentRequest, TokenLine, TokenRequest
 from sunward.model.trust import NETWORK
 from sunward.service.audit import note
-from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT, Auditor, Config, Enroller, Operator, Plane
+from sunward.service.auth import ANCHOR, AUDITOR, OPERATOR, PROVIDER, TENANT, Auditor, Config, Enroller, Operator, Plane
 from sunward.service.bodies import Name, answer, page_of, record_of, secret_once, takes
 from sunward.units import DAY_MS, HOUR_MS
 
 router = APIRouter(tags=["admin"])
 
-GRANTED = (TENANT, PROVIDER, OPERATOR, AUDITOR)
+GRANTED = (TENANT, PROVIDER, OPERATOR, AUDITOR, ANCHOR)
 """Roles that a token can be made for; an agent's comes from its enrolment alone."""
 SUBJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 NOTE_CHARS = 200

@@ -7,7 +7,7 @@ country is within reach of every anchor, for the finer zones of a country have n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -74,15 +74,10 @@ def dirtiest(declared: str, trips: Sequence[RoundTrip]) -> Zone:
     return max(candidates.values(), key=lambda zone: (zone.carbon_mean_mgco2e_per_kwh, zone.zone))
 
 
-def place_findings(site: str, declared: str, trips: Sequence[RoundTrip]) -> tuple[Finding, ...]:
-    """Whether a site can be where it says."""
+def place_findings(site: str, declared: str, countries: Collection[str], anchors: int) -> tuple[Finding, ...]:
+    """Whether a site can be where it says, by the countries that so many anchors leave."""
     zone = zones.load().zone(declared)
-    if zone.country in possible_countries(trips):
+    if zone.country in countries:
         return ()
-    figures: dict[str, str | int] = {
-        "site": site,
-        "zone": declared,
-        "anchors": len({trip.anchor_key for trip in trips}),
-        "country": zone.country,
-    }
+    figures: dict[str, str | int] = {"site": site, "zone": declared, "anchors": anchors, "country": zone.country}
     return (Finding(key="place_excluded", sentence=PLACE_EXCLUDED, figures=figures),)

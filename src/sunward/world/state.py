@@ -24,6 +24,7 @@ from sunward.world.challenges import ChallengeBook
 from sunward.world.closed import ClosedLines
 from sunward.world.jobs import JobTable
 from sunward.world.lengths import LengthBook
+from sunward.world.places import PlaceBook
 from sunward.world.power import lease_rate
 from sunward.world.readings import ReadingsBook
 from sunward.world.shadows import ShadowBook
@@ -110,6 +111,7 @@ class World:
     shadows: ShadowBook = field(default_factory=ShadowBook)
     trust: TrustBook = field(default_factory=TrustBook)
     challenges: ChallengeBook = field(default_factory=ChallengeBook)
+    places: PlaceBook = field(default_factory=PlaceBook)
     readings: ReadingsBook = field(default_factory=ReadingsBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)

@@ -135,7 +135,7 @@ def test_every_command_is_tested():
         ("mirror",),
         ("status", "drain", "ask"),
         ("curtail",),
-        ("challenge", "challenges"),
+        ("challenge", "challenges", "place"),
         ("audit", "file", "check", "get", "issue", "appeal", "read", "decide", "evidence", "verdict"),
         ("certificates", "list", "device", "issue", "import", "give", "cancel", "withdraw"),
         ("login",),

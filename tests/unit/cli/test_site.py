@@ -16,8 +16,10 @@ from sunward.agent.folder import take_folder
 from sunward.cli import keeper
 from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, ChallengeView
 from sunward.model.codec import encode
+from sunward.model.place import Anchor, PlaceRules
 from sunward.model.site import Ceiling
 from sunward.model.site_views import Left, PoolStatus, SiteAccount, SiteLease, SiteStatus
+from sunward.model.trust import Level
 from sunward.model.wire import ClockMapping
 from tests.unit.cli.conftest import DAY, HEAD, HOUR_MS, answer, problem
 
@@ -323,3 +325,21 @@ def test_the_rules_of_challenges_are_shown_and_changed(run, asked):
     )
     assert asked.sent("POST", path) == json.loads(encode(wanted))
     assert json.loads(run("network", "challenges", "--json").stdout)["fill_ppm"] == 850_000
+
+
+def test_what_is_asked_of_places_is_shown_and_changed(run, asked):
+    path = "/v1/places/rules"
+    oslo = Anchor(name="oslo", key="ab" * 32, lat_udeg=59_910_000, lon_udeg=10_750_000, address="anchor.example:8475")
+    asked.answers |= {
+        f"GET {path}": answer(PlaceRules(anchors=(replace(oslo, name="old"),))),
+        f"POST {path}": answer(PlaceRules(level=Level.ENDORSED, anchors=(oslo,))),
+    }
+    assert "declared" in run("network", "place").stdout
+    told = f"oslo={oslo.key}@59.91,10.75@{oslo.address}"
+    shown = run("network", "place", "--asks", "endorsed", "--anchor", told, "--drop", "old", "--valid", "7").stdout
+    for text in ("endorsed", "anchor oslo", "59.91,10.75 anchor.example:8475"):
+        assert text in shown, text
+    wanted = PlaceRules(level=Level.ENDORSED, anchors=(oslo,), valid_ms=7 * 24 * HOUR_MS)
+    assert asked.sent("POST", path) == json.loads(encode(wanted))
+    assert json.loads(run("network", "place", "--json").stdout)["level"] == "declared"
+    assert run("network", "place", "--anchor", "oslo").exit_code == 2

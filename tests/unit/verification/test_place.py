@@ -55,7 +55,7 @@ def test_where_an_honest_site_stands_is_never_excluded(
         trip(place, distance_km(*place, zone.lat, zone.lon) * 2 / 204.2 * detour + wait + 0.001)
         for place, detour, wait in anchors
     ]
-    assert place_findings("s-1", zone.zone, trips) == ()
+    assert place_findings("s-1", zone.zone, possible_countries(trips), len(trips)) == ()
     assert zone in possible_zones(trips)
     assert dirtiest(zone.zone, trips).carbon_mean_mgco2e_per_kwh >= zone.carbon_mean_mgco2e_per_kwh
 
@@ -73,7 +73,7 @@ def test_a_near_anchor_leaves_its_neighbours_and_no_more() -> None:
 
 
 def test_a_wrong_country_is_found() -> None:
-    (found,) = place_findings("s-1", "NO-NO2", [trip(SYDNEY, 5.0)])
+    (found,) = place_findings("s-1", "NO-NO2", possible_countries([trip(SYDNEY, 5.0)]), 1)
     assert found.key == "place_excluded"
     assert found.text == "s-1 says it is in NO-NO2; its key answered 1 anchors too soon for any place in NO"
 

@@ -12,7 +12,7 @@ from sunward.cli.text import _, ngettext
 from sunward.errors import NotFoundError
 from sunward.model.records import Erased, TenantLine, TokenRequest
 
-ROLES = ("tenant", "provider", "operator", "auditor")
+ROLES = ("tenant", "provider", "operator", "auditor", "anchor")
 HASH_SHOWN = 16
 
 
@@ -95,7 +95,7 @@ def token() -> None:
 @option("--note", default="", help="What it is for; you will see it in the list.")
 @pass_shell
 def token_create(shell: Shell, subject: str, roles: tuple[str, ...], days: int | None, note: str) -> None:
-    """Make a token for a tenant, provider, operator or auditor; it is shown once."""
+    """Make a token for a tenant, provider, operator, auditor or anchor; it is shown once."""
     wanted = TokenRequest(subject=subject, scopes=tuple(sorted(set(roles))), days=days or 0, note=note)
     with shell.client("operator") as client:
         made = client.create_token(wanted)

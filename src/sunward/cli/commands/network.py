@@ -9,10 +9,13 @@ import click
 
 from sunward.cli import show
 from sunward.cli.commands.access import find_tenant
+from sunward.cli.reasons import LEVELS, word
 from sunward.cli.shell import Shell, Shown, group, option, pass_shell
 from sunward.cli.text import _
+from sunward.model.place import Anchor, PlaceRules
 from sunward.model.plan import PolicyInputs
 from sunward.model.records import PolicyRequest
+from sunward.model.trust import Level
 from sunward.units import DAY_MS, L_PER_M3, MICRO, MILLI_PER_UNIT, PPM, W_PER_KW
 
 WEIGHT_MAX = 1_000_000
@@ -91,6 +94,45 @@ def challenges(shell: Shell, awake: float | None, asleep: float | None, fill: fl
             (_("counts for, days"), f"{rules.valid_ms / DAY_MS:g}"),
         ]
     )
+
+
+@network.command("place")
+@option("--asks", type=click.Choice([str(level) for level in Level]), help="How well a site's place is to be shown.")
+@option("--anchor", "anchors", multiple=True, metavar="NAME=KEY@LAT,LON@HOST:PORT", help="Add one, or change it.")
+@option("--drop", "dropped", multiple=True, metavar="NAME", help="Take an anchor out.")
+@option("--valid", type=click.IntRange(1, 366), default=None, metavar="DAYS", help="How long a measurement counts.")
+@pass_shell
+def place(
+    shell: Shell, asks: str | None, anchors: tuple[str, ...], dropped: tuple[str, ...], valid: int | None
+) -> None:
+    """Show what is asked of the place of sites, or change it: where less is shown, the dirtiest zone left counts."""
+    with shell.client("operator") as client:
+        was = client.place_rules()
+        told = {one.name: one for one in was.anchors} | {one.name: one for one in map(_anchor, anchors)}
+        rules = PlaceRules(
+            level=was.level if asks is None else Level(asks),
+            anchors=tuple(one for name, one in sorted(told.items()) if name not in dropped),
+            valid_ms=was.valid_ms if valid is None else valid * DAY_MS,
+        )
+        if rules != was:
+            rules = client.set_place_rules(rules)
+    if shell.json:
+        show.json_line(rules)
+        return
+    rows = [(one.name, f"{one.lat_udeg / MICRO:g},{one.lon_udeg / MICRO:g} {one.address}") for one in rules.anchors]
+    asked = [(_("place asked"), word(LEVELS, rules.level)), (_("counts for, days"), f"{rules.valid_ms / DAY_MS:g}")]
+    show.pairs([*asked, *((f"{_('anchor')} {name}", told) for name, told in rows)])
+
+
+def _anchor(text: str) -> Anchor:
+    name, _equals, rest = text.partition("=")
+    try:
+        key, place, address = rest.split("@")
+        lat, lon = (round(float(part) * MICRO) for part in place.split(","))
+    except ValueError:
+        line = _("{text} is not NAME=KEY@LAT,LON@HOST:PORT").format(text=text)
+        raise click.BadParameter(line) from None
+    return Anchor(name=name, key=key, lat_udeg=lat, lon_udeg=lon, address=address)
 
 
 def _tell(shell: Shell, policy: PolicyInputs) -> None:

@@ -29,6 +29,8 @@ from sunward.model.granular_views import (
     UseRequest,
     WithdrawRequest,
 )
+from sunward.model.place import AnchorWish, PlaceRules, RoundTrip
+from sunward.model.place_events import PlaceMeasured
 from sunward.model.plan import PolicyInputs
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
@@ -312,6 +314,22 @@ class AsyncApiClient:
     async def set_challenge_rules(self, rules: ChallengeRules) -> ChallengeRules:
         """Challenge by these rules from the next full hour of grid time on."""
         return read(await self._http.post("/v1/challenges/rules", rules), ChallengeRules)
+
+    async def place_rules(self) -> PlaceRules:
+        """What this network asks of the place of its sites, and its anchors."""
+        return read(await self._http.get("/v1/places/rules"), PlaceRules)
+
+    async def set_place_rules(self, rules: PlaceRules) -> PlaceRules:
+        """Ask this of places from now on; every site is measured anew."""
+        return read(await self._http.post("/v1/places/rules", rules), PlaceRules)
+
+    async def anchor_wishes(self, anchor: str) -> tuple[AnchorWish, ...]:
+        """Sites that an anchor, named by its key, is to measure now."""
+        return read(await self._http.get("/v1/places/wishes", anchor=anchor), tuple[AnchorWish, ...])
+
+    async def send_round_trip(self, trip: RoundTrip) -> PlaceMeasured:
+        """Deliver what an anchor measured; the same again changes nothing."""
+        return read(await self._http.post("/v1/places/round-trips", trip), PlaceMeasured)
 
     async def change_terms(self, site: str, wanted: AskRequest) -> SiteStatus:
         """Change a site's ask or payout."""
