@@ -57,19 +57,28 @@ from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import AwakeTarget
 from sunward.model.signal import Forecast
 from sunward.model.site import Ceiling, Phase, PoolPower, Sleep
+from sunward.model.staking_events import (
+    ExitWithdrawn,
+    HarmTold,
+    RewardsClaimed,
+    StakeRequested,
+    StakingRulesSet,
+    UnstakeRequested,
+)
 from sunward.model.trust import APPEAL_MS, Appeal, Consequence, Decision, Dimension, Evidence, Level, VerdictRecord
 from sunward.model.wire import RecordedEvent
 from sunward.ports import Recorded
 from sunward.sim.memory import MemoryJournal
 from sunward.units import DAY_MS, HOUR_MS
 from sunward.verification.journal import verify_chain
-from tests.support import supply
+from tests.support import staking, supply
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
 from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
     "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
+    "journal-v1-stakes.jsonl": "f1df40b0e4f05108d968b27d1e88ccdf5268a2f75e4152a17989fac4dd151513",
     "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-certificates.jsonl": "731658f03dd8e6a2e6957dc3fb95e97687873ed1897b6805e43d741c05c9614e",
@@ -81,6 +90,7 @@ HEADS = {
     "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
+EPOCHS = {"journal-v1-stakes.jsonl": 3}
 BALANCES = {
     "journal-v1-places.jsonl": {
         "faucet:test": -(10**21),
@@ -88,6 +98,20 @@ BALANCES = {
         "offset": 18_000_000_000_000_000,
         "provider:p-pl-coal": 1_425_600_000_000_000_000,
         "tenant:t-alpha": 998_200_000_000_000_000_000,
+    },
+    "journal-v1-stakes.jsonl": {
+        "budget:bonus": 20_000_000_000_000_000_000,
+        "budget:staking": 40_000_000_000_000_000_001,
+        "faucet:test": -1_259_000_000_000_000_000_000,
+        "network": 950_400_000_000_000_000,
+        "offset": 91_574_645_748_809_407,
+        "provider:p-no-hydro": 88_907_816_851_870_004_816,
+        "reserve": 3_099_950_000_000_000_000,
+        "rewards:p-es-solar": 32_850_708_502_381_185_776,
+        "stake:p-es-solar": 40_000_000_000_000_000_000,
+        "stake:p-no-hydro": 30_899_550_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+        "tenant:t-beta": 7_000_000_000_000_000_000,
     },
     "journal-v1-readings.jsonl": {
         "faucet:test": -(10**21),
@@ -491,8 +515,39 @@ def told_of_places() -> MemoryJournal:
     return network.journal
 
 
+def told_of_stakes() -> MemoryJournal:
+    """Stake comes in, earns, goes out by both ways; a claim is paid, and a verdict takes a part and pays who lost."""
+    network = Network(epoch_ms=90 * DAY_MS)
+    network.tell(StakingRulesSet(rules=staking.RULES))
+    north, south = staking.NORTH, staking.SOUTH
+    for owner in (north, south):
+        staking.bond(network, owner, 100 * staking.ATH)
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 3_600_000})
+    network.tell(EpochRequested())
+    network.tell(StakeRequested(owner=north, request="2", amount_wei=staking.ATH))
+    network.tell(VerdictIssued(verdict=staking.forged(network, fault="other")))
+    harm = HarmTold(
+        verdict="v-1", tenant=TenantId("t-beta"), ref="j-1", amount_wei=7 * staking.ATH, by=TenantId("a-eve")
+    )
+    network.tell(harm)
+    network.tell(UnstakeRequested(owner=north, request="3", amount_wei=60 * staking.ATH))
+    network.tell(UnstakeRequested(owner=south, request="2", amount_wei=60 * staking.ATH, on_chain=True))
+    network.wait(12 * 24)
+    network.tell(ExitWithdrawn(owner=south, request="2"))
+    network.tell(EpochRequested())
+    network.tell(RewardsClaimed(owner=north, request="4"))
+    network.tell(RewardsClaimed(owner=south, request="3", amount_wei=staking.ATH, on_chain=True))
+    return network.journal
+
+
 HISTORIES = {
     "journal-v1-places.jsonl": told_of_places,
+    "journal-v1-stakes.jsonl": told_of_stakes,
     "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-certificates.jsonl": told_of_certificates,
@@ -556,7 +611,7 @@ def test_the_chain_leads_to_the_head_it_always_had(lines, name):
 @pytest.mark.parametrize("name", HISTORIES)
 def test_it_replays_to_the_books_it_always_had(lines, name):
     state = replay(map(recorded, lines))
-    assert (state.world.sequence, state.epoch) == (len(lines), 2)
+    assert (state.world.sequence, state.epoch) == (len(lines), EPOCHS.get(name, 2))
     assert state.ledger.to_record() == BALANCES[name]
     assert list(state.world.jobs) == []
 

@@ -17,7 +17,15 @@ from sunward.adapters.database import insert_on
 from sunward.adapters.months import month_row
 from sunward.errors import InvariantError
 from sunward.model.codec import digest_bytes, encode
-from sunward.model.commands import CloseEpoch, Command, IssueReceipt, JobChanged, PostAdjustments, PostEntries
+from sunward.model.commands import (
+    CloseEpoch,
+    Command,
+    IssueReceipt,
+    JobChanged,
+    PostAdjustments,
+    PostEntries,
+    PostRewards,
+)
 from sunward.model.receipt import Receipt
 
 Row: TypeAlias = dict[str, Any]
@@ -35,6 +43,7 @@ class Rows:
     months: list[Row] = field(default_factory=list)
     epochs: list[Row] = field(default_factory=list)
     adjustments: list[Row] = field(default_factory=list)
+    rewards: list[Row] = field(default_factory=list)
 
 
 def rows_of(first_sequence: int, commands: Sequence[tuple[Command, ...]], sign: Sign) -> Rows:
@@ -62,6 +71,11 @@ def _add(rows: Rows, identity: Row, command: Command, sign: Sign) -> None:
             rows.adjustments.extend(
                 identity | {"line": line, "job": one.job, "body": encode(one).decode()}
                 for line, one in enumerate(command.adjustments)
+            )
+        case PostRewards():
+            rows.rewards.extend(
+                identity | {"line": line, "epoch": one.epoch, "owner": one.owner, "body": encode(one).decode()}
+                for line, one in enumerate(command.lines)
             )
         case CloseEpoch():
             statement = command.statement
@@ -142,6 +156,7 @@ def write_rows(connection: Connection, rows: Rows) -> None:
         (tables.month_receipts, rows.months),
         (tables.epochs, rows.epochs),
         (tables.adjustments, rows.adjustments),
+        (tables.rewards, rows.rewards),
     ):
         if new:
             connection.execute(_insert_new(table, on_sqlite=on_sqlite), new)

@@ -16,6 +16,7 @@ from sunward.adapters.database import Database
 from sunward.errors import InputError, NotFoundError
 from sunward.model.codec import decode
 from sunward.model.receipt import Adjustment, EpochStatement
+from sunward.model.staking import RewardLine
 
 T = TypeVar("T")
 
@@ -205,6 +206,13 @@ class Queries:
         column = tables.epochs.c.epoch
         rows = self._all(select(tables.epochs.c.body).where(column > after).order_by(column).limit(limit))
         return tuple(decode(row.body, EpochStatement) for row in rows)
+
+    def rewards(self, epoch: int, owner: str = "", after: str = "", limit: int | None = None) -> tuple[RewardLine, ...]:
+        """What an epoch gave, in order of owner: to one, or to all after one."""
+        columns = tables.rewards.c
+        query = select(columns.body).where(columns.epoch == epoch, columns.owner > after).order_by(columns.owner)
+        rows = self._all((query.where(columns.owner == owner) if owner else query).limit(limit))
+        return tuple(decode(row.body, RewardLine) for row in rows)
 
     def entries(
         self, *, account: str | None = None, job: str | None = None, after: str = "", limit: int = 100

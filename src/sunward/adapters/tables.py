@@ -183,6 +183,19 @@ adjustments = Table(
     sqlite_with_rowid=False,
 )
 
+rewards = Table(
+    "rewards",
+    metadata,
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("command", Integer, primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BIG, nullable=False),
+    Column("owner", WORD, nullable=False),
+    Column("body", WORD, nullable=False),
+    Index("rewards_by_epoch", "epoch", "owner", unique=True),
+    sqlite_with_rowid=False,
+)
+
 # Readings and logs as they arrive.
 
 reading_batches = Table(

@@ -19,6 +19,8 @@ from sunward.engine import (
     policy,
     readings,
     sites,
+    slashing,
+    staking,
     trust,
 )
 from sunward.engine.state import State
@@ -70,6 +72,14 @@ from sunward.model.granular_events import (
 )
 from sunward.model.identity import SiteId
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
+from sunward.model.staking_events import (
+    ExitWithdrawn,
+    HarmTold,
+    RewardsClaimed,
+    StakeRequested,
+    StakingRulesSet,
+    UnstakeRequested,
+)
 
 
 def advance(state: State, event: Event) -> tuple[Command, ...]:
@@ -157,6 +167,8 @@ _DUE: dict[str, Callable[[Turn, str], None]] = {
     "ceiling": lambda turn, ref: ceilings.look(turn, SiteId(ref)),
     "certificates": lambda turn, _: turn.state.certificates.expire(turn.at_ms),
     "challenge": challenges.look,
+    "exit": staking.look,
+    "charge": slashing.look,
     "slot": _slot_due,
     "epoch": _epoch_due,
 }
@@ -202,6 +214,12 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     CertificatesWithdrawn: certificates.withdrawn,
     PlaceRulesSet: places.rules_set,
     PlaceMeasured: places.measured,
+    StakingRulesSet: staking.rules_set,
+    StakeRequested: staking.staked,
+    UnstakeRequested: staking.unstaked,
+    ExitWithdrawn: staking.withdrawn,
+    RewardsClaimed: staking.claimed,
+    HarmTold: slashing.harm_told,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -237,4 +255,10 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     CertificatesWithdrawn: certificates.check_withdrawn,
     PlaceRulesSet: places.check_rules,
     PlaceMeasured: places.check_measured,
+    StakingRulesSet: staking.check_rules,
+    StakeRequested: staking.check_staked,
+    UnstakeRequested: staking.check_unstaked,
+    ExitWithdrawn: staking.check_withdrawn,
+    RewardsClaimed: staking.check_claimed,
+    HarmTold: slashing.check_harm,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sunward.engine import rewards as staking_rewards
 from sunward.engine import supply
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
 from sunward.engine.sites import begin_epoch
@@ -31,7 +32,8 @@ def close_epoch(turn: Turn) -> None:
     supplied = supply.close(state, receipts)
     # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
     # move what the one before has left, and the books that follow see all of it.
-    statement = _statement(turn, receipts, settlements, supplied)
+    rewards = staking_rewards.close(turn, receipts, settlements, supplied)
+    statement = replace(_statement(turn, receipts, settlements, supplied), rewards=rewards)
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sunward.engine import leases
 from sunward.engine.epochs import covered
+from sunward.engine.staking import note_presence
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError
@@ -89,6 +90,7 @@ def site_left(turn: Turn, payload: SiteLeft) -> None:
     world = turn.world
     site = world.sites[payload.site]
     site.left_ms = turn.at_ms
+    note_presence(turn, payload.site)
     site.up = site.draining = False
     turn.orders_changed(payload.site)
     site.asleep_until_ms = site.called_ms = 0

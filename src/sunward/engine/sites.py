@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sunward.engine import leases, readings, supply
+from sunward.engine import leases, readings, staking, supply
 from sunward.engine.adjust import adjust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -143,6 +143,7 @@ def site_enrolled(turn: Turn, payload: SiteEnrolled) -> None:
         known.left_ms = 0
         leases.unblock(turn, payload.spec.site)
         turn.orders_changed(payload.spec.site)
+    staking.note_presence(turn, payload.spec.site)
     if payload.spec.closed_hours_utc:
         look_at_hours(turn, payload.spec.site)
     turn.request_plan("site enrolled")

@@ -22,11 +22,13 @@ from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
+from sunward.settlement.stakes import StakeBook
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
 from sunward.world.places import PlaceBook, Placed
 from sunward.world.readings import DayRow, ReadingsBook
+from sunward.world.served import ServedBook
 from sunward.world.state import Site, World
 from sunward.world.trust import Filed, Judged, TrustBook
 
@@ -82,6 +84,7 @@ def _state(record: dict[str, Any]) -> State:
         state.add_due(at_ms, kind, ref)
     state.blocked = record["blocked"]
     _load_supply(state, record)
+    _load_incentives(state, record)
     # Written only where a key was changed, so that all other snapshots are what they were before.
     state.rotations = [(sequence, key) for sequence, key in record.get("rotations", ())]
     return state
@@ -106,7 +109,21 @@ def _record(state: State) -> dict[str, Any]:
         }
         | _supply_record(state)
         | ({"rotations": state.rotations} if state.rotations else {})
+        | _incentives(state)
     )
+
+
+def _incentives(state: State) -> dict[str, Any]:
+    """Stake and what else is told only where its rules are, so that all other snapshots are what they were before."""
+    served = {"served": encode(state.world.served)} if state.world.served.sites else {}
+    return served | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
+
+
+def _load_incentives(state: State, record: dict[str, Any]) -> None:
+    if "served" in record:
+        state.world.served = decode(record["served"], ServedBook)
+    if "stakes" in record:
+        state.stakes = decode(record["stakes"], StakeBook)
 
 
 def _supply_record(state: State) -> dict[str, Any]:

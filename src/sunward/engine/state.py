@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sunward.model.granular import GenerationDevice
 from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
+from sunward.settlement.stakes import StakeBook
 from sunward.world.state import World
 
 
@@ -41,6 +42,7 @@ class State:
     """Devices that generate, as declared."""
     idle_hours: dict[str, dict[int, int]] = field(default_factory=dict)
     """Idle joules of this epoch by site and hour; their sums are the sites' `idle_j`."""
+    stakes: StakeBook = field(default_factory=StakeBook)
     rotations: list[tuple[int, str]] = field(default_factory=list)
     """Records that changed the signing key, each with the key from there on."""
 

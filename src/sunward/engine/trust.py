@@ -25,6 +25,7 @@ from sunward.model.trust import (
     VerdictRecord,
     slots_of,
 )
+from sunward.settlement.stakes import Charge
 from sunward.units import HOUR_MS, PPM
 from sunward.verification.verdict import Finding
 from sunward.world.state import Site
@@ -42,6 +43,8 @@ DIGESTS_MAX = 100
 TIME_MAX_MS = NUMBER_MAX = 2**53
 LATE_MS = HOUR_MS
 """How long a verdict may be on its way into the journal; an older one would cut the time for an appeal."""
+CHARGE = "charge"
+"""What is due is a look at what a verdict takes of stake. It sorts before `exit`, which is due in the same moment."""
 BAD_EVIDENCE, TOO_MUCH, BAD_VERDICT = "SW-740", "SW-741", "SW-742"
 NO_VERDICT, TOO_LATE, NOT_YOURS = "SW-743", "SW-744", "SW-745"
 
@@ -97,7 +100,17 @@ def issue(turn: Turn, record: VerdictRecord) -> None:
     book = turn.world.trust
     if record.verdict not in book.verdicts:
         book.put(Judged(record=record, issued_ms=turn.at_ms))
+        _charge(turn, record)
         turn.request_plan("verdict")
+
+
+def _charge(turn: Turn, record: VerdictRecord) -> None:
+    """Where stake answers for faults, remember what is bonded now, and look again when the time to appeal is over."""
+    stakes = turn.state.stakes
+    if stakes.rules is not None and record.consequence is Consequence.SLASHABLE:
+        bonded_wei = stakes.bonded_wei(turn.state.ledger, owner_of(turn.state, record))
+        stakes.charges[record.verdict] = Charge(bonded_wei=bonded_wei)
+        turn.state.add_due(record.appeal_until_ms, CHARGE, record.verdict)
 
 
 def evidence_filed(turn: Turn, payload: EvidenceFiled) -> None:
@@ -219,6 +232,8 @@ def appeal_decided(turn: Turn, payload: AppealDecided) -> None:
     book = turn.world.trust
     known = book.verdicts[payload.decision.verdict]
     book.put(replace(known, decision=payload.decision))
+    if payload.decision.verdict in turn.state.stakes.charges:
+        turn.state.add_due(turn.at_ms, CHARGE, payload.decision.verdict)
     turn.request_plan("verdict")
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from sunward.model.identity import JobId, SiteId
 from sunward.model.ledger import Entry
 from sunward.model.receipt import Adjustment, EpochStatement, Receipt
+from sunward.model.staking import RewardLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,13 @@ class PostAdjustments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PostRewards:
+    """What an epoch gave to each owner: store its lines."""
+
+    lines: tuple[RewardLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseEpoch:
     """An epoch closed: store its statement."""
 
@@ -79,5 +87,13 @@ class Rejected:
 
 
 Command: TypeAlias = (
-    OrdersChanged | RequestPlan | JobChanged | PostEntries | PostAdjustments | IssueReceipt | CloseEpoch | Rejected
+    OrdersChanged
+    | RequestPlan
+    | JobChanged
+    | PostEntries
+    | PostAdjustments
+    | PostRewards
+    | IssueReceipt
+    | CloseEpoch
+    | Rejected
 )

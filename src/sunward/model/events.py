@@ -28,6 +28,14 @@ from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.signal import Forecast, Observation
 from sunward.model.site import Ceiling, LeaseReport, PoolPower, SiteSpec
+from sunward.model.staking_events import (
+    ExitWithdrawn,
+    HarmTold,
+    RewardsClaimed,
+    StakeRequested,
+    StakingRulesSet,
+    UnstakeRequested,
+)
 from sunward.model.trust import Appeal, Decision, Evidence, VerdictRecord
 
 PROVIDER_SHARE_BPS = 8_000
@@ -351,6 +359,12 @@ Payload: TypeAlias = (
     | CertificatesWithdrawn
     | PlaceRulesSet
     | PlaceMeasured
+    | StakingRulesSet
+    | StakeRequested
+    | UnstakeRequested
+    | ExitWithdrawn
+    | RewardsClaimed
+    | HarmTold
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -394,6 +408,12 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "certificates_withdrawn": (CertificatesWithdrawn, 1),
     "place_rules_set": (PlaceRulesSet, 1),
     "place_measured": (PlaceMeasured, 1),
+    "staking_rules_set": (StakingRulesSet, 1),
+    "stake_requested": (StakeRequested, 1),
+    "unstake_requested": (UnstakeRequested, 1),
+    "exit_withdrawn": (ExitWithdrawn, 1),
+    "rewards_claimed": (RewardsClaimed, 1),
+    "harm_told": (HarmTold, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

@@ -9,7 +9,6 @@ from sunward.errors import InvariantError
 from sunward.model.codec import digest
 from sunward.model.granular import SiteSupply
 from sunward.model.receipt import EpochStatement, Receipt
-from sunward.model.staking import EpochRewards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,6 @@ class StatementParts:
     adjusted_location_mg: int = 0
     adjusted_liability_mg: int = 0
     supply: tuple[SiteSupply, ...] = ()
-    rewards: EpochRewards | None = None
 
 
 def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]], str]) -> EpochStatement:
@@ -71,7 +69,6 @@ def build_statement(parts: StatementParts, merkle_root: Callable[[Sequence[str]]
         adjusted_location_mg=parts.adjusted_location_mg,
         adjusted_liability_mg=parts.adjusted_liability_mg,
         supply=parts.supply,
-        rewards=parts.rewards,
     )
 
 

@@ -27,6 +27,7 @@ from sunward.world.lengths import LengthBook
 from sunward.world.places import PlaceBook
 from sunward.world.power import lease_rate
 from sunward.world.readings import ReadingsBook
+from sunward.world.served import ServedBook
 from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
 from sunward.world.table import Table
@@ -113,6 +114,7 @@ class World:
     challenges: ChallengeBook = field(default_factory=ChallengeBook)
     places: PlaceBook = field(default_factory=PlaceBook)
     readings: ReadingsBook = field(default_factory=ReadingsBook)
+    served: ServedBook = field(default_factory=ServedBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""
