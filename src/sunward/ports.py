@@ -220,6 +220,11 @@ class Fees:
     base_wei: int
     tip_wei: int
 
+    @property
+    def most_wei(self) -> int:
+        """What to offer at most: twice the base fee lets a transaction wait for a dearer block."""
+        return 2 * self.base_wei + self.tip_wei
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mined:

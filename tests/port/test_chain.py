@@ -41,7 +41,8 @@ def signed(chain: Web3Chain, to: str, data: bytes, nonce: int | None = None) -> 
             to=to,
             data=data,
             gas=chain.gas(KEY.address, to, data),
-            fees=chain.fees(),
+            max_fee_wei=chain.fees().most_wei,
+            tip_wei=chain.fees().tip_wei,
         )
     )
 
@@ -93,7 +94,7 @@ def test_a_transaction_nobody_sent_is_in_no_block(chain: Web3Chain) -> None:
 
 def test_who_has_no_coin_is_told_and_nothing_is_sent(chain: Web3Chain) -> None:
     poor = ChainKey(Account.from_key(b"\x08" * 32))
-    one = Transaction(chain_id=chain.chain_id, nonce=0, to=NOBODY, data=b"", gas=21_000, fees=chain.fees())
+    one = Transaction(chain_id=chain.chain_id, nonce=0, to=NOBODY, data=b"", gas=21_000, max_fee_wei=10**10, tip_wei=1)
     assert chain.balance(poor.address) == 0
     assert chain.balance(KEY.address) > 0
     with pytest.raises(SourceError):

@@ -19,7 +19,6 @@ from eth_utils.exceptions import ValidationError
 
 from sunward.adapters.secret_file import write_secret
 from sunward.errors import InputError
-from sunward.ports import Fees
 
 BAD_KEY, NO_PASSPHRASE, BAD_SIGNATURE = "SW-824", "SW-825", "SW-820"
 FILE_VARIABLE, VARIABLE = "SUNWARD_CHAIN_PASSPHRASE_FILE", "SUNWARD_CHAIN_PASSPHRASE"
@@ -39,7 +38,9 @@ class Transaction:
     to: str
     data: bytes
     gas: int
-    fees: Fees
+    max_fee_wei: int
+    """The most a unit of gas may cost, tip included."""
+    tip_wei: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class ChainKey:
         return self._account.address.lower()
 
     def sign(self, one: Transaction) -> Signed:
-        """Sign a transaction of type 2 (EIP-1559); twice the present base fee lets it wait for a dearer block."""
+        """Sign a transaction of type 2 (EIP-1559)."""
         told: TransactionDictType = {
             "type": 2,
             "chainId": one.chain_id,
@@ -70,8 +71,8 @@ class ChainKey:
             "data": one.data,
             "value": 0,
             "gas": one.gas,
-            "maxFeePerGas": 2 * one.fees.base_wei + one.fees.tip_wei,
-            "maxPriorityFeePerGas": one.fees.tip_wei,
+            "maxFeePerGas": one.max_fee_wei,
+            "maxPriorityFeePerGas": one.tip_wei,
         }
         if one.to:
             # The library takes an address in mixed case only, as text; as bytes it takes any.

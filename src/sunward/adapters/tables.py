@@ -223,6 +223,28 @@ logs = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# What goes to a chain: each row is there before anything of it is sent.
+
+chain_outbox = Table(
+    "chain_outbox",
+    metadata,
+    Column("place", BIG, primary_key=True, autoincrement=False),
+    Column("item", WORD, nullable=False, unique=True),
+    Column("epoch", BIG, nullable=False, index=True),
+    Column("target", WORD, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("amount_wei", Wei, nullable=False),
+    Column("nonce", BIG),
+    Column("raw", LargeBinary),
+    Column("hashes", WORD, nullable=False),
+    Column("max_fee_wei", Wei, nullable=False),
+    Column("tip_wei", Wei, nullable=False),
+    Column("signed_block", BIG, nullable=False),
+    Column("block", BIG),
+    Column("gas_used", BIG, nullable=False),
+    Column("final", Integer, nullable=False, index=True),
+)
+
 # Private content: erasable, because the journal holds only its commitment.
 
 tenants = Table("tenants", metadata, Column("tenant", WORD, primary_key=True), Column("name", WORD, nullable=False))

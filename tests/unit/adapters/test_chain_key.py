@@ -14,10 +14,9 @@ from sunward.adapters.chain_key import (
     signer_of,
 )
 from sunward.errors import InputError
-from sunward.ports import Fees
 
 WORDS, ROUNDS = "correct horse battery", 2
-WANTED = Transaction(chain_id=1, nonce=0, to="0x" + "0b" * 20, data=b"", gas=21_000, fees=Fees(base_wei=1, tip_wei=1))
+WANTED = Transaction(chain_id=1, nonce=0, to="0x" + "0b" * 20, data=b"", gas=21_000, max_fee_wei=2, tip_wei=1)
 
 
 @pytest.fixture
