@@ -14,7 +14,7 @@ CORE := engine world placement execution metering verification settlement report
 FAULTS := tests/e2e/test_live_faults.py
 # A worker for each core, and who has nothing left takes from the others.
 SPREAD := --numprocesses=auto --dist=worksteal
-COVERED := $(wildcard tests/unit tests/property)
+COVERED := $(wildcard tests/unit)
 BENCHMARKS := $(sort $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 UV := $(BIN)/python -m uv
 # The build backend is locked too, so that nothing unlocked is fetched when Sunward itself is installed.
@@ -51,7 +51,7 @@ setup-dev: .venv/.setup-dev ## set up .venv with what building and testing needs
 demo: setup ## run the demonstration (KEEP=1 keeps it running, SPEED=n sets the pace, LANG=ko the language)
 	@$(LANGUAGE_ASKED) $(BIN)/sunward demo $(if $(KEEP),--keep) $(if $(SPEED),--speed $(SPEED))
 
-test: setup-dev ## every test but those with real processes and the long ones; core packages covered to 90 %
+test: setup-dev ## every test but those with real processes and the long ones; the unit tests cover 90 % of the core packages
 	$(PYTEST) $(COVERED) $(SPREAD) -m 'not soak' $(CORE:%=--cov=src/sunward/%) --cov-report=term:skip-covered --cov-fail-under=90
 	$(PYTEST) $(SPREAD) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
 

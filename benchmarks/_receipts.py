@@ -161,8 +161,8 @@ def intensity(_zone: str, hour_ms: int) -> Intensity:
     return Intensity(CARBON[(hour_ms - START) // HOUR_MS % len(CARBON)], "typical year", Quality.MODELLED)
 
 
-def bundle_of(work: Work) -> Bundle:
-    """The bundle of the job's final receipt."""
+def bundle_of(work: Work, seed: int = 0) -> Bundle:
+    """The bundle of the job's final receipt; another seed, other counters."""
     journal, spec = Journal(KEYS.control), spec_of(work)
     journal.append(START, NetworkStarted(network="bench", policy=PolicyInputs(), epoch_ms=DAY_MS))
     journal.append(START, RateObserved(wei_per_usd_micro=RATE, sources=("fixed",), quality=Quality.MODELLED))
@@ -179,7 +179,7 @@ def bundle_of(work: Work) -> Bundle:
     )
     journal.append(START, SignalObserved(observations=(told,)))
     journal.append(START, JobsSubmitted(jobs=(spec,)))
-    seals = {journal.append(one.end_ms, one): (one, raws) for one, raws in sealed(work, signed_batches(work))}
+    seals = {journal.append(one.end_ms, one): (one, raws) for one, raws in sealed(work, signed_batches(work, seed))}
     receipt = encode(receipt_of(work, spec, {number: one for number, (one, _) in seals.items()}))
     last = journal.records[-1]
     bundle = Bundle(

@@ -1,5 +1,7 @@
 """The benchmark of checking, small: it runs, what it makes is accepted, and a changed byte of it is not."""
 
+import base64
+import hashlib
 import json
 import sys
 
@@ -12,11 +14,29 @@ from sunward.model.codec import encode
 from sunward.verification import sunward_verify
 from sunward.verification.receipt import verify
 
+
+def leaf(digest):
+    return hashlib.sha256(b"\x00" + bytes.fromhex(digest)).hexdigest()
+
+
 SMALL = Work(devices=3, minutes=62, gpus=2)
 
 
 def test_its_keys(monkeypatch, capsys):
-    words = ["verify", "--devices", "4", "--minutes", "6", "--batches", "7", "--rounds", "1", "--no-day"]
+    words = [
+        "verify",
+        "--devices",
+        "4",
+        "--minutes",
+        "6",
+        "--batches",
+        "7",
+        "--rounds",
+        "1",
+        "--receipts",
+        "2",
+        "--no-day",
+    ]
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(bench, "stay_on_one_core", lambda: False)
     monkeypatch.setattr(bench, "calibrate", lambda: {"calibration_sort_s": 1.0})
@@ -38,3 +58,15 @@ def test_its_readings_are_really_checked():
     assert bench.check(batches, 1_100_000) > 0
     with pytest.raises(InvariantError, match="batch 2"):
         bench.check(batches[1:], 1_100_000)
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_its_signatures_are_really_checked(each):
+    batches = bench.sealed_batches(Work(devices=1, minutes=5))
+    raw = bytearray(base64.b64decode(batches[-1].message))
+    raw[-1] ^= 1
+    message = base64.b64encode(raw).decode()
+    alone = bench.Sealed(message=message, path=(), index=0, size=1, root=leaf(hashlib.sha256(raw).hexdigest()))
+    assert bench.check(batches, 1_100_000, each=each) > 0
+    with pytest.raises(InvariantError, match="not signed"):
+        bench.check([*batches[:-1], alone], 1_100_000, each=each)

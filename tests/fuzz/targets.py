@@ -55,7 +55,7 @@ from sunward.verification.reading import faults, message_signed, read_message
 from sunward.verification.receipt import verify
 from tests.fuzz import evidence
 from tests.fuzz.target import PUBLIC, SIGNER, Target
-from tests.support.bundles import genuine, genuine_journal
+from tests.support.bundles import as_signed, genuine, genuine_journal
 from tests.support.feed_server import KEY, NOW_S, FeedServer
 from tests.unit.adapters.test_registry_files import HEADS, ROWS
 
@@ -107,9 +107,10 @@ def _by_metering(raw: bytes) -> ReadingBatch | None:
 
 def _by_verification(raw: bytes) -> ReadingBatch | None:
     with contextlib.suppress(InputError):
-        batch, _, signed, signature = read_message(base64.b64encode(raw).decode())
+        text = base64.b64encode(raw).decode()
+        batch, _, signed, signature = read_message(text)
         if message_signed(signed, signature, PUBLIC) and not list(faults(batch)):
-            return batch
+            return as_signed(text)
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +140,9 @@ def test_another_chain_than_was_named_is_refused() -> None:
         assert open_rpc(node.url, 777).chain_id == 777
         with pytest.raises(InputError, match="777, not 42161"):
             open_rpc(node.url, 42_161)
+
+
+def test_what_a_chain_loads_lets_no_message_end_the_process():
+    asked = "import sys, sunward.adapters.chain_embedded as _; print(sys.getrecursionlimit())"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 1_000

@@ -15,7 +15,6 @@ from sunward.world.snapshot import JobView
 from tests.support.snapshots import NOW_MS, SLOT_MS, Pool, job, snapshot
 
 TICK_MS = 5 * MINUTE_MS
-SLOTS = 48
 RATES = {"es": 1.0, "no": 1.9, "pl": 0.8}
 POOLS = [
     Pool(id="es", zone="es", count=4, wake_ms=2 * MINUTE_MS, wake_j=3e4),
@@ -71,6 +70,7 @@ class Progress:
 class Day:
     jobs: list[Progress]
     carbon: dict[str, np.ndarray]
+    slots: int
     placed: set[str] = field(default_factory=set)
     changes: int = 0
 
@@ -78,7 +78,7 @@ class Day:
         past = (now_ms - NOW_MS) // SLOT_MS
         carbon = {zone: values[past:].tolist() for zone, values in self.carbon.items()}
         still = [one.seen(now_ms) for one in self.jobs if not one.ended_ms]
-        world = snapshot(POOLS, still, slots=SLOTS, now_ms=now_ms, carbon=carbon)
+        world = snapshot(POOLS, still, slots=self.slots, now_ms=now_ms, carbon=carbon)
         made = plan(world)
         assert check_plan(world, made) == []
         assert not self.placed & {one.job for one in made.unplaced}
@@ -92,22 +92,34 @@ class Day:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_placed_ends_by_its_deadline(seed: int) -> None:
+    keep_promises(seed, jobs=6, hours=5)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_what_is_placed_ends_by_its_deadline_all_day(seed: int) -> None:
+    keep_promises(seed, jobs=9, hours=11)
+
+
+def keep_promises(seed: int, *, jobs: int, hours: int) -> None:
+    """Jobs of up to half the time, due in its last third, planned again at every tick."""
     draw = np.random.default_rng(seed)
-    hours = np.arange(2 * SLOTS) * SLOT_MS / HOUR_MS
+    slots = hours * HOUR_MS // SLOT_MS + 4
+    at_h = np.arange(2 * slots) * SLOT_MS / HOUR_MS
     asked = [
         job(
             f"j{number}",
-            hours=float(draw.uniform(1, 5)),
-            due_h=float(draw.uniform(7, 11)),
+            hours=float(draw.uniform(hours / 11, hours * 5 / 11)),
+            due_h=float(draw.uniform(hours * 7 / 11, hours)),
             gpus=int(draw.choice([1, 1, 2])),
             interruptible=bool(number % 3),
             carbon_price_usd_per_t=1_000,
         )
-        for number in range(9)
+        for number in range(jobs)
     ]
-    carbon = {"es": 170 + 120 * np.cos(hours), "no": 30 + 5 * np.sin(hours), "pl": 650 + 50 * np.sin(hours / 3)}
-    day = Day([Progress(one) for one in asked], carbon)
-    for now_ms in range(NOW_MS, NOW_MS + 11 * HOUR_MS, TICK_MS):
+    carbon = {"es": 170 + 120 * np.cos(at_h), "no": 30 + 5 * np.sin(at_h), "pl": 650 + 50 * np.sin(at_h / 3)}
+    day = Day([Progress(one) for one in asked], carbon, slots)
+    for now_ms in range(NOW_MS, NOW_MS + hours * HOUR_MS, TICK_MS):
         day.tick(now_ms)
     late = [one.view.spec.job for one in day.jobs if not 0 < one.ended_ms <= one.view.spec.deadline_ms]
     assert late == []

@@ -16,10 +16,9 @@ from sunward.metering.wire import encode_batch
 from sunward.model.codec import encode
 from sunward.verification import sunward_verify
 from sunward.verification.bundle import read_bundle
-from sunward.verification.reading import read_message
 from sunward.verification.receipt import NOT_PROVED, verify
 from tests.property.test_verifier_receipt import PATHS, changed_at, signed
-from tests.support.bundles import CONTROL, SITE_KEYS, bound, genuine, payload_of, public_hex, rerecorded
+from tests.support.bundles import CONTROL, SITE_KEYS, as_signed, bound, genuine, payload_of, public_hex, rerecorded
 
 SOURCE = Path(sunward_verify.__file__)
 LINES = 200
@@ -189,7 +188,7 @@ def test_a_clean_hour_is_no_missing_one_and_an_empty_series_says_nothing(told):
 
 
 def resealed(index, change):
-    batch, *_ = read_message(genuine().batches[index].message)
+    batch = as_signed(genuine().batches[index].message)
     other = base64.b64encode(encode_batch(replace(batch, **change(batch)), SITE_KEYS[batch.site])).decode()
     batches = list(genuine().batches)
     batches[index] = replace(batches[index], message=other)

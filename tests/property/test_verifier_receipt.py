@@ -14,11 +14,11 @@ from sunward.model.events import ForecastIssued
 from sunward.model.signal import Forecast
 from sunward.model.wire import RecordedEvent
 from sunward.verification.bundle import Bundle, MarketFactor, read_bundle, select
-from sunward.verification.reading import read_message
 from sunward.verification.receipt import KEY_NOT_PROVED, NOT_PROVED, verify
 from tests.support.bundles import (
     CONTROL,
     SITE_KEYS,
+    as_signed,
     bound,
     genuine,
     genuine_journal,
@@ -75,6 +75,16 @@ def signed(bundle, text):
 
 
 PATHS = list(leaves(json.loads(genuine().receipt)))
+
+
+def test_who_signed_the_whole_signed_each_record_in_it():
+    events = list(genuine().events)
+    events[5] = replace(events[5], signature="")
+    odd = replace(genuine(), events=tuple(events))
+    assert verify(bound(odd), apart=False).ok
+    assert {one.key for one in verify(bound(odd)).findings} == {"record_signature"}
+    assert {one.key for one in verify(odd, apart=False).findings} == {"bundle_signature", "record_signature"}
+    assert verify(genuine(), apart=False) == verify(genuine())
 
 
 def test_a_genuine_bundle_passes_and_names_what_is_not_proved():
@@ -348,7 +358,7 @@ def test_a_false_signature_is_found_also_where_another_batch_follows():
 
 def resealed(index, change):
     """One batch rewritten and signed by its own site, as a lying provider would after the seal."""
-    batch, *_ = read_message(genuine().batches[index].message)
+    batch = as_signed(genuine().batches[index].message)
     other = encode_batch(replace(batch, **change(batch)), SITE_KEYS[batch.site])
     return changed_batches((index, {"message": base64.b64encode(other).decode()}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,6 +46,7 @@ from sunward.report.receipts import Paid, ReceiptParts, build_receipt
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
 from sunward.verification.bundle import Bundle, HardwareFigures, MarketFactor, SignedBatch, bound_message
 from sunward.verification.journal import head_message
+from sunward.verification.reading import read_message
 
 HOUR = 1_686_528_000_000
 """2023-06-12T00:00Z."""
@@ -414,6 +415,12 @@ def genuine_journal(*, certificates: bool = False) -> tuple[tuple[RecordedEvent,
 def bound(bundle: Bundle, key: Ed25519PrivateKey = CONTROL) -> Bundle:
     """The bundle as a lying operator would sign it as a whole."""
     return replace(bundle, bound=key.sign(bound_message(bundle)).hex())
+
+
+def as_signed(message: str) -> ReadingBatch:
+    """A message as the verifier reads it, in the record that is signed."""
+    batch = read_message(message).batch
+    return ReadingBatch(**{**asdict(batch), "spans": tuple(Span(**one._asdict()) for one in batch.spans)})
 
 
 def genuine() -> Bundle:

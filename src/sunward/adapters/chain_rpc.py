@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from web3.types import FilterParams, TxParams, TxReceipt
 
 from sunward.errors import ChainRefusedError, InputError, SourceError
 from sunward.ports import ChainLog, Fees, Mined
+
+# A library under web3 lets Python recurse 100,000 deep as it is loaded: a message nested so deep would end the process.
+sys.setrecursionlimit(1_000)
 
 NOT_REACHED, OTHER_CHAIN, REFUSED = "SW-821", "SW-822", "SW-823"
 TIMEOUT_S = 20.0

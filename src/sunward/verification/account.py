@@ -110,7 +110,7 @@ def _used(receipt: Receipt, evidence: Evidence, metered: Metered) -> Counter[tup
             used_ms[hour.site, min(asks[hour.site])] += hour.gpu_ms
     for (_, lease, _), figures in metered.sealed.items():
         if len(asks.get(ask_of.get(lease, ("", 0))[0], ())) > 1:
-            used_ms[ask_of[lease]] += figures["gpu_ms"]
+            used_ms[ask_of[lease]] += figures.gpu_ms
     return used_ms
 
 

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
 from sunward.model.hardware import PowerState
-from sunward.model.reading import ReadingBatch, Span
 from sunward.verification.exact import MILLION, MS_IN_HOUR, apportion
+from sunward.verification.reading import AnyBatch, AnySpan
 
 Part: TypeAlias = tuple[str, int]
 """(lease, start of the hour); no lease = idle."""
-SHARED = ("host", "meter")
+SHARED = frozenset({"host", "meter"})
 """Counters that stand for the whole node or site."""
-NOT_AWAKE = (PowerState.OFF, PowerState.ASLEEP)
+NOT_AWAKE = frozenset({PowerState.OFF, PowerState.ASLEEP})
 
 
 @dataclass(slots=True)
 class Parts:
     """Joules and container time by part."""
 
-    gpu_j: Counter[Part] = field(default_factory=Counter)
-    host_j: Counter[Part] = field(default_factory=Counter)
-    overhead_j: Counter[Part] = field(default_factory=Counter)
-    gpu_ms: Counter[Part] = field(default_factory=Counter)
+    gpu_j: dict[Part, int] = field(default_factory=dict)
+    host_j: dict[Part, int] = field(default_factory=dict)
+    overhead_j: dict[Part, int] = field(default_factory=dict)
+    gpu_ms: dict[Part, int] = field(default_factory=dict)
 
-    def all(self) -> set[Part]:
-        """Every part that has any figure."""
-        return {*self.gpu_j, *self.host_j, *self.overhead_j, *self.gpu_ms}
-
-    def row(self, part: Part) -> dict[str, int]:
-        """The figures of one part by name."""
-        return {
-            "gpu_ms": self.gpu_ms[part],
-            "gpu_j": self.gpu_j[part],
-            "host_j": self.host_j[part],
-            "overhead_j": self.overhead_j[part],
-        }
+    def row(self, part: Part) -> tuple[int, int, int, int]:
+        """Container time and the joules of GPUs, host and overhead of one part."""
+        return (
+            self.gpu_ms.get(part, 0),
+            self.gpu_j.get(part, 0),
+            self.host_j.get(part, 0),
+            self.overhead_j.get(part, 0),
+        )
 
 
-def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
+def of_batch(batch: AnyBatch, overhead_ppm: int) -> Parts:
     """What each lease used, and what nobody did."""
-    parts, declared = Parts(), Counter[Part]()
+    parts, declared, above_one = Parts(), dict[Part, int](), overhead_ppm - MILLION
     gpu_ms, gpu_j = parts.gpu_ms, parts.gpu_j
     devices = [span for span in batch.spans if span.device not in SHARED]
     for span in devices:
-        hour = span.t0_ms // MS_IN_HOUR * MS_IN_HOUR
-        if span.t1_ms > hour + MS_IN_HOUR:
+        t0_ms, t1_ms, start_j, end_j = span.t0_ms, span.t1_ms, span.start_j, span.end_j
+        hour = t0_ms - t0_ms % MS_IN_HOUR
+        if t1_ms > hour + MS_IN_HOUR:
             _over_hours(span, overhead_ppm, parts, declared)
             continue
-        # Nearly every span lies in one hour. `get` is twice as fast as += on a counter that lacks the part.
+        # Nearly every span lies in one hour.
         part = (span.lease, hour)
-        gpu_ms[part] = gpu_ms.get(part, 0) + span.t1_ms - span.t0_ms
-        gpu_j[part] = gpu_j.get(part, 0) + span.end_j - span.start_j
-        declared[part] = declared.get(part, 0) + _declared(span, overhead_ppm)
+        gpu_ms[part] = gpu_ms.get(part, 0) + t1_ms - t0_ms
+        gpu_j[part] = gpu_j.get(part, 0) + end_j - start_j
+        declared[part] = declared.get(part, 0) + end_j * above_one // MILLION - start_j * above_one // MILLION
     metered_j = metered_ms = 0
     for span in batch.spans:
         if span.device == "host":
@@ -68,7 +64,7 @@ def of_batch(batch: ReadingBatch, overhead_ppm: int) -> Parts:
     return parts
 
 
-def unmetered_j(before: ReadingBatch | None, batch: ReadingBatch, overhead_ppm: int) -> int:
+def unmetered_j(before: AnyBatch | None, batch: AnyBatch, overhead_ppm: int) -> int:
     """What counters of one boot gained where no span is, as the site's own energy."""
     joined = before if before is not None and before.boot == batch.boot else None
     if joined is not None and _meter_covers(joined) and _meter_covers(batch):
@@ -86,27 +82,26 @@ def unmetered_j(before: ReadingBatch | None, batch: ReadingBatch, overhead_ppm: 
     return total
 
 
-def _meter_covers(batch: ReadingBatch) -> bool:
+def _meter_covers(batch: AnyBatch) -> bool:
     return sum(span.t1_ms - span.t0_ms for span in batch.spans if span.device == "meter") == batch.t1_ms - batch.t0_ms
 
 
-def _first(batch: ReadingBatch, device: str) -> Span:
+def _first(batch: AnyBatch, device: str) -> AnySpan:
     return next(span for span in batch.spans if span.device == device)
 
 
-def _last(batch: ReadingBatch, device: str) -> Span:
+def _last(batch: AnyBatch, device: str) -> AnySpan:
     return [span for span in batch.spans if span.device == device][-1]
 
 
-def _over_hours(span: Span, overhead_ppm: int, parts: Parts, declared: Counter[Part]) -> None:
+def _over_hours(span: AnySpan, overhead_ppm: int, parts: Parts, declared: dict[Part, int]) -> None:
     """A device's span over several hours, each by its time."""
     times = _time_by_hour(span.t0_ms, span.t1_ms)
     used = apportion(span.end_j - span.start_j, times)
     above = apportion(_declared(span, overhead_ppm), times)
-    for hour, time_ms in times.items():
-        parts.gpu_ms[span.lease, hour] += time_ms
-        parts.gpu_j[span.lease, hour] += used[hour]
-        declared[span.lease, hour] += above[hour]
+    for account, amounts in ((parts.gpu_ms, times), (parts.gpu_j, used), (declared, above)):
+        for hour, amount in amounts.items():
+            account[span.lease, hour] = account.get((span.lease, hour), 0) + amount
 
 
 def _time_by_hour(start_ms: int, end_ms: int) -> dict[int, int]:
@@ -119,7 +114,7 @@ def _time_by_hour(start_ms: int, end_ms: int) -> dict[int, int]:
     }
 
 
-def _declared(span: Span, overhead_ppm: int) -> int:
+def _declared(span: AnySpan, overhead_ppm: int) -> int:
     """Overhead by the declared ratio: the difference of two cumulative amounts, each rounded down."""
     return _above(span.start_j, span.end_j, overhead_ppm)
 
@@ -130,7 +125,7 @@ def _above(low_j: int, high_j: int, overhead_ppm: int) -> int:
 
 
 def _share_host(
-    host: Span, overhead_ppm: int, devices: list[Span], host_j: Counter[Part], declared: Counter[Part]
+    host: AnySpan, overhead_ppm: int, devices: list[AnySpan], host_j: dict[Part, int], declared: dict[Part, int]
 ) -> None:
     """The host's joules and declared overhead by hour, in each hour by the time that containers were awake."""
     times = _time_by_hour(host.t0_ms, host.t1_ms)
@@ -139,26 +134,27 @@ def _share_host(
         start, end = max(host.t0_ms, hour), min(host.t1_ms, hour + MS_IN_HOUR)
         awake: dict[Part, int] = {}
         for span in devices:
-            if span.lease or span.state not in NOT_AWAKE:
-                begin = max(start, span.t0_ms)
-                until = min(end, span.t1_ms)
-                if until > begin:
-                    part = (span.lease, hour)
-                    awake[part] = awake.get(part, 0) + until - begin
+            lease = span.lease
+            if lease or span.state not in NOT_AWAKE:
+                t0_ms, t1_ms = span.t0_ms, span.t1_ms
+                lasted = (min(end, t1_ms)) - (max(start, t0_ms))
+                if lasted > 0:
+                    awake[lease, hour] = awake.get((lease, hour), 0) + lasted
+        weights = _in_order(awake) or {("", hour): 1}
         for joules, account in ((used[hour], host_j), (above[hour], declared)):
-            for part, share in (_by_weight(joules, awake) or {("", hour): joules}).items():
+            for part, share in apportion(joules, weights).items():
                 account[part] = account.get(part, 0) + share
 
 
-def _behind_meter(metered_j: int, parts: Parts) -> Counter[Part]:
+def _behind_meter(metered_j: int, parts: Parts) -> dict[Part, int]:
     """Meter less equipment, by the energy of the equipment; nobody's where that stood still, nothing below it."""
     equipment = dict(parts.gpu_j)
     for part, joules in parts.host_j.items():
         equipment[part] = equipment.get(part, 0) + joules
     rest_j = metered_j - sum(equipment.values())
-    return Counter(_by_weight(rest_j, equipment) or {("", 0): rest_j}) if rest_j > 0 else Counter()
+    return apportion(rest_j, _in_order(equipment) or {("", 0): 1}) if rest_j > 0 else {}
 
 
-def _by_weight(amount: int, weights: Mapping[Part, int]) -> dict[Part, int]:
-    """Parts in order of lease and hour; empty where nothing has weight."""
-    return apportion(amount, {part: weights[part] for part in sorted(weights) if weights[part] > 0})
+def _in_order(weights: Mapping[Part, int]) -> dict[Part, int]:
+    """What has weight, in order of lease and hour."""
+    return {part: weights[part] for part in sorted(weights) if weights[part] > 0}

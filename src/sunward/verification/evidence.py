@@ -56,14 +56,17 @@ class Evidence:
         return self.observed.get((zone, hour_ms)) or self.forecast.get((zone, hour_ms))
 
 
-def check_events(bundle: Bundle) -> Iterator[Finding]:
-    """Hash, body, signature and order of every record, those of revisions after all others, and the head."""
+def check_events(bundle: Bundle, *, whole: bool) -> Iterator[Finding]:
+    """Hash, body, signature and order of every record, those of revisions after all others, and the head.
+
+    `whole`: the signature of the bundle as a whole holds and is to count for each record in it, with its place.
+    """
     if not head_signed(bundle.head, bundle.public_key):
         yield Finding(key="head", sentence="the head is not signed by the control plane's key")
     for records in ((*bundle.events, *bundle.revisions), bundle.rotations):
         before: RecordedEvent | None = None
         for record in records:
-            yield from check_vouched(record, bundle.public_key)
+            yield from check_record(record) if whole else check_vouched(record, bundle.public_key)
             yield from _check_place(before, record, bundle.head)
             before = record
 

@@ -26,13 +26,18 @@ def nearest(value: Fraction) -> int:
 
 def apportion(amount: int, weights: Mapping[Key, int]) -> dict[Key, int]:
     """An amount by weight, in whole units, largest remainder first; equal remainders in the order given."""
-    total = sum(weights.values())
     if len(weights) == 1:
         return dict.fromkeys(weights, amount)
-    whole = {key: amount * weight // total for key, weight in weights.items()}
-    missing = amount - sum(whole.values())
+    total, missing = sum(weights.values()), amount
+    whole: dict[Key, int] = {}
+    left: list[tuple[int, int, Key]] = []
+    for number, (key, weight) in enumerate(weights.items()):
+        whole[key], rest = divmod(amount * weight, total)
+        missing -= whole[key]
+        left.append((-rest, number, key))
     if missing:
-        left = {key: amount * weight % total for key, weight in weights.items()}
-        for key in sorted(left, key=left.__getitem__, reverse=True)[:missing]:
+        # The number decides between equal remainders, so keys are never compared.
+        left.sort()
+        for _, _, key in left[:missing]:
             whole[key] += 1
     return whole

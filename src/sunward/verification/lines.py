@@ -25,7 +25,7 @@ def check_lines(bundle: Bundle, receipt: Receipt, evidence: Evidence, metered: M
         where = f"hour {line.hour_ms} at {line.site}"
         if key in metered.lines:
             for name in FIGURES:
-                yield from _equal("line_energy", name, where, getattr(line, name), metered.lines[key][name])
+                yield from _equal("line_energy", name, where, getattr(line, name), getattr(metered.lines[key], name))
         yield from _check_carbon(line, where, bundle, evidence)
         yield from _check_resources(line, where, bundle, evidence)
 

@@ -51,18 +51,26 @@ CERTIFICATES_ELSEWHERE = "certificates_elsewhere"
 KEY_NOT_PROVED = "control_plane_key"
 
 
-def verify(bundle: Bundle, public_key: str = "", rotations: tuple[RecordedEvent, ...] = ()) -> Verdict:
+def verify(
+    bundle: Bundle, public_key: str = "", rotations: tuple[RecordedEvent, ...] = (), *, apart: bool = True
+) -> Verdict:
     """Check a receipt against its evidence.
 
     `public_key`: the control plane's key as known from elsewhere; without it the bundle's own is used, and
     whose key that is stays unproved. It may be an older key than the bundle's: the bundle then holds how one followed
     the other. `rotations`: the changes of keys as the service tells them now, for a bundle older than the key known.
+    `apart`: check too the signature by which each record can be shown apart from the bundle. Without it a record counts
+    as signed with the whole, by the same key; where many receipts are checked that saves most of the signatures.
     """
+    whole = signed_by(bundle.public_key, bundle.bound, bound_message(bundle))
     findings = list(_check_identity(bundle, public_key, rotations))
+    if not whole:
+        sentence = "the bundle as a whole is not signed by the control plane's key"
+        findings.append(Finding(key="bundle_signature", sentence=sentence))
     receipt, wrong = _read(bundle)
     findings.extend(wrong)
     if receipt is not None:
-        findings.extend(_check_content(bundle, receipt))
+        findings.extend(_check_content(bundle, receipt, whole=whole and not apart))
     open_points = (*(receipt.not_proved if receipt else ()), *NOT_PROVED)
     if receipt is not None and claims_of(receipt):
         open_points = (*open_points, CERTIFICATES_ELSEWHERE)
@@ -80,8 +88,6 @@ def _check_identity(bundle: Bundle, public_key: str, rotations: tuple[RecordedEv
             sentence="the bundle has version {version}; this program reads {known}",
             figures={"version": bundle.version, "known": BUNDLE_VERSION},
         )
-    if not signed_by(bundle.public_key, bundle.bound, bound_message(bundle)):
-        yield Finding(key="bundle_signature", sentence="the bundle as a whole is not signed by the control plane's key")
     later = read_lineage(rotations)[0].keys or [""]
     for record in rotations:
         yield from check_vouched(record, later[-1])
@@ -101,8 +107,8 @@ def _read(bundle: Bundle) -> tuple[Receipt | None, list[Finding]]:
     return receipt, []
 
 
-def _check_content(bundle: Bundle, receipt: Receipt) -> Iterator[Finding]:
-    yield from check_events(bundle)
+def _check_content(bundle: Bundle, receipt: Receipt, *, whole: bool) -> Iterator[Finding]:
+    yield from check_events(bundle, whole=whole)
     evidence = open_evidence(bundle.events, receipt.job)
     yield from check_site_keys(spec for declared in evidence.sites.values() for _, spec in declared)
     metered = check_batches(bundle.batches, evidence, receipt)

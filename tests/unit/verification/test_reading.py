@@ -5,8 +5,7 @@ import cbor2
 import pytest
 
 from sunward.errors import InputError
-from sunward.model.reading import ReadingBatch, Span
-from sunward.verification.reading import faults, message_signed, read_message
+from sunward.verification.reading import ToldBatch, ToldSpan, faults, message_signed, read_message
 from tests.support.bundles import SITE_KEYS, genuine, public_hex
 
 MESSAGE = genuine().batches[0].message
@@ -26,7 +25,7 @@ def payload(**change):
 
 def test_a_message_is_read_and_its_signature_checked():
     batch, _, signed, signature = read_message(MESSAGE)
-    assert isinstance(batch, ReadingBatch)
+    assert isinstance(batch, ToldBatch)
     assert (batch.site, batch.counter, batch.previous) == ("es-a", 1, "")
     assert message_signed(signed, signature, public_hex(SITE_KEYS["es-a"]))
     assert not message_signed(signed, signature, public_hex(SITE_KEYS["no-b"]))
@@ -65,7 +64,7 @@ def test_whatever_is_no_reading_is_refused_with_a_reason(message):
 
 
 def span(**change):
-    return replace(BATCH.spans[0], **change)
+    return BATCH.spans[0]._replace(**change)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +96,4 @@ def test_what_cannot_be_true_of_a_batch_is_named(change, fault):
 
 def test_a_genuine_batch_has_no_fault():
     assert list(faults(BATCH)) == []
-    assert all(isinstance(one, Span) for one in BATCH.spans)
+    assert all(isinstance(one, ToldSpan) for one in BATCH.spans)
