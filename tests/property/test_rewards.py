@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sunward.settlement.bonus import BonusTerms, Reference, ShownWork, SiteWork, bonuses, site_saving
+from sunward.settlement.bonus import Bonus, BonusTerms, Reference, ShownWork, SiteWork, bonuses, site_saving
 from sunward.settlement.ceiling import rewards
 from sunward.settlement.weights import (
     SiteGreen,
@@ -48,6 +48,7 @@ WORKS = st.builds(
     energy_cap_ppm=PPM,
     overhead_cap_ppm=PPM,
 )
+NOTHING = StakingTerms(budget_wei=0, green_ppm=0, stake_wei_per_wh=0)
 FEES = st.dictionaries(st.sampled_from("abcdef"), WEI)
 
 
@@ -140,21 +141,23 @@ def test_colouring_the_halves_of_a_site_brings_nothing(terms, stake, energy, par
 def test_more_green_never_brings_less(terms, stakers, more, fees):
     first = stakers[0]
     greener = replace(first, sites=tuple(replace(site, q_ppm=max(site.q_ppm, more)) for site in first.sites))
-    before = rewards(staking_rewards(terms, stakers), [], fees)
-    after = rewards(staking_rewards(terms, [greener, *stakers[1:]]), [], fees)
+    before = rewards(staking_rewards(terms, stakers), [], fees, answer_ppm=10**6)
+    after = rewards(staking_rewards(terms, [greener, *stakers[1:]]), [], fees, answer_ppm=10**6)
     for old, new in zip(before, after, strict=True):
         assert new.reward_wei >= old.reward_wei if new.owner == first.owner else new == old
 
 
 @FEW
-@given(st.lists(WORKS, max_size=6), WEI, st.integers(1, 10**12), FEES)
-def test_bonuses_stay_within_budget_and_ceiling(works, budget, least, fees):
+@given(st.lists(WORKS, max_size=6), WEI, st.integers(1, 10**12), FEES, PPM)
+def test_bonuses_stay_within_budget_and_ceiling(works, budget, least, fees, answer):
     savings = [site_saving(one, REFERENCES) for one in works]
     found = bonuses(BonusTerms(budget_wei=budget, saved_min_j=least), savings)
     assert sum(one.bonus_wei for one in found) <= budget
     assert bonuses(BonusTerms(budget_wei=budget, saved_min_j=least), reversed(savings)) == found
-    for one in rewards([], found, fees):
-        assert 0 <= one.bonus_wei <= fees.get(one.owner, 0) // 2
+    stakes = staking_rewards(NOTHING, [Staker(owner=one, stake_wei=10**12) for one in "abc"])
+    given = rewards(stakes, found, fees, answer_ppm=answer)
+    for one in (one for one in given if one.owner in {all_.owner for all_ in found}):
+        assert 0 <= one.bonus_wei <= min(fees.get(one.owner, 0) // 4, answer * 10**6 // 2)
         assert one.bonus_wei + one.bonus_cut_wei == next(all_.bonus_wei for all_ in found if all_.owner == one.owner)
 
 
@@ -180,19 +183,23 @@ def test_like_parts_of_a_site_count_no_more_than_the_whole(work, parts, budget, 
 
 
 @FEW
-@given(TERMS, STAKERS, FEES, st.data())
-def test_no_split_passes_the_ceiling(terms, stakers, fees, data):
+@given(TERMS, STAKERS, FEES, WEI, PPM, st.data())
+def test_no_split_passes_the_ceiling(terms, stakers, fees, bonus, answer, data):
     whole = stakers[0]
-    cut = data.draw(st.integers(0, whole.stake_wei))
-    fee = fees.get(whole.owner, 0)
-    ours = data.draw(st.integers(0, fee))
+    cut, fee = data.draw(st.integers(0, whole.stake_wei)), fees.get(whole.owner, 0)
+    ours, saved = data.draw(st.integers(0, fee)), data.draw(st.integers(0, bonus))
+    names = (f"{whole.owner}/0", f"{whole.owner}/1")
     split = [
-        Staker(owner=f"{whole.owner}/0", stake_wei=cut, sites=whole.sites),
-        Staker(owner=f"{whole.owner}/1", stake_wei=whole.stake_wei - cut),
+        Staker(owner=names[0], stake_wei=cut, sites=whole.sites),
+        Staker(owner=names[1], stake_wei=whole.stake_wei - cut),
     ]
-    shared = {**fees, f"{whole.owner}/0": ours, f"{whole.owner}/1": fee - ours}
-    before = rewards(staking_rewards(terms, stakers), [], fees)
-    after = rewards(staking_rewards(terms, [*split, *stakers[1:]]), [], shared)
+    shared = {**fees, names[0]: ours, names[1]: fee - ours}
+    parts = [
+        Bonus(owner=name, counted_j=1, bonus_wei=wei) for name, wei in zip(names, (saved, bonus - saved), strict=True)
+    ]
+    one = Bonus(owner=whole.owner, counted_j=1, bonus_wei=bonus)
+    before = rewards(staking_rewards(terms, stakers), [one], fees, answer_ppm=answer)
+    after = rewards(staking_rewards(terms, [*split, *stakers[1:]]), parts, shared, answer_ppm=answer)
     assert total(after, whole.owner) <= total(before, whole.owner)
 
 

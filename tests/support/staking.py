@@ -19,6 +19,7 @@ RULES = StakingRules(
     stake_wei_per_wh=ATH,
     load_min_ppm=0,
     saved_min_j=1_000_000,
+    answer_ppm=1_000_000,
     movement_bps=5,
     detection_ms=3 * DAY_MS,
     appeal_ms=APPEAL_MS,

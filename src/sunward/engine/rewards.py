@@ -61,7 +61,9 @@ def close(
     )
     earned = {one.owner: one for one in staking_rewards(terms, stakers)}
     savings = [site_saving(one, references(state)) for one in shown]
-    given = under_ceiling(earned.values(), _bonuses(state, rules, savings), fees_by_owner(settlements))
+    given = under_ceiling(
+        earned.values(), _bonuses(state, rules, savings), fees_by_owner(settlements), answer_ppm=rules.answer_ppm
+    )
     lines = tuple(_line(state, one, earned.get(one.owner), savings, shares.get(one.owner, ())) for one in given)
     _pay(turn, lines)
     state.stakes.begin_epoch(state.ledger)

@@ -1,4 +1,4 @@
-"""What a verdict takes: stake first, then what is on its way out; once, and not before it can no longer be undone."""
+"""What a verdict takes: stake first, then what is on its way out, then pay; once, when it can no longer be undone."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def look(turn: Turn, verdict: str) -> None:
     elif known.irrevocable(turn.at_ms):
         del book.charges[verdict]
         owner = trust.owner_of(turn.state, known.record)
-        bonded = book.bonded_wei(turn.state.ledger, owner)
-        amount_wei = book.rules.slash_wei(known.record.fault, charge.bonded_wei, bonded)
+        held_wei = book.answers_wei(turn.state.ledger, owner)
+        amount_wei = book.rules.slash_wei(known.record.fault, charge.bonded_wei, held_wei)
         book.slashed_wei[verdict] = take(turn, owner, amount_wei, verdict, charge.harms)
 
 
 def take(turn: Turn, owner: str, amount_wei: int, ref: str, harms: Sequence[Harm] = ()) -> int:
-    """Take so much of an owner's stake and exits, or what there is; pay who was harmed, the rest is the reserve's."""
+    """Take so much of an owner's stake, exits and pay, or what there is: for who was harmed, then for the reserve."""
     book = turn.state.stakes
-    amount_wei = min(amount_wei, book.bonded_wei(turn.state.ledger, owner))
+    amount_wei = min(amount_wei, book.answers_wei(turn.state.ledger, owner))
     if not amount_wei:
         return 0
     entry, of_exit = stakes.slash(turn.origin(), turn.state.ledger, owner, amount_wei, ref)

@@ -59,7 +59,9 @@ def check_rules(state: State, payload: StakingRulesSet) -> None:
     rules = payload.rules
     wanted = rules.detection_ms + rules.appeal_ms
     wrong = {
-        "shares lie in 0..1000000 ppm": not all(0 <= one <= PPM for one in (rules.green_ppm, rules.load_min_ppm)),
+        "shares lie in 0..1000000 ppm": not all(
+            0 <= one <= PPM for one in (rules.green_ppm, rules.load_min_ppm, rules.answer_ppm)
+        ),
         f"budgets lie in 0..{WEI_MAX} wei": not all(
             0 <= one <= WEI_MAX for one in (rules.staking_budget_wei, rules.bonus_budget_wei)
         ),

@@ -8,6 +8,8 @@ from sunward.units import PPM
 
 MOVEMENT_BPS_MAX = 5
 """Most of a movement of stake, or of a claim, that may go to carbon credits."""
+ANSWER_PPM = 2_500
+"""For half of the stake lost, and one day in 180 on which a lie is found; epochs of a day (ADR 48)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,9 @@ class StakingRules:
     """Share of its container time that a site must have been leased for, or its supply counts nothing."""
     saved_min_j: int
     """S_min: below so much saved by all together, the bonus budget is not paid in full."""
+    answer_ppm: int = ANSWER_PPM
+    """Most that is linked to work, an epoch, as a share of the stake that answers for it: no more than what a verdict
+    takes, times the chance to be found in an epoch."""
     movement_bps: int = MOVEMENT_BPS_MAX
     """Of stake that moves and of claims, to carbon credits."""
     detection_ms: int
@@ -66,10 +71,10 @@ class StakingRules:
         known = {one.fault: one for one in self.slash}
         return known.get(fault) or known.get("") or SlashTerm(fault=fault, ppm=0, floor_wei=0)
 
-    def slash_wei(self, fault: str, bonded_then_wei: int, bonded_wei: int) -> int:
-        """What a verdict takes now, of stake and exits; `bonded_then_wei` is what they were when it was issued."""
+    def slash_wei(self, fault: str, bonded_then_wei: int, held_wei: int) -> int:
+        """What a verdict takes now, of stake, exits and pay; `bonded_then_wei`: stake and exits when it was issued."""
         term = self.slash_term(fault)
-        return min(bonded_wei, max(bonded_then_wei * term.ppm // PPM, term.floor_wei))
+        return min(held_wei, max(bonded_then_wei * term.ppm // PPM, term.floor_wei))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What is linked to work ends at half the fees it brought, so that nobody can buy jobs from himself for the rewards.
 
-docs/settlement.md, ceiling.
+And it ends at a share of the stake that answers for it, so that no lie earns more than its author may lose; savings
+leave half of it to green supply. docs/settlement.md, ceiling.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from sunward.errors import InvariantError
 from sunward.settlement.bonus import Bonus
 from sunward.settlement.entries import Settlement
 from sunward.settlement.weights import StakingReward
+from sunward.units import PPM
 
 FEES_PER_REWARD = 2
 """A wei of reward needs two of fees."""
@@ -49,9 +51,14 @@ def fees_by_owner(settlements: Iterable[Settlement]) -> dict[str, int]:
     return fees
 
 
-def rewards(staking: Iterable[StakingReward], bonuses: Iterable[Bonus], fees: Mapping[str, int]) -> tuple[Reward, ...]:
+def rewards(
+    staking: Iterable[StakingReward], bonuses: Iterable[Bonus], fees: Mapping[str, int], *, answer_ppm: int
+) -> tuple[Reward, ...]:
     """Rewards under the ceiling, in order of owner: the bonus gives way first, then green; base is not linked to work.
 
+    The bonus has at most half of the ceiling, or whoever saves much would gain nothing by green supply.
+
+    `answer_ppm`: most that is linked to work, as a share of the stake that was bonded through the whole epoch.
     Raises: InvariantError for an owner named twice.
     """
     of_stake, of_savings = list(staking), list(bonuses)
@@ -61,17 +68,20 @@ def rewards(staking: Iterable[StakingReward], bonuses: Iterable[Bonus], fees: Ma
     stakes = {one.owner: one for one in of_stake}
     savings = {one.owner: one for one in of_savings}
     return tuple(
-        _under_ceiling(owner, stakes.get(owner), savings.get(owner), fees.get(owner, 0))
+        _under_ceiling(owner, stakes.get(owner), savings.get(owner), fees.get(owner, 0), answer_ppm)
         for owner in sorted(stakes.keys() | savings.keys())
     )
 
 
-def _under_ceiling(owner: str, stake: StakingReward | None, saving: Bonus | None, fees_wei: int) -> Reward:
+def _under_ceiling(
+    owner: str, stake: StakingReward | None, saving: Bonus | None, fees_wei: int, answer_ppm: int
+) -> Reward:
     green_wei = stake.green_wei if stake else 0
     bonus_wei = saving.bonus_wei if saving else 0
-    ceiling_wei = fees_wei // FEES_PER_REWARD
+    answered_wei = stake.stake_wei * answer_ppm // PPM if stake else 0
+    ceiling_wei = min(fees_wei // FEES_PER_REWARD, answered_wei)
     green_kept_wei = min(green_wei, ceiling_wei)
-    bonus_kept_wei = min(bonus_wei, ceiling_wei - green_kept_wei)
+    bonus_kept_wei = min(bonus_wei, ceiling_wei // 2, ceiling_wei - green_kept_wei)
     return Reward(
         owner=owner,
         base_wei=stake.base_wei if stake else 0,

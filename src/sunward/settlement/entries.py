@@ -105,11 +105,12 @@ def settle_job(
     network = paid - offset - provider
     refund = escrow_wei - paid
     providers = split_wei(provider, prices_usd_micro)
-    payment = ((escrow_account(job), -paid), (OFFSET, offset), (NETWORK, network))
-    shares = tuple((provider_account(owner), wei) for owner, wei in providers)
+    source = escrow_account(job)
+    payment = [(source, -paid), (OFFSET, offset), (NETWORK, network)]
+    payment += [(provider_account(owner), wei) for owner, wei in providers]
     drafts = (
-        _entry(origin, 0, "payment", job, payment + shares),
-        _entry(origin, 1 if paid else 0, "refund", job, _refund_sides(tenant, job, refund)),
+        _entry(origin, 0, "payment", job, payment),
+        _entry(origin, 1 if paid else 0, "refund", job, ((source, -refund), (tenant_account(tenant), refund))),
     )
     return Settlement(
         job=job,
@@ -147,6 +148,8 @@ def split_wei(amount_wei: int, weights: Mapping[str, int]) -> tuple[tuple[str, i
             raise InvariantError(f"{amount_wei} wei to divide and nobody to pay")
         return ()
     names = sorted(name for name, weight in weights.items() if weight)
+    if len(names) == 1:
+        return ((names[0], amount_wei),)
     parts = {name: amount_wei * weights[name] // total for name in names}
     left = amount_wei - sum(parts.values())
     by_remainder = sorted(names, key=lambda name: (-(amount_wei * weights[name] % total), name))
@@ -155,21 +158,17 @@ def split_wei(amount_wei: int, weights: Mapping[str, int]) -> tuple[tuple[str, i
     return tuple(parts.items())
 
 
-def _refund_sides(tenant: str, job: str, amount_wei: int) -> tuple[tuple[str, int], ...]:
-    return ((escrow_account(job), -amount_wei), (tenant_account(tenant), amount_wei))
-
-
 def _require_positive(amount_wei: int, cause: str) -> None:
     if amount_wei <= 0:
         raise InvariantError(f"a {cause} of {amount_wei} wei; check the amount before it becomes an event")
 
 
-def _entry(origin: Origin, offset: int, cause: str, ref: str, sides: tuple[tuple[str, int], ...]) -> Entry:
+def _entry(origin: Origin, offset: int, cause: str, ref: str, sides: Sequence[tuple[str, int]]) -> Entry:
     return Entry(
         entry=f"{origin.sequence}.{origin.first + offset}",
         epoch=origin.epoch,
         at_ms=origin.at_ms,
         cause=cause,
         ref=ref,
-        postings=tuple(Posting(account=account, amount_wei=wei) for account, wei in sides if wei),
+        postings=tuple([Posting(account=account, amount_wei=wei) for account, wei in sides if wei]),
     )

@@ -74,8 +74,12 @@ class StakeBook:
         return self.rules is None
 
     def bonded_wei(self, ledger: Ledger, owner: str) -> int:
-        """What verdicts can take: stake, and what is on its way out."""
+        """Stake, and what is on its way out."""
         return ledger.balance(stake_account(owner)) + ledger.balance(exit_account(owner))
+
+    def answers_wei(self, ledger: Ledger, owner: str) -> int:
+        """What verdicts can take: what is bonded, and pay that has not left; who bonds nothing answers with that."""
+        return self.bonded_wei(ledger, owner) + ledger.balance(provider_account(owner))
 
     def shrunk(self, ledger: Ledger, owner: str) -> None:
         """Stake went: what counts in this epoch is at most what is left."""
@@ -160,10 +164,14 @@ def _pay(
 
 
 def slash(origin: Origin, ledger: Ledger, owner: str, amount_wei: int, verdict: str) -> tuple[Entry, int]:
-    """Take: stake first, then exits; and how much of it came out of exits."""
-    of_stake = min(amount_wei, ledger.balance(stake_account(owner)))
-    of_exit = amount_wei - of_stake
-    sides = ((stake_account(owner), -of_stake), (exit_account(owner), -of_exit), (SLASHED, amount_wei))
+    """Take: stake first, then exits, then pay; and how much of it came out of exits."""
+    accounts = (stake_account(owner), exit_account(owner), provider_account(owner))
+    parts, left = [], amount_wei
+    for account in accounts:
+        parts.append(min(left, ledger.balance(account)))
+        left -= parts[-1]
+    of_exit = parts[1]
+    sides = (*((account, -part) for account, part in zip(accounts, parts, strict=True)), (SLASHED, amount_wei - left))
     return movement(origin, 0, "slash", verdict, sides), of_exit
 
 

@@ -24,7 +24,8 @@ from sunward.model.staking_events import (
 )
 from sunward.model.trust import APPEAL_MS, Appeal, Consequence, Decision, Dimension, Evidence, Level
 from sunward.settlement.bonus import ShownWork, SiteWork
-from sunward.settlement.entries import Origin, Terms, settle_job
+from sunward.settlement.entries import Origin, Terms, movement, settle_job
+from sunward.settlement.ledger import FAUCET
 from sunward.units import DAY_MS, HOUR_MS
 from tests.support import supply
 from tests.support.network import HYDRO, SOLAR, Network, assignment, of_kind, segment
@@ -170,6 +171,8 @@ def test_containers_are_counted_as_declared_from_day_to_day():
 
 def test_a_bonus_is_paid_for_shown_work_against_references_told_two_epochs_before():
     network = staking()
+    bond(network, NORTH, ATH)
+    close(network)
     work = SiteWork(
         owner=NORTH,
         site="no-hydro",
@@ -177,8 +180,6 @@ def test_a_bonus_is_paid_for_shown_work_against_references_told_two_epochs_befor
         energy_cap_ppm=1_000_000,
         overhead_cap_ppm=500_000,
     )
-    assert rewards.references(network.state) == {}
-    close(network)
     assert rewards.references(network.state) == {}
     close(network)
     assert rewards.references(network.state)["training"].pue_ppm == 1_200_000
@@ -195,7 +196,7 @@ def test_a_bonus_is_paid_for_shown_work_against_references_told_two_epochs_befor
     ((line,),) = [one.lines for one in of_kind(turn.commands, PostRewards)]
     # By PUE: 8,000 J · 1.2 − 8,800 J = 800 J, half of which counts; by IT: (10,000 − 8,000) J · 1.2 = 2,400 J.
     assert (line.pue_part_j, line.it_part_j, line.counted_j) == (800, 2_400, 2_800)
-    assert line.bonus_wei == min(30 * ATH * 2_800 // 1_000_000, line.fees_wei // 2) == found.bonus_wei
+    assert line.bonus_wei == min(30 * ATH * 2_800 // 1_000_000, line.fees_wei // 4) == found.bonus_wei
     assert found.budget_bonus_wei == 30 * ATH - line.bonus_wei
 
 
@@ -288,6 +289,25 @@ def test_a_final_verdict_takes_stake_then_exits_once_and_all_goes_to_the_reserve
     network.tell(VerdictIssued(verdict=forged(network)))
     network.wait(60 * 24)
     assert network.balance("reserve") == 100 * ATH
+
+
+def test_who_bonds_nothing_answers_with_its_pay():
+    network = staking(epoch_ms=90 * DAY_MS)
+    network.state.ledger.post(
+        movement(
+            Origin(sequence=1, first=0, epoch=0, at_ms=0),
+            0,
+            "payment",
+            "j",
+            ((FAUCET, -3 * ATH), (f"provider:{NORTH}", 3 * ATH)),
+        )
+    )
+    network.tell(VerdictIssued(verdict=forged(network)))
+    network.wait(7 * 24)
+    # Half of nothing is less than the fault's floor of one.
+    assert network.balance(f"provider:{NORTH}") == 2 * ATH
+    assert network.balance("reserve") == ATH
+    assert network.state.stakes.lost_wei == {NORTH: ATH}
 
 
 def test_exits_that_leave_first_are_taken_first_and_the_rest_is_still_paid():

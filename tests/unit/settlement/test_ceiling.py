@@ -2,20 +2,26 @@ import pytest
 
 from sunward.errors import InvariantError
 from sunward.settlement.bonus import Bonus
-from sunward.settlement.ceiling import Reward, fees_by_owner, rewards
+from sunward.settlement.ceiling import Reward, fees_by_owner
+from sunward.settlement.ceiling import rewards as under_ceiling
 from sunward.settlement.entries import Origin, Terms, refund_all, settle_job
 from sunward.settlement.weights import StakingReward
+from sunward.units import PPM
 
 ORIGIN = Origin(sequence=1, first=0, epoch=1, at_ms=0)
 TERMS = Terms(wei_per_usd_micro=1, offset_share_bps=0, provider_share_bps=8_000)
 
 
-def stake(owner, base, green):
-    return StakingReward(owner=owner, stake_wei=1, backed_wei=1, base_wei=base, green_wei=green)
+def stake(owner, base, green, stake_wei=10**6):
+    return StakingReward(owner=owner, stake_wei=stake_wei, backed_wei=1, base_wei=base, green_wei=green)
 
 
 def saving(owner, wei):
     return Bonus(owner=owner, counted_j=1, bonus_wei=wei)
+
+
+def rewards(staking, found, fees, answer_ppm=PPM):
+    return under_ceiling(staking, found, fees, answer_ppm=answer_ppm)
 
 
 def test_bonus_gives_way_first_then_green_and_base_never():
@@ -30,8 +36,23 @@ def test_bonus_gives_way_first_then_green_and_base_never():
     assert (none.reward_wei, none.green_cut_wei, none.bonus_cut_wei) == (50, 30, 40)
 
 
+def test_the_bonus_leaves_half_of_the_ceiling_to_green():
+    (brown,) = rewards([stake("a", 50, 0)], [saving("a", 40)], {"a": 60})
+    (green,) = rewards([stake("a", 50, 12)], [saving("a", 40)], {"a": 60})
+    assert (brown.green_wei, brown.bonus_wei, brown.bonus_cut_wei) == (0, 15, 25)
+    assert (green.green_wei, green.bonus_wei) == (12, 15)
+
+
+def test_stake_answers_for_what_is_linked_to_work():
+    # A stake of 8,000 at 0.25 % answers for 20, whatever the fees.
+    (one,) = rewards([stake("a", 50, 15, 8_000)], [saving("a", 40)], {"a": 1_000}, answer_ppm=2_500)
+    assert (one.base_wei, one.green_wei, one.bonus_wei, one.green_cut_wei, one.bonus_cut_wei) == (50, 15, 5, 0, 35)
+    (none,) = rewards([], [saving("a", 40)], {"a": 1_000})
+    assert (none.reward_wei, none.bonus_cut_wei) == (0, 40)
+
+
 def test_owners_with_only_one_of_both():
-    found = rewards([stake("b", 1, 2)], [saving("a", 3)], {"a": 100, "b": 100, "c": 100})
+    found = rewards([stake("b", 1, 2), stake("a", 0, 0)], [saving("a", 3)], {"a": 100, "b": 100, "c": 100})
     assert [(one.owner, one.reward_wei) for one in found] == [("a", 3), ("b", 3)]
 
 
