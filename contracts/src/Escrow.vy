@@ -71,7 +71,7 @@ batches: public(HashMap[bytes32, bytes32])
 
 @deploy
 def __init__(token_: address, poster: address):
-    assert token_ != empty(address), "escrow: no token"
+    assert token_.is_contract, "escrow: no token"
     governed.__init__()
     governed._define_role(POSTER, poster)
     governed._define_parameter(

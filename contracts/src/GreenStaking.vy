@@ -72,7 +72,7 @@ verdicts: public(HashMap[bytes32, bytes32])
 
 @deploy
 def __init__(token_: address, slasher: address, sink: address, exit_delay_s: uint256):
-    assert token_ != empty(address), "staking: no token"
+    assert token_.is_contract, "staking: no token"
     assert sink != self, "staking: would keep what it takes"
     governed.__init__()
     governed._define_role(SLASHER, slasher)

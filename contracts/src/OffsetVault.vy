@@ -68,7 +68,7 @@ spent_in: public(HashMap[uint256, uint256])
 
 @deploy
 def __init__(token_: address, buyer: address, epoch_limit_wei: uint256):
-    assert token_ != empty(address), "vault: no token"
+    assert token_.is_contract, "vault: no token"
     governed.__init__()
     governed._define_role(BUYER, buyer)
     governed._define_parameter(EPOCH_LIMIT, epoch_limit_wei, 0, MOST_EPOCH_LIMIT_WEI)

@@ -91,7 +91,7 @@ vetoed: public(HashMap[uint256, HashMap[bytes32, bool]])
 
 @deploy
 def __init__(token_: address, poster: address, vetoer: address, veto_window_s: uint256):
-    assert token_ != empty(address), "distributor: no token"
+    assert token_.is_contract, "distributor: no token"
     governed.__init__()
     governed._define_role(POSTER, poster)
     governed._define_role(VETOER, vetoer)

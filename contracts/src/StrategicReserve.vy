@@ -144,7 +144,7 @@ paid_in: public(HashMap[uint256, uint256])
 
 @deploy
 def __init__(token_: address, poster: address):
-    assert token_ != empty(address), "reserve: no token"
+    assert token_.is_contract, "reserve: no token"
     governed.__init__()
     governed._define_role(POSTER, poster)
     governed._define_parameter(PAYOUT_LIMIT, FIRST_PAYOUT_LIMIT_PPM, 0, MOST_PAYOUT_LIMIT_PPM)
