@@ -54,10 +54,6 @@ event ExitSettled:
     paid: uint256
 
 
-event SharesVoid:
-    generation: uint256
-
-
 event Cancelled:
     id: indexed(uint256)
 
@@ -90,7 +86,6 @@ struct Request:
     is_exit: bool
     # Wei of a deposit, shares of an exit.
     amount: uint256
-    generation: uint256
     asked_at: uint256
     due: uint256
     state: State
@@ -121,8 +116,9 @@ BATCH: public(constant(uint256)) = 32
 PATIENCE_S: public(constant(uint256)) = 30 * 86400
 DAY_S: constant(uint256) = 86400
 PPM: constant(uint256) = 10**6
-# Far above any amount there is, and small enough that a product of two, times 10^6, fits a word.
-AMOUNT_BOUND: constant(uint256) = 2**112
+# 79 billion ATH; what is lost makes shares cheaper, so that there can be many more of them. The product fits a word.
+WEI_BOUND: constant(uint256) = 2**96
+SHARES_BOUND: constant(uint256) = 2**150
 
 token: public(immutable(address))
 
@@ -130,8 +126,7 @@ held: public(uint256)
 pending: public(uint256)
 owed: public(uint256)
 total_shares: public(uint256)
-generation: public(uint256)
-shares_of: HashMap[uint256, HashMap[address, uint256]]
+shares: public(HashMap[address, uint256])
 requests: public(HashMap[uint256, Request])
 last_id: public(uint256)
 processed_to_id: public(uint256)
@@ -159,7 +154,7 @@ def request_deposit(amount: uint256) -> uint256:
     """
     governed._not_paused()
     received: uint256 = tokens._take(token, msg.sender, amount)
-    assert self.held + self.pending + received < AMOUNT_BOUND, "reserve: too much"
+    assert self.held + self.pending + received < WEI_BOUND, "reserve: too much"
     self.pending += received
     id: uint256 = self._ask(False, received)
     log DepositRequested(owner=msg.sender, id=id, amount=received)
@@ -174,8 +169,8 @@ def request_exit(shares: uint256) -> uint256:
     """
     governed._not_paused()
     assert shares != 0, "reserve: nothing to ask out"
-    assert shares <= self.shares_of[self.generation][msg.sender], "reserve: beyond the shares"
-    self.shares_of[self.generation][msg.sender] -= shares
+    assert shares <= self.shares[msg.sender], "reserve: beyond the shares"
+    self.shares[msg.sender] -= shares
     id: uint256 = self._ask(True, shares)
     log ExitRequested(owner=msg.sender, id=id, shares=shares)
     return id
@@ -248,7 +243,7 @@ def cancel(id: uint256):
     assert block.timestamp >= request.asked_at + PATIENCE_S, "reserve: too early"
     self.requests[id].state = State.CANCELLED
     if request.is_exit:
-        self.shares_of[request.generation][msg.sender] += request.amount
+        self.shares[msg.sender] += request.amount
     else:
         self.pending -= request.amount
         self._owe(id, request.amount)
@@ -269,7 +264,7 @@ def recognise(ref: bytes32, amount: uint256):
     balance: uint256 = staticcall IERC20(token).balanceOf(self)
     # Compared without a sum, which could run over.
     assert balance >= counted and amount <= balance - counted, "reserve: nothing of that came"
-    assert balance < AMOUNT_BOUND, "reserve: too much"
+    assert counted + amount < WEI_BOUND, "reserve: too much"
     self.held += amount
     self.price = empty(Price)
     log Recognised(ref=ref, amount=amount)
@@ -300,15 +295,6 @@ def compensate(ref: bytes32, to: address, amount: uint256):
 
 @external
 @view
-def shares(owner: address) -> uint256:
-    """
-    @notice An owner's shares, without those asked out.
-    """
-    return self.shares_of[self.generation][owner]
-
-
-@external
-@view
 def value_per_share_ppm() -> uint256:
     """
     @notice What 10^6 shares are of what is held: the most that `settle` takes for the next epoch.
@@ -324,7 +310,6 @@ def _ask(is_exit: bool, amount: uint256) -> uint256:
         owner=msg.sender,
         is_exit=is_exit,
         amount=amount,
-        generation=self.generation,
         asked_at=block.timestamp,
         due=0,
         state=State.WAITING,
@@ -334,11 +319,6 @@ def _ask(is_exit: bool, amount: uint256) -> uint256:
 
 @internal
 def _set_price(value_per_share_ppm: uint256):
-    if self.held == 0 and self.total_shares != 0:
-        # All of it was paid away: parts of nothing are nothing, and whoever comes next begins anew.
-        self.generation += 1
-        self.total_shares = 0
-        log SharesVoid(generation=self.generation)
     most: uint256 = self._most_value()
     assert value_per_share_ppm <= most, "reserve: value beyond what is held"
     assert value_per_share_ppm != 0 and value_per_share_ppm * PPM >= most * LEAST_VALUE_PPM, "reserve: value too low"
@@ -364,36 +344,33 @@ def _settle_deposit(id: uint256, request: Request, price: Price):
     shares: uint256 = request.amount
     taken: uint256 = request.amount
     if price.total_shares != 0:
+        # Nobody's shares keep their part, rounded up: where there are shares, there is a wei.
         shares = request.amount * price.total_shares // price.held
         # No more is taken than the shares are worth, rounded up; the rest can be withdrawn.
         taken = self._up(shares * price.held, price.total_shares)
     elif self.total_shares == 0:
         # What was held before anybody had a share is nobody's.
         self.total_shares = DEAD_SHARES + price.held
-    if self.total_shares + shares >= AMOUNT_BOUND:
+    if self.total_shares + shares >= SHARES_BOUND:
         # Given back rather than refused: a request that reverts would hold up all behind it.
         shares = 0
         taken = 0
     self.pending -= request.amount
     self.held += taken
     self.total_shares += shares
-    self.shares_of[self.generation][request.owner] += shares
+    self.shares[request.owner] += shares
     self._owe(id, request.amount - taken)
     log DepositSettled(id=id, taken=taken, shares=shares)
 
 
 @internal
 def _settle_exit(id: uint256, request: Request, price: Price):
-    paid: uint256 = 0
-    # Shares of an earlier generation went with what they were parts of.
-    if request.generation == self.generation:
-        if price.whole:
-            paid = request.amount * price.held // price.total_shares
-        else:
-            paid = request.amount * price.value_per_share_ppm // PPM
-        self.total_shares -= request.amount
-        self.held -= paid
-        self._owe(id, paid)
+    paid: uint256 = request.amount * price.value_per_share_ppm // PPM
+    if price.whole:
+        paid = request.amount * price.held // price.total_shares
+    self.total_shares -= request.amount
+    self.held -= paid
+    self._owe(id, paid)
     log ExitSettled(id=id, shares=request.amount, paid=paid)
 
 
