@@ -73,12 +73,14 @@ from sunward.units import DAY_MS, HOUR_MS
 from sunward.verification.journal import verify_chain
 from tests.support import staking, supply
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment, unplaced
+from tests.support.reserve import told_of_reserve
 from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
     "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
     "journal-v1-stakes.jsonl": "f1df40b0e4f05108d968b27d1e88ccdf5268a2f75e4152a17989fac4dd151513",
+    "journal-v1-reserve.jsonl": "4db19bef5db8cb5fa9ef38dd7bf1c7a37fe583f19a8a977bcf294ee6511e9287",
     "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-certificates.jsonl": "731658f03dd8e6a2e6957dc3fb95e97687873ed1897b6805e43d741c05c9614e",
@@ -112,6 +114,11 @@ BALANCES = {
         "stake:p-no-hydro": 30_899_550_000_000_000_000,
         "tenant:t-alpha": 995_200_000_000_000_000_000,
         "tenant:t-beta": 7_000_000_000_000_000_000,
+    },
+    "journal-v1-reserve.jsonl": {
+        "faucet:test": -(10**21),
+        "reserve": 100_000_000_000_000_000_000,
+        "tenant:t-alpha": 900_000_000_000_000_000_000,
     },
     "journal-v1-readings.jsonl": {
         "faucet:test": -(10**21),
@@ -548,6 +555,7 @@ def told_of_stakes() -> MemoryJournal:
 HISTORIES = {
     "journal-v1-places.jsonl": told_of_places,
     "journal-v1-stakes.jsonl": told_of_stakes,
+    "journal-v1-reserve.jsonl": told_of_reserve,
     "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-certificates.jsonl": told_of_certificates,

@@ -134,6 +134,7 @@ REFUSED = {
     "latency": N_("no site is near enough to your zone"),
     "evidence": N_("no site has the evidence asked for"),
     "admission": N_("no site admits jobs of this tenant"),
+    "reserve": N_("all that fits is promised to the reserve, and this job cannot pause for it"),
     "deadline": N_("it cannot finish by the deadline"),
     "horizon": N_("it is longer than plans reach ahead"),
     "budget": N_("the budget does not cover the cheapest place"),
@@ -151,6 +152,8 @@ JOB_REASONS = {
     "withdrawn": N_("the offer was withdrawn before it started"),
     "draining": N_("the site drains; it goes on elsewhere"),
     "curtailed": N_("the site must draw less power; it goes on elsewhere or later"),
+    "called": N_("its containers were promised to someone who needs them now; it goes on elsewhere or later"),
+    "serving": N_("containers that you called are ready for it"),
     "closed": N_("the site closed for the hour; it goes on elsewhere or later"),
     "lost": N_("the site was lost; the attempt is fenced and another follows"),
     "finished": N_("all its work is done"),
@@ -246,7 +249,7 @@ TERMS = {
 }
 
 FILTERS = (
-    *("gpus", "memory", "model", "country", "latency", "evidence", "admission"),
+    *("gpus", "memory", "model", "country", "latency", "evidence", "admission", "reserve"),
     *("deadline", "horizon", "budget", "capacity"),
 )
 """The hard constraints, in the order they are checked."""
@@ -259,6 +262,7 @@ FILTER_NAMES = {
     "latency": N_("latency"),
     "evidence": N_("evidence"),
     "admission": N_("admission"),
+    "reserve": N_("promises of the reserve"),
     "deadline": N_("deadline"),
     "horizon": N_("length of the plan"),
     "budget": N_("budget"),

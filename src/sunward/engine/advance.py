@@ -7,6 +7,7 @@ from typing import Any
 
 from sunward.engine import (
     asleep,
+    calls,
     ceilings,
     certificates,
     challenges,
@@ -18,6 +19,7 @@ from sunward.engine import (
     plans,
     policy,
     readings,
+    reserve,
     sites,
     slashing,
     staking,
@@ -72,6 +74,17 @@ from sunward.model.granular_events import (
 )
 from sunward.model.identity import SiteId
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
+from sunward.model.reserve_events import (
+    CallReleased,
+    DrillsDrawn,
+    PromiseCalled,
+    PromiseOffered,
+    PromiseSold,
+    PromiseWithdrawn,
+    ReserveRulesSet,
+    ReserveUsdTold,
+    VaultRequested,
+)
 from sunward.model.staking_events import (
     ExitWithdrawn,
     HarmTold,
@@ -97,6 +110,8 @@ def advance(state: State, event: Event) -> tuple[Command, ...]:
     _HANDLERS[type(event.payload)](turn, event.payload)
     while turn.to_look_at:
         jobs.look_at(turn, turn.to_look_at.popleft())
+    if world.reserve.calls or world.reserve.serving:
+        calls.serve(turn)
     return turn.finish()
 
 
@@ -129,6 +144,12 @@ def _epoch_due(turn: Turn, ref: str) -> None:
     """Close the epoch, unless the operator did so before its end."""
     if ref == str(turn.state.epoch):
         epochs.close_epoch(turn)
+
+
+def _rate_observed(turn: Turn, payload: RateObserved) -> None:
+    """What is settled from now on, and what the reserve is worth."""
+    sites.rate_observed(turn, payload)
+    reserve.rate_observed(turn, payload)
 
 
 def _epoch_requested(turn: Turn, payload: EpochRequested) -> None:
@@ -169,6 +190,8 @@ _DUE: dict[str, Callable[[Turn, str], None]] = {
     "challenge": challenges.look,
     "exit": staking.look,
     "charge": slashing.look,
+    "promise": reserve.look,
+    "call": calls.look,
     "slot": _slot_due,
     "epoch": _epoch_due,
 }
@@ -187,7 +210,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     PowerReported: sites.power_reported,
     SignalObserved: sites.signal_observed,
     ForecastIssued: sites.forecast_issued,
-    RateObserved: sites.rate_observed,
+    RateObserved: _rate_observed,
     Deposited: sites.deposited,
     JobsSubmitted: jobs.submit,
     CancelRequested: jobs.cancel,
@@ -220,6 +243,15 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExitWithdrawn: staking.withdrawn,
     RewardsClaimed: staking.claimed,
     HarmTold: slashing.harm_told,
+    ReserveRulesSet: reserve.rules_set,
+    ReserveUsdTold: reserve.usd_told,
+    VaultRequested: reserve.requested,
+    PromiseOffered: reserve.offered,
+    PromiseWithdrawn: reserve.withdrawn,
+    PromiseSold: reserve.sold,
+    PromiseCalled: calls.called,
+    CallReleased: calls.released,
+    DrillsDrawn: calls.drawn,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -261,4 +293,13 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     ExitWithdrawn: staking.check_withdrawn,
     RewardsClaimed: staking.check_claimed,
     HarmTold: slashing.check_harm,
+    ReserveRulesSet: reserve.check_rules,
+    ReserveUsdTold: reserve.check_usd,
+    VaultRequested: reserve.check_requested,
+    PromiseOffered: reserve.check_offered,
+    PromiseWithdrawn: reserve.check_withdrawn,
+    PromiseSold: reserve.check_sold,
+    PromiseCalled: calls.check_called,
+    CallReleased: calls.check_released,
+    DrillsDrawn: calls.check_drawn,
 }

@@ -10,6 +10,7 @@ from sunward.execution.power import awake_count, next_start_ms
 from sunward.model.events import SiteAsleep
 from sunward.model.site import WakeCall
 from sunward.units import DAY_MS, SECOND_MS
+from sunward.world.called import reachable_by_ms
 from sunward.world.sleeping import sleeps
 from sunward.world.state import Site, World
 
@@ -64,7 +65,10 @@ def ready_by_ms(world: World, site: Site) -> int:
     starts = (next_start_ms(world.awake.get(pool.pool, ()), world.at_ms) for pool in site.spec.pools)
     first_ms = min((start_ms for start_ms in starts if start_ms is not None), default=None)
     # A plan asks for containers to begin to wake so much before they are to work.
-    return 0 if first_ms is None else first_ms + site.spec.wake_s * SECOND_MS
+    planned_ms = 0 if first_ms is None else first_ms + site.spec.wake_s * SECOND_MS
+    # Whoever promised containers within a notice listens at least so often.
+    promised_ms = reachable_by_ms(world, site)
+    return min(planned_ms or promised_ms, promised_ms or planned_ms)
 
 
 def calls(world: World, caller: Site) -> tuple[WakeCall, ...]:
@@ -89,7 +93,10 @@ def _wards(world: World, caller: Site) -> list[Site]:
 def _wakes_others(world: World, site: Site) -> bool:
     """Whether a plan counts on this site to wake another before its own alarm does."""
     return any(
-        _needed(world, ward) or 0 < ready_by_ms(world, ward) < ward.asleep_until_ms for ward in _wards(world, site)
+        _needed(world, ward)
+        or 0 < ready_by_ms(world, ward) < ward.asleep_until_ms
+        or world.reserve.notice_ms((pool.pool for pool in ward.spec.pools), world.at_ms)
+        for ward in _wards(world, site)
     )
 
 

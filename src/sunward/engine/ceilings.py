@@ -6,7 +6,7 @@ The planner lays all work it may move around the limit. What then still draws to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -89,19 +89,26 @@ def _relieve(turn: Turn, name: SiteId, limit: Ceiling) -> None:
     standing = _still_there(turn, standing, from_ms)
     watts = {lease: draw.lease_w(world, lease) for lease in standing}
     excess_w = sum(watts.values()) - draw.room_w(world.sites[name].spec, limit.ceiling_w)
+    for lease in yielding(turn, standing, watts, excess_w, from_ms, limit.end_ms):
+        leases.give_way(turn, lease)
+
+
+def yielding(
+    turn: Turn, standing: Iterable[str], held: Mapping[str, float], excess: float, from_ms: int, until_ms: int
+) -> list[str]:
+    """As few of some leases as free so much of what they hold: those whose stop, until then, does least harm."""
     chosen: list[str] = []
-    for lease in sorted(standing, key=lambda one: _loss(turn, one, from_ms, limit.end_ms)):
-        if excess_w <= 0:
+    for lease in sorted(standing, key=lambda one: _loss(turn, one, from_ms, until_ms)):
+        if excess <= 0:
             break
         chosen.append(lease)
-        excess_w -= watts[lease]
+        excess -= held[lease]
     for lease in reversed(tuple(chosen)):
-        if excess_w + watts[lease] <= 0:
+        if excess + held[lease] <= 0:
             # One that came later frees so much that this one may stay.
             chosen.remove(lease)
-            excess_w += watts[lease]
-    for lease in chosen:
-        leases.give_way(turn, lease)
+            excess += held[lease]
+    return chosen
 
 
 def _stopping(turn: Turn, lease: str) -> bool:

@@ -214,6 +214,15 @@ def _open(turn: Turn, one: Candidate, beacon: BeaconValue) -> None:
     turn.orders_changed(name)
 
 
+def challenge(turn: Turn, pool: PoolId, beacon: BeaconValue) -> None:
+    """Challenge what is free of a pool, unless it is challenged already, or this network challenges nobody."""
+    book = turn.world.challenges
+    rules, one = book.rules, free_of(turn.state, pool)
+    drawn_at_all = rules.awake_milli_per_epoch or rules.asleep_milli_per_epoch
+    if drawn_at_all and one is not None and book.of_pool(pool) is None:
+        _open(turn, one, beacon)
+
+
 def committed(turn: Turn, payload: ChallengeCommitted) -> None:
     """Note the roots; a run that began anew replaces those of before."""
     book = turn.world.challenges

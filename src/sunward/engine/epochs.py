@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sunward.engine import reserve, supply
 from sunward.engine import rewards as staking_rewards
-from sunward.engine import supply
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
+from sunward.engine.leases import covered
 from sunward.engine.sites import begin_epoch
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -19,7 +20,6 @@ from sunward.report.statement import StatementParts, build_statement, liability_
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
 from sunward.settlement.epoch import close as close_books
 from sunward.units import DAY_MS
-from sunward.world.state import World
 
 PATIENCE_MS = DAY_MS
 """How long a receipt waits for readings of a site that fell silent; then it says what share was metered."""
@@ -33,6 +33,7 @@ def close_epoch(turn: Turn) -> None:
     # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
     # move what the one before has left, and the books that follow see all of it.
     rewards = staking_rewards.close(turn, receipts, settlements, supplied)
+    reserve.close(turn)
     statement = replace(_statement(turn, receipts, settlements, supplied), rewards=rewards)
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
@@ -116,16 +117,6 @@ def ready(state: State, job: str, account: JobAccount) -> bool:
     complete = all(covered(world, f"{job}.{n}") for n in range(1, int(world.jobs.ints["attempts"][row]) + 1))
     held = any(world.trust.holds(world.sites[SiteId(site)].spec, job, world.at_ms) for site in account.sites)
     return (complete or waited_ms > PATIENCE_MS) and not held and not missing_signals(world, account)
-
-
-def covered(world: World, lease: str) -> bool:
-    """Whether all readings of an ended lease are sealed."""
-    row = world.leases.row_of[lease]
-    if world.leases.objects["reason"][row] == "withdrawn":
-        # Nobody took it. A lost one may have run even when no word of its start arrived.
-        return True
-    site = world.sites[world.leases.objects["site"][row]]
-    return site.covered_to_ms >= int(world.leases.ints["ended_ms"][row])
 
 
 def terms(state: State) -> Terms:

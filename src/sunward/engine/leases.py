@@ -15,15 +15,18 @@ from sunward.model.plan import Segment
 from sunward.model.receipt import AttemptLine
 from sunward.model.site import PHASE_ORDER, LeaseReport, Phase
 from sunward.world import draw
+from sunward.world.called import kept_now, may_hold, used
 from sunward.world.capacity import takes_work, withheld
 from sunward.world.ceilings import ceiling_w, is_capped
 from sunward.world.progress import progress
-from sunward.world.state import Site
+from sunward.world.state import Site, World
 
 PLANNED = frozenset({"moving", "resizing", "capping", "waiting"})
 """Why a plan suspends a lease; the same plan says where and when its job goes on."""
 CURTAILED = "curtailed"
 """Why a lease is suspended that draws more than its site may; a plan says where its job goes on, at once or later."""
+CALLED = "called"
+"""Why a lease is suspended whose containers were promised to someone who calls them; told on as the one before."""
 TIMEOUT = "timeout"
 """Why a lease and its job ended that used up its run time; another try would use more."""
 PROGRESS_STEPS = 100
@@ -52,8 +55,10 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
         return
     table = world.jobs
     row = table.row_of[job]
-    room = pool.count - withheld(site, pool) - world.busy(segment.pool)
-    if room < segment.containers or not _may_draw(turn, site, row, segment):
+    room = pool.count - withheld(site, pool) - world.busy(segment.pool) - _promised(turn, job, pool.pool)
+    rigid = not table.ints["interruptible"][row] and job not in world.reserve.serving
+    lent = not rigid or may_hold(world, pool, segment.containers)
+    if room < segment.containers or not lent or not _may_draw(turn, site, row, segment):
         _wait_for(turn, segment.pool, job)
         return
     table.ints["attempts"][row] += 1
@@ -65,6 +70,13 @@ def offer(turn: Turn, job: JobId, segment: Segment) -> None:
     table.ints["live_units"][row] = table.ints["units_done"][row]
     turn.move_job(job, JobState.STAGING, "offered", site=site.spec.site)
     turn.orders_changed(site.spec.site)
+
+
+def _promised(turn: Turn, job: JobId, pool: str) -> int:
+    """Free containers of a pool that are kept for who called them; whose work it is may take them."""
+    world = turn.world
+    own = job in world.reserve.serving
+    return 0 if own or not world.reserve.calls else max(0, kept_now(world, pool) - used(world, pool))
 
 
 def _may_draw(turn: Turn, site: Site, job_row: int, segment: Segment) -> bool:
@@ -101,14 +113,17 @@ def begin_suspend(turn: Turn, lease: str, reason: str) -> None:
     turn.orders_changed(world.leases.objects["site"][row])
 
 
-def give_way(turn: Turn, lease: str) -> None:
-    """Suspend a lease for a ceiling; its job keeps what the plan gives it later. One that cannot pause begins anew."""
+def give_way(turn: Turn, lease: str, reason: str = CURTAILED) -> None:
+    """Suspend a lease for a ceiling or a call; its job keeps what the plan gives it later.
+
+    One that cannot pause begins anew.
+    """
     world = turn.world
     job = world.leases.objects["job"][world.leases.row_of[lease]]
     row = world.jobs.row_of[job]
     later = [one for one in world.jobs.objects["segments"][row] if one.start_ms > turn.at_ms]
     world.give(job, tuple(later) if world.jobs.ints["interruptible"][row] else ())
-    begin_suspend(turn, lease, CURTAILED)
+    begin_suspend(turn, lease, reason)
 
 
 def move_on(turn: Turn, site: SiteId, reason: str) -> None:
@@ -277,6 +292,16 @@ def _ended(turn: Turn, one: LeaseReport, job: JobId, row: int) -> None:
         close(turn, one.lease, reason, detail=one.detail, exit_code=one.exit_code)
 
 
+def covered(world: World, lease: str) -> bool:
+    """Whether all readings of an ended lease are sealed."""
+    row = world.leases.row_of[lease]
+    if world.leases.objects["reason"][row] == "withdrawn":
+        # Nobody took it. A lost one may have run even when no word of its start arrived.
+        return True
+    site = world.sites[world.leases.objects["site"][row]]
+    return site.covered_to_ms >= int(world.leases.ints["ended_ms"][row])
+
+
 def run_ms_left(state: State, job_row: int) -> int | None:
     """Run time a job may still use over all attempts, without the one that runs; None when it has no limit."""
     jobs = state.world.jobs
@@ -335,7 +360,7 @@ def _settle_job(turn: Turn, job: JobId, reason: str, detail: str, exit_code: int
     if jobs.ints["failures"][row] > jobs.ints["retries"][row]:
         turn.move_job(job, JobState.FAILED, "failed", detail=detail, exit_code=exit_code)
         return
-    planned = reason in PLANNED or (reason == CURTAILED and bool(jobs.objects["segments"][row]))
+    planned = reason in PLANNED or (reason in (CURTAILED, CALLED) and bool(jobs.objects["segments"][row]))
     then = JobState.SUSPENDED if planned else after_loss(bool(jobs.objects["checkpoint"][row]))
     turn.move_job(job, then, reason, detail=detail, exit_code=exit_code)
     if planned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sunward.engine import leases
-from sunward.engine.epochs import covered
+from sunward.engine.leases import covered
 from sunward.engine.staking import note_presence
 from sunward.engine.state import State
 from sunward.engine.turn import Turn

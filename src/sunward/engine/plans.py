@@ -17,6 +17,7 @@ from sunward.model.plan import Assignment, AwakeTarget, Plan, Segment, Unplaced
 from sunward.placement.sleep import steps
 from sunward.units import SECOND_MS, floor_to
 from sunward.world.asleep import ready_ms
+from sunward.world.called import call_targets, kept_slots
 from sunward.world.capacity import capacity
 from sunward.world.ceilings import is_capped
 from sunward.world.draw import Headroom
@@ -99,7 +100,8 @@ class _Rooms:
         pool, site = world.pool(name), world.sites.get(name.partition("/")[0])
         if pool is None or site is None:
             return None
-        return capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots, ready_ms(world, site, plan.at_ms))
+        room = capacity(site, pool, plan.at_ms, plan.slot_ms, plan.slots, ready_ms(world, site, plan.at_ms))
+        return room - kept_slots(world, pool.pool, plan.at_ms)
 
 
 def _crowded(turn: Turn, plan: Plan, rooms: _Rooms, conflicts: Collection[str]) -> dict[str, str]:
@@ -236,6 +238,9 @@ def _set_awake(turn: Turn, plan: Plan) -> None:
     world.awake = {pool: tuple(targets[pool]) for pool in sorted(targets) if targets[pool]}
     for _, added in world.added_awake:
         _raise_awake(turn, added)
+    if world.reserve.calls:
+        called = call_targets(world, world.reserve.calls.values())
+        targets |= {pool: [] for pool in _raise_awake(turn, called) if pool not in targets}
     for pool in sorted(targets):
         if world.awake.get(pool) == before.get(pool):
             # The next change of these targets is remembered already.
@@ -246,7 +251,12 @@ def _set_awake(turn: Turn, plan: Plan) -> None:
 
 def _add_awake(turn: Turn, plan: Plan) -> None:
     turn.world.added_awake.append((turn.world.sequence, plan.awake))
-    for pool in _raise_awake(turn, plan.awake):
+    wake(turn, plan.awake)
+
+
+def wake(turn: Turn, added: tuple[AwakeTarget, ...]) -> None:
+    """Have so many more containers awake, and tell their sites when they may have to wake."""
+    for pool in _raise_awake(turn, added):
         look_at_power(turn, pool)
 
 

@@ -32,7 +32,8 @@ def look(turn: Turn, verdict: str) -> None:
         del book.charges[verdict]
         owner = trust.owner_of(turn.state, known.record)
         held_wei = book.answers_wei(turn.state.ledger, owner)
-        amount_wei = book.rules.slash_wei(known.record.fault, charge.bonded_wei, held_wei)
+        # Who owes something by the same fault pays that first, however little the schedule takes.
+        amount_wei = max(charge.owed_wei, book.rules.slash_wei(known.record.fault, charge.bonded_wei, held_wei))
         book.slashed_wei[verdict] = take(turn, owner, amount_wei, verdict, charge.harms)
 
 

@@ -18,6 +18,7 @@ from sunward.model.granular import CertificateBundle, GenerationDevice
 from sunward.model.place import PlaceRules
 from sunward.model.plan import Assignment, AwakeTarget, Segment, ShadowPrice, Unplaced
 from sunward.model.receipt import AttemptLine
+from sunward.model.reserve import Call, CallEnded, DrillDraw, Penalty, Promise, ReserveRules, VaultRequest
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.certificates import Registry
@@ -28,6 +29,7 @@ from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
 from sunward.world.places import PlaceBook, Placed
 from sunward.world.readings import DayRow, ReadingsBook
+from sunward.world.reserve import ReserveBook
 from sunward.world.served import ServedBook
 from sunward.world.state import Site, World
 from sunward.world.trust import Filed, Judged, TrustBook
@@ -194,6 +196,7 @@ def _learnt(world: World) -> dict[str, Any]:
     trust = {"trust": [encode(book.filed()), encode(tuple(book.verdicts.values()))]}
     told = (trust if book.evidence or book.verdicts else {}) | _challenges(world.challenges) | _readings(world.readings)
     told |= _places(world.places)
+    told |= _reserve(world.reserve)
     return lengths | arrivals | told | ({"shadows": encode(world.shadows.prices)} if world.shadows.prices else {})
 
 
@@ -208,6 +211,43 @@ def _challenges(book: ChallengeBook) -> dict[str, Any]:
 
 def _places(book: PlaceBook) -> dict[str, Any]:
     return {} if book.is_new else {"places": [encode(book.rules), encode(dict(sorted(book.placed.items())))]}
+
+
+_RESERVE: dict[str, Any] = {
+    "promises": tuple[tuple[str, Promise], ...],
+    "calls": tuple[tuple[str, Call], ...],
+    "ended": tuple[tuple[str, CallEnded], ...],
+    "penalties": tuple[tuple[str, Penalty], ...],
+    "requests": tuple[tuple[int, VaultRequest], ...],
+    "shares": tuple[tuple[str, int], ...],
+    "serving": tuple[tuple[str, str], ...],
+    "failed": tuple[tuple[str, int], ...],
+    "lows": tuple[tuple[int, int], ...],
+}
+"""Tables of the reserve, in order of their keys."""
+
+
+def _reserve(book: ReserveBook) -> dict[str, Any]:
+    if book.rules is None:
+        return {}
+    tables = {name: encode(tuple(sorted(getattr(book, name).items()))) for name in _RESERVE}
+    figures = (book.next_request, book.dead_shares, book.usd_held_micro, book.fell_ms, book.demand_max)
+    draw = b"" if book.draw is None else encode(book.draw)
+    return {"reserve": [encode(book.rules), tables, [str(figure) for figure in figures], draw]}
+
+
+def _load_reserve(rules: bytes, tables: dict[str, bytes], figures: list[str], draw: bytes) -> ReserveBook:
+    number, dead, usd, fell_ms, demand = map(int, figures)
+    return ReserveBook(
+        rules=decode(rules, ReserveRules),
+        next_request=number,
+        dead_shares=dead,
+        usd_held_micro=usd,
+        fell_ms=fell_ms,
+        demand_max=demand,
+        draw=decode(draw, DrillDraw) if draw else None,
+        **{name: dict(decode(tables[name], kind)) for name, kind in _RESERVE.items()},
+    )
 
 
 def _load_challenges(rules: bytes, draw: bytes, opened: bytes, ended: bytes) -> ChallengeBook:
@@ -286,6 +326,8 @@ def _load_world(record: dict[str, Any]) -> World:
     if "places" in record:
         rules, placed = record["places"]
         world.places = PlaceBook(rules=decode(rules, PlaceRules), placed=decode(placed, dict[str, Placed]))
+    if "reserve" in record:
+        world.reserve = _load_reserve(*record["reserve"])
     if "readings" in record:
         days, unseen, told = record["readings"]
         world.readings = ReadingsBook(unseen=unseen, told=told)

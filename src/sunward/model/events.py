@@ -26,6 +26,17 @@ from sunward.model.job import JobSpec
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.reading import LeaseSeals, SiteSeal
+from sunward.model.reserve_events import (
+    CallReleased,
+    DrillsDrawn,
+    PromiseCalled,
+    PromiseOffered,
+    PromiseSold,
+    PromiseWithdrawn,
+    ReserveRulesSet,
+    ReserveUsdTold,
+    VaultRequested,
+)
 from sunward.model.signal import Forecast, Observation
 from sunward.model.site import Ceiling, LeaseReport, PoolPower, SiteSpec
 from sunward.model.staking_events import (
@@ -365,6 +376,15 @@ Payload: TypeAlias = (
     | ExitWithdrawn
     | RewardsClaimed
     | HarmTold
+    | ReserveRulesSet
+    | ReserveUsdTold
+    | VaultRequested
+    | PromiseOffered
+    | PromiseWithdrawn
+    | PromiseSold
+    | PromiseCalled
+    | CallReleased
+    | DrillsDrawn
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -414,6 +434,15 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "exit_withdrawn": (ExitWithdrawn, 1),
     "rewards_claimed": (RewardsClaimed, 1),
     "harm_told": (HarmTold, 1),
+    "reserve_rules_set": (ReserveRulesSet, 1),
+    "reserve_usd_told": (ReserveUsdTold, 1),
+    "vault_requested": (VaultRequested, 1),
+    "promise_offered": (PromiseOffered, 1),
+    "promise_withdrawn": (PromiseWithdrawn, 1),
+    "promise_sold": (PromiseSold, 1),
+    "promise_called": (PromiseCalled, 1),
+    "call_released": (CallReleased, 1),
+    "drills_drawn": (DrillsDrawn, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

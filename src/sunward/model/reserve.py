@@ -144,7 +144,9 @@ class Penalty:
     tenant: TenantId
     epoch: int
     usd_micro: int
-    paid_wei: int = 0
+    """Not yet paid."""
+    owed_wei: int = 0
+    """What its verdict is to take of the owner's stake for it; 0 = it has, or there are no rules of staking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ from sunward.world.snapshot import WORK_CLASSES, BoolArray, IntArray, JobView, P
 
 OF_THE_WHOLE = frozenset({"deadline", "horizon"})
 """Constraints on the end of a job, which a job with pauses may meet on several pools together."""
+PASSING = frozenset({"reserve"})
+"""Constraints that end by themselves: nobody is refused for good for a promise that someone else bought."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +101,8 @@ def fit(fleet: Fleet, job: JobView) -> Fit | Unplaced:
     left = np.ones(len(fleet.pools.ids), dtype=np.bool_)
     for reason, passed in checks.items():
         if not (left & passed).any():
-            return _refusal(job, reason, _detail(fleet, spec, reason, left, times), permanent=True)
+            detail = _detail(fleet, spec, reason, left, times)
+            return _refusal(job, reason, detail, permanent=reason not in PASSING)
         # A pool too slow to end a pausable job by itself can still do a part of it.
         if not (is_pausable(job) and reason in OF_THE_WHOLE):
             left &= passed
@@ -222,7 +225,7 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
     spec, pools = job.spec, fleet.pools
     known = set(spec.known_providers)
     site_known = [fleet.sites[site] in known for site in pools.site.tolist()]
-    return {
+    checks = {
         "gpus": pools.count >= spec.gpus,
         "memory": pools.memory_gib >= spec.gpu_memory_gib,
         "model": np.array([not spec.gpu_models or model in spec.gpu_models for model in pools.gpu_model])
@@ -232,6 +235,9 @@ def _lasting_checks(fleet: Fleet, job: JobView) -> dict[str, BoolArray]:
         "evidence": believed(pools, spec),
         "admission": np.array([rule == Admission.ANYONE for rule in pools.admission]) | np.array(site_known),
     }
+    if pools.not_promised is not None and not spec.interruptible:
+        checks["reserve"] = pools.not_promised >= spec.gpus
+    return checks
 
 
 def believed(pools: PoolColumns, spec: JobSpec) -> BoolArray:
@@ -311,8 +317,8 @@ def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, times: Ti
         return _nearest(fleet, spec, rows)
     if reason == "evidence":
         return _best_believed(pools, spec, rows)
-    if reason == "admission":
-        return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
+    if reason in ("reserve", "admission"):
+        return _not_lent(pools, rows) if reason == "reserve" else _not_admitted(pools, rows)
     fastest_h = units.hours(min(times.fastest_ms[rows].tolist()))
     if reason == "deadline":
         due_h = units.hours(spec.deadline_ms - fleet.now_ms)
@@ -322,6 +328,15 @@ def _detail(fleet: Fleet, spec: JobSpec, reason: str, left: BoolArray, times: Ti
         return f"fastest fitting pool needs {fastest_h:.2f} h, plans reach {reach_h:.2f} h"
     least = min(price_usd_micro(fleet.ask_usd_micro, spec.gpus, times.cheapest_ms)[rows].tolist())
     return f"least price is {least / units.MICRO:.2f} USD, budget is {spec.budget_usd_micro / units.MICRO:.2f} USD"
+
+
+def _not_admitted(pools: PoolColumns, rows: list[int]) -> str:
+    return f"none of {len({pools.site[row] for row in rows})} fitting sites admits this tenant"
+
+
+def _not_lent(pools: PoolColumns, rows: list[int]) -> str:
+    free = max(pools.not_promised[rows].tolist()) if pools.not_promised is not None else 0
+    return f"fitting pools have at most {free} containers that back no promise; work that can pause may use them all"
 
 
 def _largest(fleet: Fleet, gpus: int) -> str:

@@ -214,13 +214,3 @@ def split_premium(wei: int, *, offset_share_bps: int, reserve_share_bps: int) ->
     offset = wei * offset_share_bps // BPS
     reserve = (wei - offset) * reserve_share_bps // BPS
     return Premium(wei=wei, offset_wei=offset, reserve_wei=reserve, provider_wei=wei - offset - reserve)
-
-
-def pay_in_order(due_wei: int, held: Sequence[int]) -> tuple[tuple[int, ...], int]:
-    """What each of several accounts gives, the first ones first, and what stays unpaid."""
-    given: list[int] = []
-    for balance in held:
-        part = min(due_wei, balance)
-        given.append(part)
-        due_wei -= part
-    return tuple(given), due_wei

@@ -42,6 +42,8 @@ class Charge:
     bonded_wei: int
     """Stake and exits of its owner when it was issued."""
     harms: list[Harm] = field(default_factory=list)
+    owed_wei: int = 0
+    """What its owner owes by what it is about: it takes no less, as far as there is stake."""
 
 
 @dataclass(slots=True)

@@ -36,6 +36,10 @@ def progress(world: World, lease_rows: IntArray, job_rows: IntArray, now_ms: int
         left_ms[at] = outlook.left_ms(world, int(job_rows[at]), int(lease_rows[at]), now_ms)
     stopping = leases["state"][lease_rows] == LeaseState.SUSPENDING
     pausable = jobs["interruptible"][job_rows] > 0
+    if world.reserve.serving:
+        # What was given called containers stays on them.
+        serving = [world.jobs.row_of[job] for job in world.reserve.serving if job in world.jobs]
+        pausable &= stopping | ~np.isin(job_rows, serving)
     return Progress(
         elapsed_ms=elapsed_ms,
         end_ms=now_ms + np.maximum(left_ms, 1),

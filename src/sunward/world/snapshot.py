@@ -75,6 +75,8 @@ class PoolColumns:
     """None = no pool has any."""
     evidence: IntArray | None = None
     """(P, D) level of each dimension as its place in the order; None = everything is declared everywhere."""
+    not_promised: IntArray | None = None
+    """(P,) containers that back no sold promise of the reserve: what cannot pause uses no others; None = all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

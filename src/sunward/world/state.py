@@ -27,6 +27,7 @@ from sunward.world.lengths import LengthBook
 from sunward.world.places import PlaceBook
 from sunward.world.power import lease_rate
 from sunward.world.readings import ReadingsBook
+from sunward.world.reserve import ReserveBook
 from sunward.world.served import ServedBook
 from sunward.world.shadows import ShadowBook
 from sunward.world.signalbook import SignalBook
@@ -115,6 +116,7 @@ class World:
     places: PlaceBook = field(default_factory=PlaceBook)
     readings: ReadingsBook = field(default_factory=ReadingsBook)
     served: ServedBook = field(default_factory=ServedBook)
+    reserve: ReserveBook = field(default_factory=ReserveBook)
     awake: dict[str, tuple[AwakeTarget, ...]] = field(default_factory=dict)
     on_pool: dict[str, set[str]] = field(default_factory=dict)
     """Open leases of each pool."""

@@ -20,6 +20,7 @@ from sunward.model.trust import Dimension
 from sunward.units import HOUR_MS, MG_PER_G, MICRO, ML_PER_L, PPM, floor_to
 from sunward.world import catalogue, outlook, power
 from sunward.world.asleep import ready_ms
+from sunward.world.called import kept_slots, not_promised
 from sunward.world.capacity import capacity, withheld
 from sunward.world.ceilings import ceilings_w
 from sunward.world.crowd import Crowd
@@ -145,6 +146,7 @@ def _pool_columns(
         available=_available(world, now_ms, pools, known),
         awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
         evidence=_levels(world, now_ms, pools),
+        not_promised=not_promised(world, [pool for _, pool in pools], now_ms),
     )
 
 
@@ -200,6 +202,7 @@ def _available(
         site = world.sites[spec.site]
         if site.up and known[spec.zone]:
             free[row] = _room(world, site, pool, now_ms) - reserved.get(pool.pool, 0)
+            free[row] -= kept_slots(world, pool.pool, now_ms)
     return np.maximum(free, 0)
 
 

@@ -12,7 +12,6 @@ from sunward.settlement.reserve import (
     coverage_ppm,
     is_covered,
     liability_usd_micro,
-    pay_in_order,
     premium_usd_micro,
     settle_requests,
     spare_wei,
@@ -140,8 +139,3 @@ def test_a_premium_is_divided_to_the_wei():
     assert premium_usd_micro(2, 90 * 60_000, 333_333) == 999_999
     parts = split_premium(1_000_003, offset_share_bps=100, reserve_share_bps=2_000)
     assert (parts.offset_wei, parts.reserve_wei, parts.provider_wei) == (10_000, 198_000, 792_003)
-
-
-def test_the_first_account_pays_first():
-    assert pay_in_order(10, (4, 3, 9)) == ((4, 3, 3), 0)
-    assert pay_in_order(10, (4, 0, 1)) == ((4, 0, 1), 5)
