@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sunward.engine.rate import due as rate_due
 from sunward.engine.writer import replay
 from sunward.model.chain import GENESIS, record_hash, rotation_bytes
 from sunward.model.challenge import BeaconValue, Challenge, ChallengeFault, ChallengeRules, Commitment
@@ -36,6 +37,7 @@ from sunward.model.events import (
     KeyRotated,
     PolicySet,
     PowerReported,
+    RateObserved,
     ReadingsRefused,
     SiteAsleep,
     SiteCurtailed,
@@ -55,6 +57,7 @@ from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
 from sunward.model.place import Anchor, PlaceRules, RoundTrip
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import AwakeTarget
+from sunward.model.rate import PricesTold, RateConfirmed, RateRulesSet, ToldPrice
 from sunward.model.signal import Forecast
 from sunward.model.site import Ceiling, Phase, PoolPower, Sleep
 from sunward.model.staking_events import (
@@ -81,6 +84,7 @@ HEADS = {
     "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
     "journal-v1-stakes.jsonl": "f1df40b0e4f05108d968b27d1e88ccdf5268a2f75e4152a17989fac4dd151513",
     "journal-v1-reserve.jsonl": "4db19bef5db8cb5fa9ef38dd7bf1c7a37fe583f19a8a977bcf294ee6511e9287",
+    "journal-v1-rates.jsonl": "f36c3a79b1196c558e49738a4598067ec091f144db2388d8e8f33f30dfde427c",
     "journal-v1-readings.jsonl": "173a7f487ade2e5db0dd852e2d5f4bd29b42a2c5419335bfb5bd6e3aa8956736",
     "journal-v1-challenges.jsonl": "3248290cdfcc0cdb96ff7cc27466a2a8270b451d0c8b86f2d90c27b8dd09f696",
     "journal-v1-certificates.jsonl": "731658f03dd8e6a2e6957dc3fb95e97687873ed1897b6805e43d741c05c9614e",
@@ -119,6 +123,13 @@ BALANCES = {
         "faucet:test": -(10**21),
         "reserve": 100_000_000_000_000_000_000,
         "tenant:t-alpha": 900_000_000_000_000_000_000,
+    },
+    "journal-v1-rates.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 678_857_142_856_939_200,
+        "offset": 34_285_714_285_704_000,
+        "provider:p-no-hydro": 2_715_428_571_427_756_800,
+        "tenant:t-alpha": 996_571_428_571_429_600_000,
     },
     "journal-v1-readings.jsonl": {
         "faucet:test": -(10**21),
@@ -518,6 +529,28 @@ def told_of_places() -> MemoryJournal:
     network.wait(2)
     network.report("j-1.1", Phase.FINISHED, units=1_000)
     network.seal("pl-coal", {"j-1.1": 1_000_000})
+
+
+def told_of_rates() -> MemoryJournal:
+    """Three sources make the rate that a job is paid at; it moves too far, and the operator confirms it."""
+    network = Network()
+    network.tell(RateRulesSet(sources=("a", "b", "c")))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    for price in (500_000, 700_000):
+        prices = (price - 1_000, price, 10 * price)
+        told_now = [
+            ToldPrice(source=name, usd_micro_per_ath=each, at_ms=network.at_ms)
+            for name, each in zip("abc", prices, strict=True)
+        ]
+        network.tell(PricesTold(prices=tuple(told_now)))
+        wei = rate_due(network.state)
+        network.tell(RateObserved(wei_per_usd_micro=wei, sources=("a", "b", "c"), quality=Quality.PUBLISHED))
+        network.wait(1)
+    network.tell(RateConfirmed(usd_micro_per_ath=700_000))
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 1_000_000})
     network.tell(EpochRequested())
     return network.journal
 
@@ -556,6 +589,7 @@ HISTORIES = {
     "journal-v1-places.jsonl": told_of_places,
     "journal-v1-stakes.jsonl": told_of_stakes,
     "journal-v1-reserve.jsonl": told_of_reserve,
+    "journal-v1-rates.jsonl": told_of_rates,
     "journal-v1-readings.jsonl": told_of_readings,
     "journal-v1-challenges.jsonl": told_of_challenges,
     "journal-v1-certificates.jsonl": told_of_certificates,

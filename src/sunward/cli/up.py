@@ -17,6 +17,7 @@ from sunward.adapters.feeds.files import FileSource, OwnForecastFirst, OwnSeries
 from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.adapters.learnt import LearntForecaster
 from sunward.adapters.past import Past
+from sunward.adapters.prices import PriceSource, read_rates
 from sunward.adapters.secret_file import FOLDER_MODE
 from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
@@ -28,11 +29,13 @@ from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.datum import SeriesKind
 from sunward.model.plan import PolicyInputs
-from sunward.service.app import serve
+from sunward.service.app import Work, serve
 from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
+from sunward.service.control import ControlPlane
 from sunward.service.fetching import fetching
 from sunward.service.learning import learning
+from sunward.service.rating import Rating, keep_rating
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 
 RATE = click.FloatRange(min=0)
@@ -67,6 +70,7 @@ MARGIN_MS = 2_000
 @option("--endorsers", type=click.Path(path_type=Path), help="Whose word on sites' keys counts: an endorsers.toml.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @option("--beacon", "beacon_url", default="", help="Where draws take their values, https://RELAY/CHAIN_HASH of drand.")
+@option("--rates", "rates_file", type=click.Path(path_type=Path), help="Prices of ATH, as a rates.toml names sources.")
 @pass_shell
 def up(
     shell: Shell,
@@ -93,16 +97,18 @@ def up(
     feeds_file: Path | None,
     beacon_url: str,
     endorsers: Path | None,
+    rates_file: Path | None,
     *,
     webhook_allow_private: bool,
 ) -> None:
     """Run the control plane here until stopped."""
     _log()
-    grid_start_ms = moment(start) if start else None
+    start_ms = moment(start) if start else None
     files = _files(carbon, price)
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
     subscriptions = _beside(files, read_feeds(feeds_file) if feeds_file else ())
     grid = watches(grid_file)
+    prices = read_rates(rates_file) if rates_file else None
     door = Door(
         host=host,
         port=port,
@@ -113,18 +119,13 @@ def up(
         public_url=public_url,
     )
     entrance = door.entrance()
-    config = ServiceConfig(
-        reads_per_s=read_rate,
-        writes_per_s=write_rate,
-        agents_per_s=agent_rate,
-        webhook_allow_private=webhook_allow_private,
-        endorsers=read_endorsers(endorsers) if endorsers else (),
-    )
+    rates_per_s = read_rate, write_rate, agent_rate
+    config = _config(rates_per_s, endorsers, webhook_allow_private=webhook_allow_private)
     with take_home(shell.home), door.listen() as listener:
         control = build_control(
             shell.home,
             speed=speed,
-            grid_start_ms=grid_start_ms,
+            grid_start_ms=start_ms,
             rules=replace(LOCAL_RULES, policy=policy_at(speed)),
             grace_s=grace,
             database_url=database or None,
@@ -136,8 +137,32 @@ def up(
         listener.listen()
         with fetching(control, subscriptions, shell.home) as told, learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
+            works = _works(control, prices)
             _tell(shell, url)
-            serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None)
+            serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None, works)
+
+
+def _config(
+    rates_per_s: tuple[float, float, float], endorsers: Path | None, *, webhook_allow_private: bool
+) -> ServiceConfig:
+    reads, writes, agents = rates_per_s
+    return ServiceConfig(
+        reads_per_s=reads,
+        writes_per_s=writes,
+        agents_per_s=agents,
+        webhook_allow_private=webhook_allow_private,
+        endorsers=read_endorsers(endorsers) if endorsers else (),
+    )
+
+
+def _works(control: ControlPlane, prices: tuple[tuple[PriceSource, ...], int] | None) -> list[Work]:
+    """What goes on beside the control plane, ready to begin."""
+    works: list[Work] = []
+    if prices is not None:
+        rating = Rating(control, *prices)
+        rating.begin()
+        works.append(lambda: keep_rating(rating))
+    return works
 
 
 def _log() -> None:

@@ -18,6 +18,7 @@ from sunward.engine import (
     places,
     plans,
     policy,
+    rate,
     readings,
     reserve,
     sites,
@@ -74,6 +75,7 @@ from sunward.model.granular_events import (
 )
 from sunward.model.identity import SiteId
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
+from sunward.model.rate import PricesTold, RateConfirmed, RateRulesSet
 from sunward.model.reserve_events import (
     CallReleased,
     DrillsDrawn,
@@ -211,6 +213,9 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SignalObserved: sites.signal_observed,
     ForecastIssued: sites.forecast_issued,
     RateObserved: _rate_observed,
+    RateRulesSet: rate.rules_set,
+    PricesTold: rate.prices_told,
+    RateConfirmed: rate.confirmed,
     Deposited: sites.deposited,
     JobsSubmitted: jobs.submit,
     CancelRequested: jobs.cancel,
@@ -258,6 +263,9 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     NetworkStarted: sites.check_started,
     PolicySet: policy.check_policy,
     RateObserved: sites.check_rate,
+    RateRulesSet: rate.check_rules,
+    PricesTold: rate.check_told,
+    RateConfirmed: rate.check_confirmed,
     SiteEnrolled: sites.check_enrolled,
     SiteDrained: membership.check_drained,
     SiteLeft: membership.check_left,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from sunward.engine import leases
+from sunward.engine.rate import require_fresh
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -55,6 +56,7 @@ def check_submitted(state: State, payload: JobsSubmitted) -> None:
     """
     if not payload.jobs:
         raise InputError("nothing was submitted; name at least one job", code="SW-121")
+    require_fresh(state, state.world.at_ms)
     owed: dict[str, int] = {}
     names: set[str] = set()
     for spec in payload.jobs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sunward.engine import leases, readings, staking, supply
+from sunward.engine import leases, rate, readings, staking, supply
 from sunward.engine.adjust import adjust
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
@@ -205,13 +205,13 @@ def forecast_issued(turn: Turn, payload: ForecastIssued) -> None:
 
 
 def check_rate(state: State, payload: RateObserved) -> None:
-    """Refuse a rate that would turn payments round.
+    """Refuse a rate that would turn payments round, or is not what its sources make.
 
     Raises: InputError.
     """
-    del state
     if payload.wei_per_usd_micro < 1:
         raise InputError("the exchange rate must be at least 1 wei for a micro-USD", code="SW-125")
+    rate.check_observed(state, payload)
 
 
 def rate_observed(turn: Turn, payload: RateObserved) -> None:

@@ -23,6 +23,7 @@ from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
+from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
@@ -116,9 +117,10 @@ def _record(state: State) -> dict[str, Any]:
 
 
 def _incentives(state: State) -> dict[str, Any]:
-    """Stake and what else is told only where its rules are, so that all other snapshots are what they were before."""
+    """Stake, prices and what else is told only where its rules are, so that all other snapshots are as before."""
     served = {"served": encode(state.world.served)} if state.world.served.sites else {}
-    return served | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
+    rates = {"rates": encode(state.rates)} if state.rates != RateBook() else {}
+    return served | rates | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
 
 
 def _load_incentives(state: State, record: dict[str, Any]) -> None:
@@ -126,6 +128,8 @@ def _load_incentives(state: State, record: dict[str, Any]) -> None:
         state.world.served = decode(record["served"], ServedBook)
     if "stakes" in record:
         state.stakes = decode(record["stakes"], StakeBook)
+    if "rates" in record:
+        state.rates = decode(record["rates"], RateBook)
 
 
 def _supply_record(state: State) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sunward.model.granular import GenerationDevice
 from sunward.settlement.certificates import Registry
 from sunward.settlement.ledger import Ledger
+from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
 from sunward.world.state import World
 
@@ -38,6 +39,8 @@ class State:
     """Jobs that should run on a pool and found no free container."""
     slot_armed_ms: int = 0
     certificates: Registry = field(default_factory=Registry)
+    rates: RateBook = field(default_factory=RateBook)
+    """Prices of ATH; the rate that is settled by is the world's."""
     generation: dict[str, GenerationDevice] = field(default_factory=dict)
     """Devices that generate, as declared."""
     idle_hours: dict[str, dict[int, int]] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from sunward.model.identity import JobId, PoolId, SiteId, TenantId
 from sunward.model.job import JobSpec
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import Plan, PolicyInputs
+from sunward.model.rate import PricesTold, RateConfirmed, RateRulesSet
 from sunward.model.reading import LeaseSeals, SiteSeal
 from sunward.model.reserve_events import (
     CallReleased,
@@ -344,6 +345,9 @@ Payload: TypeAlias = (
     | SignalObserved
     | ForecastIssued
     | RateObserved
+    | RateRulesSet
+    | PricesTold
+    | RateConfirmed
     | Deposited
     | JobsSubmitted
     | CancelRequested
@@ -402,6 +406,9 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "signal_observed": (SignalObserved, 1),
     "forecast_issued": (ForecastIssued, 1),
     "rate_observed": (RateObserved, 1),
+    "rate_rules_set": (RateRulesSet, 1),
+    "prices_told": (PricesTold, 1),
+    "rate_confirmed": (RateConfirmed, 1),
     "deposited": (Deposited, 1),
     "jobs_submitted": (JobsSubmitted, 1),
     "cancel_requested": (CancelRequested, 1),

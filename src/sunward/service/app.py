@@ -7,8 +7,9 @@ import contextlib
 import gc
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from types import FrameType
+from typing import TypeAlias
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -30,6 +31,7 @@ from sunward.service import (
     routes_jobs,
     routes_places,
     routes_policy,
+    routes_rate,
     routes_sites,
     routes_tenants,
     routes_trust,
@@ -51,6 +53,8 @@ GARBAGE_AFTER = 20_000
 """New objects after which the young ones are looked through."""
 SWITCH_S = 0.0005
 """How long one thread runs before another one has its turn."""
+Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+"""Something that goes on as long as the service does."""
 ROUTERS = (
     routes_jobs,
     routes_agents,
@@ -66,6 +70,7 @@ ROUTERS = (
     routes_tenants,
     routes_trust,
     routes_policy,
+    routes_rate,
 )
 
 
@@ -75,14 +80,16 @@ def build_app(
     stop: Callable[[], None] | None = None,
     watches: Sequence[Watch] = (),
     beacon: Beacon | None = None,
+    more: Sequence[Work] = (),
 ) -> FastAPI:
-    """The application; while it lives the control plane runs, and `stop` is called when that ends by itself."""
+    """The application; while it lives the control plane and `more` run; `stop` is called when one ends by itself."""
     challenges = Challenges(control, beacon or LocalBeacon())
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         grid = (keep_watching(control, one) for one in watches)
-        works = (control.run(), keep_delivering(control, config), keep_drawing(challenges), keep_bounds(control), *grid)
+        own = (control.run(), keep_delivering(control, config), keep_drawing(challenges), keep_bounds(control), *grid)
+        works = (*own, *(work() for work in more))
         running = [asyncio.create_task(work) for work in works]
         for one in running:
             one.add_done_callback(lambda task: _ended(control, task, stop))
@@ -165,6 +172,7 @@ def serve(
     entrance: Entrance | None = None,
     watches: Sequence[Watch] = (),
     beacon: Beacon | None = None,
+    more: Sequence[Work] = (),
 ) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
@@ -174,7 +182,7 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    app = build_app(control, config, stop, watches, beacon)
+    app = build_app(control, config, stop, watches, beacon, more)
     entrance = entrance or Entrance()
     settings = uvicorn.Config(
         app,

@@ -48,12 +48,8 @@ def fetching(control: ControlPlane, subscriptions: tuple[Subscription, ...], hom
     if not subscriptions:
         yield None
         return
+    require_real_time(control, "live feeds")
     clock = control.clock
-    if clock.mapping.speed > 1 or abs(clock.grid_ms() - clock.machine_ms()) > HOUR_MS:
-        line = (
-            "live feeds tell of the real hour, and grid time here is another; start a home without --speed and --start"
-        )
-        raise InputError(line, code="SW-220")
     cache = Cache(home / FILE)
     before = control.feeds
     live = LiveFeeds(cache, subscriptions, before.source, before.forecaster)
@@ -65,6 +61,14 @@ def fetching(control: ControlPlane, subscriptions: tuple[Subscription, ...], hom
     finally:
         fetcher.stop()
         cache.close()
+
+
+def require_real_time(control: ControlPlane, what: str) -> None:
+    """Refuse to live on what is told of the real hour where grid time is another. Raises: InputError."""
+    clock = control.clock
+    if clock.mapping.speed > 1 or abs(clock.grid_ms() - clock.machine_ms()) > HOUR_MS:
+        line = f"{what} tell of the real hour, and grid time here is another; start a home without --speed and --start"
+        raise InputError(line, code="SW-220")
 
 
 class Fetcher:

@@ -14,6 +14,7 @@ from sunward.adapters.contents_sql import StoredContent
 from sunward.adapters.private_sql import Private
 from sunward.engine.advance import check
 from sunward.engine.jobs import OPEN_MS_MAX, check_spec
+from sunward.engine.rate import require_fresh
 from sunward.errors import InputError, NotFoundError, SourceError
 from sunward.metering.counterfactual import VERSION
 from sunward.model.codec import digest, encode
@@ -235,6 +236,7 @@ class Cost:
 def _cost(control: ControlPlane, snapshot: Snapshot, spec: JobSpec, found: tuple[Segment, ...] | Unplaced) -> Cost:
     """Price and escrow; of a job whose length is not known the price to be expected, and escrow for a long one."""
     world = control.state.world
+    require_fresh(control.state, control.clock.grid_ms())
     rate = world.wei_per_usd_micro
     if isinstance(found, Unplaced) and found.permanent:
         # It is accepted so that its refusal is on record; the smallest amount shows that it was meant.

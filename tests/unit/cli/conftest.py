@@ -17,6 +17,7 @@ from sunward.model.certificate import PlanCertificate, PricedPool
 from sunward.model.codec import encode
 from sunward.model.explanation import Choice, Explanation, FilterLine, Promise, WaitPoint
 from sunward.model.plan import Alternative, Assignment, AwakeTarget, PolicyInputs, ScoreTerms, Segment, Unplaced
+from sunward.model.rate import RateView, SourceView
 from sunward.model.receipt import EpochStatement
 from sunward.model.records import (
     AccountView,
@@ -165,6 +166,21 @@ WHAT_IF = WhatIf(
             (100, 4_200_000, 700_000, 2, False),
             (5_000, 4_500_000, 340_000, 9, True),
         )
+    ),
+)
+RATE = RateView(
+    wei_per_usd_micro=str(10**18 // 400_000),
+    usd_micro_per_ath=400_000,
+    fixed=False,
+    at_ms=20 * HOUR_MS,
+    stale=True,
+    quotes_refused=False,
+    promises_paused=True,
+    paused_ms=20 * HOUR_MS,
+    reference_usd_micro_per_ath=600_000,
+    sources=(
+        SourceView(source="gecko", usd_micro_per_ath=400_000, told_ms=20 * HOUR_MS),
+        SourceView(source="own", usd_micro_per_ath=None, told_ms=0),
     ),
 )
 POLICY = PolicyInputs(tenant_shares=(("t-1", 3), ("t-9", 1)))
@@ -423,6 +439,8 @@ def whole_service():
             "GET /v1/plan": answer(PLAN),
             "POST /v1/plan/what-if": answer(WHAT_IF),
             "GET /v1/epochs": answer((EPOCH,)),
+            "GET /v1/rate": answer(RATE),
+            "POST /v1/rate/confirm": answer(RATE),
             "GET /v1/policy": answer(POLICY),
             "POST /v1/policy": answer(POLICY),
             "POST /v1/epochs/close": answer(EpochClosed(epoch=2, journal=HEAD)),

@@ -59,6 +59,8 @@ EVERY = {
     ("network", "show"): ("tenant t-1  3",),
     ("network", "share", "Lab", "3"): ("tenant t-1  3",),
     ("network", "price", "--water", "2.5"): ("tenant t-1  3",),
+    ("network", "rate"): ("0.400000", "stale: the last one stays; moved too far: no new promises", "gecko", "own"),
+    ("network", "rate", "--confirm"): ("0.400000",),
     ("epoch", "close"): ("epoch 2 closed at journal record 7",),
     ("journal", "head"): ("record", "hash", "signature"),
     ("journal", "tail", "-n", "2"): ("RECORD", "EVENT"),

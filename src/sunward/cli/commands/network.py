@@ -14,6 +14,7 @@ from sunward.cli.shell import Shell, Shown, group, option, pass_shell
 from sunward.cli.text import _
 from sunward.model.place import Anchor, PlaceRules
 from sunward.model.plan import PolicyInputs
+from sunward.model.rate import RateView
 from sunward.model.records import PolicyRequest
 from sunward.model.trust import Level
 from sunward.units import DAY_MS, L_PER_M3, MICRO, MILLI_PER_UNIT, PPM, W_PER_KW
@@ -133,6 +134,46 @@ def _anchor(text: str) -> Anchor:
         line = _("{text} is not NAME=KEY@LAT,LON@HOST:PORT").format(text=text)
         raise click.BadParameter(line) from None
     return Anchor(name=name, key=key, lat_udeg=lat, lon_udeg=lon, address=address)
+
+
+@network.command("rate")
+@option("--confirm", is_flag=True, help="Take the present price for right: new promises go on.")
+@pass_shell
+def rate(shell: Shell, confirm: bool) -> None:  # noqa: FBT001 - click's signature
+    """Show what an ATH costs, who says so, and whether that is too old or moved too far."""
+    with shell.client("operator") as client:
+        found = client.rate()
+        if confirm:
+            found = client.confirm_rate(found.usd_micro_per_ath)
+    if shell.json:
+        show.json_line(found)
+        return
+    show.pairs([("USD/ATH", f"{found.usd_micro_per_ath / MICRO:.6f}"), (_("rate"), _standing(found))])
+    if found.sources:
+        rows = ((each.source, _price(each.usd_micro_per_ath), _when(each.told_ms)) for each in found.sources)
+        show.table((_("SOURCE"), "USD/ATH", _("TOLD")), rows)
+
+
+def _standing(found: RateView) -> str:
+    if found.fixed:
+        return _("fixed; no source of prices is named")
+    words = [
+        _("too old: nothing is quoted")
+        if found.quotes_refused
+        else _("stale: the last one stays")
+        if found.stale
+        else "",
+        _("moved too far: no new promises") if found.promises_paused else "",
+    ]
+    return "; ".join(filter(None, words)) or _("what its sources tell")
+
+
+def _price(usd_micro: int | None) -> str:
+    return show.NOTHING if usd_micro is None else f"{usd_micro / MICRO:.6f}"
+
+
+def _when(at_ms: int) -> str:
+    return show.stamp(at_ms) if at_ms else show.NOTHING
 
 
 def _tell(shell: Shell, policy: PolicyInputs) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
+from sunward.client._async.incentives import AsyncIncentives
 from sunward.client.answers import LogPart, job_path, log_part, read, site_path, verdict_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
@@ -87,7 +88,7 @@ T = TypeVar("T")
 PAGE = 500
 
 
-class AsyncApiClient:
+class AsyncApiClient(AsyncIncentives):
     """One service, one token.
 
     Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or

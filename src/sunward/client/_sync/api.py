@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from sunward.client._sync.http import TIMEOUT_S, Http
+from sunward.client._sync.incentives import Incentives
 from sunward.client.answers import LogPart, job_path, log_part, read, site_path, verdict_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, apart, chunks
@@ -88,7 +89,7 @@ T = TypeVar("T")
 PAGE = 500
 
 
-class ApiClient:
+class ApiClient(Incentives):
     """One service, one token.
 
     Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or
