@@ -178,6 +178,7 @@ NOT_PROVED = {
     "place_declared": N_("that the site stands where the provider declares"),
     "place_documented": N_("that the site stands where declared, beyond papers that were checked"),
     "place_metered": N_("that the site stands where declared, beyond round-trip times"),
+    "declared_zone": N_("the zone that a site declares: it counts in the dirtiest one that is not excluded"),
     "place_endorsed": N_("that the site stands where declared, beyond the word of who was there"),
     "device_age_declared": N_("how old the devices are"),
     "device_age_documented": N_("how old the devices are, beyond papers that were checked"),

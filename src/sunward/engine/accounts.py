@@ -19,6 +19,7 @@ from sunward.signals import climatology
 from sunward.units import HOUR_MS, MG_PER_G, MG_PER_KG, PPM, floor_to, price_usd_micro
 from sunward.world import catalogue
 from sunward.world.outlook import useful
+from sunward.world.places import counted_zone
 from sunward.world.power import lease_rate, rates
 from sunward.world.snapshot import WORK_CLASSES
 from sunward.world.state import QUALITIES, Site, World
@@ -48,12 +49,13 @@ def job_account(state: State, job: str) -> JobAccount:
     world = state.world
     spec = world.jobs.spec(world.jobs.row_of[job])
     leases = _leases_of(world, job)
+    at_ms = _at_ms(world, job)
     gpu_ms: Counter[tuple[str, int]] = Counter()
     hours = []
     for lease in leases:
         row = world.leases.row_of[lease]
         key = world.leases.objects["site"][row], int(world.leases.ints["ask_usd_micro"][row])
-        for hour in _lease_hours(world, lease):
+        for hour in _lease_hours(world, lease, at_ms):
             hours.append(hour)
             gpu_ms[key] += hour.gpu_ms
     prices: Counter[str] = Counter()
@@ -94,13 +96,18 @@ def _leased_ms(world: World, lease: str) -> int:
     return (ended - started) * int(ints["gpus"][row]) if started else 0
 
 
-def pool_facts(world: World, pool: str) -> PoolFacts:
-    """What accounting must know of the containers of a pool."""
+def _at_ms(world: World, job: str) -> int:
+    """When a job ended; of one that has not, now. What was believed of its sites then is what counts."""
+    return int(world.jobs.ints["finished_ms"][world.jobs.row_of[job]]) or world.at_ms
+
+
+def pool_facts(world: World, pool: str, at_ms: int) -> PoolFacts:
+    """What accounting must know of the containers of a pool, where its site counted at a moment."""
     site = world.sites[pool.partition("/")[0]].spec
     gpu = catalogue.load().gpu(pool.partition("/")[2])
     return PoolFacts(
         site=site.site,
-        zone=site.zone,
+        zone=counted_zone(world, site, at_ms),
         gpu_model=gpu.model,
         embodied_mg=round(gpu.embodied_kgco2e * MG_PER_KG),
         service_life_ms=gpu.service_life_h * HOUR_MS,
@@ -108,8 +115,8 @@ def pool_facts(world: World, pool: str) -> PoolFacts:
     )
 
 
-def _lease_hours(world: World, lease: str) -> list[LeaseHour]:
-    pool = pool_facts(world, world.leases.objects["pool"][world.leases.row_of[lease]])
+def _lease_hours(world: World, lease: str, at_ms: int) -> list[LeaseHour]:
+    pool = pool_facts(world, world.leases.objects["pool"][world.leases.row_of[lease]], at_ms)
     ints = world.energy.ints
     rows = world.energy.rows(world.hours_of.get(lease, ()))
     return [
@@ -256,6 +263,7 @@ def receipt_of(state: State, account: JobAccount, settlement: Settlement, claim:
             energy_uncertainty_ppm=account.uncertainty_ppm,
             overhead_qualities=tuple(world.sites[site].spec.overhead_quality for site in account.sites),
             evidence=_evidence(world, account.sites, finished_ms),
+            elsewhere=any(line.zone != world.sites[line.site].spec.zone for line in lines),
         )
     )
 

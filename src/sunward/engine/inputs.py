@@ -25,10 +25,12 @@ from sunward.model.identity import ZoneId
 from sunward.model.plan import Plan
 from sunward.model.reading import ReadingBatch
 from sunward.model.signal import Observation
+from sunward.model.trust import Level
 from sunward.placement.immediate import place
 from sunward.placement.planner import plan
 from sunward.ports import Forecaster, LiveSignals, SignalSource
 from sunward.units import HOUR_MS, floor_to
+from sunward.world.places import dirtiest
 from sunward.world.signalbook import KEPT_MS, REVISABLE_MS, Datum, hours_of
 from sunward.world.snapshot import Snapshot
 from sunward.world.state import World
@@ -42,11 +44,22 @@ FORECAST_HOURS = 168
 
 
 def zones_in_use(world: World, more: Iterable[str] = ()) -> tuple[ZoneId, ...]:
-    """Zones of all sites and of the origins of open jobs; of a site that left while a job of its time is unpaid."""
+    """Zones that sites count in, and origins of open jobs; of a site that left while a job of its time is unpaid."""
     oldest_ms = int(world.jobs.ints["submitted_ms"][_rows(world)].min(initial=world.at_ms))
-    sites = {site.spec.zone for site in world.sites.values() if not site.left_ms or oldest_ms <= site.left_ms}
+    sites = zones_needed(world, oldest_ms)
     origins = {world.jobs.words[code] for code in np.unique(world.jobs.ints["origin_zone"][_rows(world)])}
     return tuple(ZoneId(zone) for zone in sorted(sites | origins | set(more)))
+
+
+def zones_needed(world: World, since_ms: int = 0) -> set[ZoneId]:
+    """Whose series plans and accounts need for all sites that did not leave before, wherever each comes to count."""
+    specs = [site.spec for site in world.sites.values() if not site.left_ms or since_ms <= site.left_ms]
+    declared = {spec.zone for spec in specs}
+    if world.places.rules.level is Level.DECLARED:
+        return declared
+    known = [world.places.placed.get(spec.site) for spec in specs]
+    measured = {dirtiest(spec.zone, one.countries) for spec, one in zip(specs, known, strict=True) if one}
+    return declared | measured | {dirtiest(zone, ()) for zone in declared}
 
 
 def _rows(world: World) -> NDArray[np.int64]:

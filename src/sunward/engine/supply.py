@@ -16,6 +16,7 @@ from sunward.model.reading import SiteSeal
 from sunward.model.receipt import Receipt
 from sunward.signals import markets
 from sunward.units import J_PER_WH
+from sunward.world.places import counted_zone
 
 
 def claim_for(state: State, spec: JobSpec) -> ClaimFor:
@@ -77,7 +78,7 @@ def _claim_idle(
     open_j: dict[tuple[str, int], int] | None = None
     found: dict[str, tuple[Claim, ...]] = {}
     for site, idle in sorted(state.idle_hours.items()):
-        market = markets.market_of(state.world.sites[site].spec.zone)
+        market = _market(state, site)
         beneficiary = site_beneficiary(site)
         for hour_ms, idle_j in sorted(idle.items()):
             one = hours.setdefault(site, {}).setdefault(hour_ms, _Hour())
@@ -91,6 +92,11 @@ def _claim_idle(
                 one.claims += claims
                 found[site] = (*found.get(site, ()), *claims)
     return found
+
+
+def _market(state: State, site: str) -> str:
+    """Where certificates can reach a site: in the market of the zone that it counts in."""
+    return markets.market_of(counted_zone(state.world, state.world.sites[site].spec, state.world.at_ms))
 
 
 def _open_j(state: State, settled: Collection[str]) -> dict[tuple[str, int], int]:
@@ -121,7 +127,7 @@ def _supply(state: State, site: str, hours: dict[int, _Hour], idle: tuple[Claim,
     carbon_free_wh = tuple(one.wh(carbon_free) for one in columns)
     return SiteSupply(
         site=SiteId(site),
-        market=markets.market_of(state.world.sites[SiteId(site)].spec.zone),
+        market=_market(state, site),
         hour_ms=tuple(every),
         facility_j=tuple(one.facility_j for one in columns),
         matched_wh=tuple(one.wh(markets.sources()) for one in columns),

@@ -67,6 +67,16 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountedZone:
+    """A site whose carbon is costed in another zone than its own, since its place is not shown as well as asked."""
+
+    site: str
+    declared: str
+    counted: str
+    """The dirtiest zone that is not excluded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Everything behind one job's place; of a job that has ended, only what was recorded."""
 
@@ -90,3 +100,5 @@ class Explanation:
     """The best three of what else is possible, cheapest first."""
     waiting: tuple[WaitPoint, ...]
     """By finish-by, the earliest first; times that leave no place are left out."""
+    elsewhere: tuple[CountedZone, ...] = ()
+    """Of the sites in `chosen` and `alternatives`."""

@@ -148,3 +148,9 @@ class SiteAudit:
     dimensions: tuple[DimensionLine, ...]
     verdicts: tuple[VerdictLine, ...]
     """Newest first; those about single jobs only for the owner, auditors and the operator."""
+    place_asked: Level = Level.DECLARED
+    """How well the network wants the place shown."""
+    counted_zone: str = ""
+    """Whose carbon counts for the site; empty from services that did not say."""
+    zones_left: int = 0
+    """So many its measurements do not exclude."""

@@ -23,6 +23,8 @@ from sunward.report.sci import sci_mg_per_unit
 from sunward.units import J_PER_WH, PPM
 
 RECEIPT_VERSION = 1
+DECLARED_ZONE = "declared_zone"
+"""Where lines count in another zone than their site declares."""
 
 _WORST_LAST = tuple(Quality)
 _UNMATCHED = {RESIDUAL_MISSING: ("no_certificates",), PARTLY_MATCHED: ("part_without_certificates",), MATCHED: ()}
@@ -76,6 +78,8 @@ class ReceiptParts:
     energy_uncertainty_ppm: int = 0
     """Greatest of the readings, from the seals."""
     evidence: Evidence = Evidence()
+    elsewhere: bool = False
+    """A site's place was shown less well than asked, and it counts in the dirtiest zone that was not excluded."""
 
 
 def build_receipt(parts: ReceiptParts) -> Receipt:
@@ -159,6 +163,8 @@ def _not_proved(parts: ReceiptParts, gpu_ms: int) -> Iterator[str]:
     ):
         if level is not Level.ATTESTED:
             yield f"{dimension}_{level}"
+    if parts.elsewhere:
+        yield DECLARED_ZONE
     for datum, qualities in (
         ("energy", parts.energy_qualities),
         ("overhead", parts.overhead_qualities),

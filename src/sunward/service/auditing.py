@@ -6,13 +6,15 @@ from sunward.model.trust import Level
 from sunward.model.trust_views import DimensionLine, EvidenceLine, SiteAudit, Use, VerdictLine
 from sunward.service.control import ControlPlane
 from sunward.verification.raising import next_step
+from sunward.world.places import counted_zone, possible
 from sunward.world.state import Site
 from sunward.world.trust import Believed, Filed, Judged, TrustBook
 
 
 def site_audit(control: ControlPlane, site: Site, *, inside: bool) -> SiteAudit:
     """What is believed of a site now; `inside`: for its owner, an auditor or the operator, with every verdict."""
-    book, at_ms = control.state.world.trust, control.clock.grid_ms()
+    world, at_ms = control.state.world, control.clock.grid_ms()
+    book, placed = world.trust, world.places.measured(site.spec, at_ms)
     judged = [one for one in book.verdicts_on(site.spec) if inside or not (one.record.lease or one.record.job)]
     judged.sort(key=lambda one: (-one.issued_ms, one.record.verdict))
     return SiteAudit(
@@ -23,6 +25,9 @@ def site_audit(control: ControlPlane, site: Site, *, inside: bool) -> SiteAudit:
         weakest=book.weakest(site.spec, at_ms),
         dimensions=tuple(_line(book, site, one, at_ms) for one in book.all_believed(site.spec, at_ms)),
         verdicts=tuple(verdict_line(one, at_ms) for one in judged),
+        place_asked=world.places.rules.level,
+        counted_zone=counted_zone(world, site.spec, at_ms),
+        zones_left=len(possible(placed.countries if placed else ())),
     )
 
 

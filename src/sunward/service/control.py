@@ -19,7 +19,7 @@ from sunward.adapters.clock import SystemClock
 from sunward.adapters.objects import FsObjectStore
 from sunward.adapters.sql import SqlStore
 from sunward.engine import snapshots
-from sunward.engine.inputs import Feeds, is_for_all, place_event, plan_event, signal_events
+from sunward.engine.inputs import Feeds, is_for_all, place_event, plan_event, signal_events, zones_needed
 from sunward.engine.leases import is_news
 from sunward.engine.orders import orders
 from sunward.engine.state import State
@@ -271,7 +271,7 @@ class ControlPlane:
         """Have observations and forecasts of every zone in use; a failing series keeps the old ones, visibly."""
         now_ms = self.clock.grid_ms()
         hour, zones = self._signals_for
-        used = {*more, *(site.spec.zone for site in self.state.world.sites.values())}
+        used = {*more, *zones_needed(self.state.world)}
         if hour == now_ms // HOUR_MS and used <= zones:
             return
         failures: list[str] = []

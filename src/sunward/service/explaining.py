@@ -6,13 +6,14 @@ import asyncio
 
 from sunward.adapters.queries import JobRow
 from sunward.model.events import PlanProposed
-from sunward.model.explanation import Explanation, Promise
+from sunward.model.explanation import CountedZone, Explanation, Promise
 from sunward.model.job import JobSpec
 from sunward.model.plan import Assignment
 from sunward.model.request import JobView
 from sunward.placement.why import Why, why
 from sunward.service import views
 from sunward.service.control import ControlPlane
+from sunward.world.places import counted_elsewhere
 from sunward.world.tick import take_some
 
 NOTHING = Why(filters=(), chosen=None, alternatives=(), waiting=())
@@ -62,6 +63,19 @@ def _explanation(
         chosen=found.chosen,
         alternatives=found.alternatives,
         waiting=found.waiting,
+        elsewhere=_elsewhere(control, found),
+    )
+
+
+def _elsewhere(control: ControlPlane, found: Why) -> tuple[CountedZone, ...]:
+    """The sites of all choices whose carbon is costed in another zone than they declare."""
+    world = control.state.world
+    choices = (*(() if found.chosen is None else (found.chosen,)), *found.alternatives)
+    sites = sorted({part.pool.partition("/")[0] for choice in choices for part in choice.segments})
+    specs = [world.sites[site].spec for site in sites if site in world.sites]
+    counted = counted_elsewhere(world, specs, control.clock.grid_ms())
+    return tuple(
+        CountedZone(site=one.site, declared=one.zone, counted=counted[one.site]) for one in specs if one.site in counted
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -110,3 +111,11 @@ def counted_zone(world: World, spec: SiteSpec, at_ms: int) -> ZoneId:
         return spec.zone
     known = world.places.measured(spec, at_ms)
     return dirtiest(spec.zone, known.countries if known else ())
+
+
+def counted_elsewhere(world: World, specs: Iterable[SiteSpec], at_ms: int) -> dict[str, ZoneId]:
+    """Sites that count in another zone than their own, and in which."""
+    if world.places.rules.level is Level.DECLARED:
+        return {}
+    counted = {spec.site: (spec.zone, counted_zone(world, spec, at_ms)) for spec in specs}
+    return {site: zone for site, (declared, zone) in counted.items() if zone != declared}

@@ -175,8 +175,9 @@ class Snapshot:
     slots: int
     policy: PolicyInputs
     zones: tuple[str, ...]
+    """As sites declare them; one stands more than once where sites in it count in different zones."""
     carbon_g_per_kwh: FloatArray
-    """(Z, H) expected average life-cycle intensity."""
+    """(Z, H) expected average life-cycle intensity, of the zone that counts."""
     carbon_spread_g_per_kwh: FloatArray
     """(Z, H) p90 − p50."""
     price_usd_per_kwh: FloatArray

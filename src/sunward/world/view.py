@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
@@ -26,6 +26,7 @@ from sunward.world.ceilings import ceilings_w
 from sunward.world.crowd import Crowd
 from sunward.world.jobs import JobTable
 from sunward.world.limits import power_caps
+from sunward.world.places import counted_elsewhere
 from sunward.world.power import rates
 from sunward.world.progress import progress
 from sunward.world.sleeping import idling, sleeps
@@ -72,8 +73,10 @@ def frame(
     policy = world.network.policy
     start_ms = floor_to(now_ms, policy.slot_ms)
     pools = world.pools()
-    zones = tuple(sorted({site.zone for site, _ in pools}))
+    elsewhere = counted_elsewhere(world, (site for site, _ in pools), now_ms)
+    zones = tuple(sorted({(site.zone, elsewhere.get(site.site, site.zone)) for site, _ in pools}))
     sites = tuple(sorted(site for site, known in world.sites.items() if not known.left_ms))
+    declared = _declared(tuple(pools), sites, zones, tuple(elsewhere.items()))
     carbon, spread, price, known = _signals(world, zones, start_ms, policy.slot_ms, policy.slots)
     return Snapshot(
         based_on=world.sequence,
@@ -82,13 +85,13 @@ def frame(
         slot_ms=policy.slot_ms,
         slots=policy.slots,
         policy=policy,
-        zones=zones,
+        zones=tuple(zone for zone, _ in zones),
         carbon_g_per_kwh=carbon,
         carbon_spread_g_per_kwh=spread,
         price_usd_per_kwh=price,
         sites=sites,
         site_ceiling_w=ceilings_w([world.sites[site] for site in sites], start_ms, policy.slot_ms, policy.slots),
-        pools=_pool_columns(world, now_ms, pools, sites, zones, known),
+        pools=_pool_columns(world, now_ms, pools, declared, known),
         jobs=tuple(jobs),
         standing=standing,
         crowd=crowd,
@@ -99,26 +102,28 @@ def frame(
 
 
 def _signals(
-    world: World, zones: tuple[str, ...], start_ms: int, slot_ms: int, slots: int
-) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, bool]]:
-    """Intensity, spread and price per zone and slot; a zone without a forecast over the horizon is not known."""
+    world: World, zones: tuple[tuple[str, str], ...], start_ms: int, slot_ms: int, slots: int
+) -> tuple[FloatArray, FloatArray, FloatArray, tuple[bool, ...]]:
+    """Price of each zone, intensity and spread of the zone that it counts as, by slot; and whether both are known.
+
+    What has no forecast over the whole horizon is not known.
+    """
     shape = (len(zones), slots)
     carbon, spread, price = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    known: dict[str, bool] = {}
+    known = [False] * len(zones)
     hours = (start_ms + np.arange(slots) * slot_ms) // HOUR_MS
-    for row, zone in enumerate(zones):
-        intensity = world.signals.forecasts.get((zone, SeriesKind.CARBON_AVERAGE_LIFECYCLE.value))
+    for row, (zone, counted) in enumerate(zones):
+        intensity = world.signals.forecasts.get((counted, SeriesKind.CARBON_AVERAGE_LIFECYCLE.value))
         cost = world.signals.forecasts.get((zone, SeriesKind.PRICE.value))
-        known[zone] = False
         if intensity is None or cost is None:
             continue
         first = max(intensity.start_ms, cost.start_ms) // HOUR_MS
         last = min(intensity.start_ms // HOUR_MS + len(intensity.p50), cost.start_ms // HOUR_MS + len(cost.p50))
         if hours[0] < first or hours[-1] >= last:
             continue
-        known[zone] = True
+        known[row] = True
         carbon[row], spread[row], price[row] = _curves(intensity, cost, start_ms, slot_ms, slots)
-    return carbon, spread, price, known
+    return carbon, spread, price, tuple(known)
 
 
 @lru_cache(maxsize=1_024)
@@ -137,13 +142,12 @@ def _pool_columns(
     world: World,
     now_ms: int,
     pools: list[tuple[SiteSpec, PoolSpec]],
-    sites: tuple[str, ...],
-    zones: tuple[str, ...],
-    known: dict[str, bool],
+    declared: PoolColumns,
+    known: Sequence[bool],
 ) -> PoolColumns:
     return replace(
-        _declared(tuple(pools), sites, zones),
-        available=_available(world, now_ms, pools, known),
+        declared,
+        available=_available(world, now_ms, pools, [known[zone] for zone in declared.zone.tolist()]),
         awake=np.array([_awake(world.sites[site.site], pool) for site, pool in pools], np.int64),
         evidence=_levels(world, now_ms, pools),
         not_promised=not_promised(world, [pool for _, pool in pools], now_ms),
@@ -162,15 +166,22 @@ def _levels(world: World, now_ms: int, pools: list[tuple[SiteSpec, PoolSpec]]) -
 
 @lru_cache(maxsize=4)
 def _declared(
-    pools: tuple[tuple[SiteSpec, PoolSpec], ...], sites: tuple[str, ...], zones: tuple[str, ...]
+    pools: tuple[tuple[SiteSpec, PoolSpec], ...],
+    sites: tuple[str, ...],
+    zones: tuple[tuple[str, str], ...],
+    elsewhere: tuple[tuple[str, str], ...],
 ) -> PoolColumns:
-    """The columns that follow from what sites declared; they are the same from snapshot to snapshot."""
+    """The columns that follow from what sites declared; they are the same from snapshot to snapshot.
+
+    Of the zones each is declared and counted; `elsewhere` are the sites that count in another than their own.
+    """
+    counted, rows = dict(elsewhere), {pair: row for row, pair in enumerate(zones)}
     watts = [container_w(pool.gpu_model) for _, pool in pools]
     idle = [idling(site, one[1], one[2]) for (site, _), one in zip(pools, watts, strict=True)]
     return PoolColumns(
         ids=tuple(pool.pool for _, pool in pools),
         site=np.array([sites.index(site.site) for site, _ in pools], np.int64),
-        zone=np.array([zones.index(site.zone) for site, _ in pools], np.int64),
+        zone=np.array([rows[site.zone, counted.get(site.site, site.zone)] for site, _ in pools], np.int64),
         country=tuple(site.country for site, _ in pools),
         gpu_model=tuple(pool.gpu_model for _, pool in pools),
         count=np.array([pool.count for _, pool in pools], np.int64),
@@ -191,16 +202,14 @@ def _declared(
     )
 
 
-def _available(
-    world: World, now_ms: int, pools: list[tuple[SiteSpec, PoolSpec]], known: Mapping[str, bool]
-) -> IntArray:
+def _available(world: World, now_ms: int, pools: list[tuple[SiteSpec, PoolSpec]], known: Sequence[bool]) -> IntArray:
     """(P, H) containers that can be planned on."""
     policy = world.network.policy
     reserved = dict(policy.reserved)
     free = np.zeros((len(pools), policy.slots), np.int64)
     for row, (spec, pool) in enumerate(pools):
         site = world.sites[spec.site]
-        if site.up and known[spec.zone]:
+        if site.up and known[row]:
             free[row] = _room(world, site, pool, now_ms) - reserved.get(pool.pool, 0)
             free[row] -= kept_slots(world, pool.pool, now_ms)
     return np.maximum(free, 0)

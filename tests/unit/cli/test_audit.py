@@ -161,3 +161,14 @@ def test_a_verdict_is_issued_appealed_read_and_decided(service, run):
     assert "dismissed" in run("verdict", "decide", "v-1", "dismissed", "--reason", "they did").stdout
     assert service.sent("POST", "/v1/verdicts/v-1/decision") == {"upheld": False, "reason": "they did"}
     assert run("verdict", "decide", "v-1", "--reason", "they did").exit_code == 2
+
+
+def test_it_says_in_which_zone_a_site_counts_and_why(service, run):
+    assert "counts in" not in shown(service, run)
+    asked = replace(AUDIT, place_asked=Level.ENDORSED, counted_zone="PL", zones_left=12)
+    for found, text in (
+        (asked, "PL: the dirtiest of 12 zones that are left, until its place is endorsed"),
+        (replace(asked, counted_zone="DE"), "DE: its place is shown as asked (endorsed)"),
+    ):
+        service.answers["GET /v1/sites/home/audit"] = answer(found)
+        assert text in run("audit", "home").stdout

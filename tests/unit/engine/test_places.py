@@ -6,19 +6,28 @@ from dataclasses import replace
 
 import pytest
 
+from sunward.engine.inputs import Feeds, signal_events
 from sunward.engine.orders import orders
 from sunward.engine.snapshots import dump, load, state_digest
-from sunward.model.events import EvidenceFiled, SiteEnrolled, TimerFired
-from sunward.model.identity import SiteId, TenantId
+from sunward.model.commands import IssueReceipt
+from sunward.model.datum import Quality, SeriesKind
+from sunward.model.events import EpochRequested, EvidenceFiled, SignalObserved, SiteEnrolled, TimerFired
+from sunward.model.identity import PoolId, SiteId, TenantId
 from sunward.model.place import Anchor, PlaceRules, RoundTrip
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
+from sunward.model.receipt import Receipt
+from sunward.model.signal import Observation
+from sunward.model.site import Phase
 from sunward.model.trust import Consequence, Dimension, Evidence, Level
+from sunward.placement.planner import plan
 from sunward.signals import zones
+from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 from sunward.units import DAY_MS
 from sunward.verification.place import possible_countries
 from sunward.world.places import counted_zone, dirtiest, possible
-from tests.support.network import Network
-from tests.support.scenarios import SITES
+from sunward.world.view import take_snapshot
+from tests.support.network import HYDRO, Network, assignment, segment
+from tests.support.scenarios import SITES, START_MS, job, site
 
 NORTH = SiteId("no-hydro")
 OSLO = Anchor(name="oslo", key="a" * 64, lat_udeg=59_910_000, lon_udeg=10_750_000, address="anchor.example:8475")
@@ -186,3 +195,80 @@ def test_snapshots_keep_what_was_measured() -> None:
     made = network()
     measure(made, trip(OSLO, 4_000))
     assert state_digest(load(dump(made.state))) == state_digest(made.state)
+
+
+@pytest.fixture(scope="module")
+def receipts() -> dict[str, Receipt]:
+    """Of one job at a site in Norway: believed as before, counted elsewhere, and seen by an auditor."""
+    return {how: _receipt(how) for how in ("before", "unproven", "seen")}
+
+
+def _receipt(how: str) -> Receipt:
+    made = Network() if how == "before" else network()
+    if how == "seen":
+        seen(made)
+    dirty = Observation(
+        zone=WORLD,
+        kind=SeriesKind.CARBON_AVERAGE_LIFECYCLE,
+        start_ms=START_MS,
+        values=(900_000,) * 96,
+        source="flat",
+        quality=Quality.MODELLED,
+    )
+    made.tell(SignalObserved(observations=(dirty,)))
+    made.submit(job("j-1"))
+    made.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    made.report("j-1.1", Phase.RUNNING)
+    made.wait(2)
+    made.report("j-1.1", Phase.FINISHED, units=1_000)
+    made.seal(NORTH, {"j-1.1": 3_600_000})
+    (receipt,) = [one.receipt for one in made.tell(EpochRequested()) if isinstance(one, IssueReceipt)]
+    return receipt
+
+
+def test_accounts_use_the_zone_that_counts_and_say_so(receipts: dict[str, Receipt]) -> None:
+    assert {line.zone for line in receipts["unproven"].lines} == {WORLD}
+    assert "declared_zone" in receipts["unproven"].not_proved
+    for how in ("before", "seen"):
+        assert {line.zone for line in receipts[how].lines} == {"NO-NO1"}
+        assert "declared_zone" not in receipts[how].not_proved
+    assert receipts["unproven"].location_mg == 9 * receipts["before"].location_mg > 0
+    assert receipts["unproven"].market_mg > receipts["before"].market_mg
+
+
+def test_what_nobody_was_paid_more_or_less_for(receipts: dict[str, Receipt]) -> None:
+    assert len({one.price_wei for one in receipts.values()}) == 1
+    # What would have been elsewhere is not made worse by sites that prove nothing: nothing is saved against them.
+    assert len({one.counterfactuals[-1].carbon_mg for one in receipts.values()}) == 1
+
+
+def test_plans_cost_the_carbon_of_the_zone_that_counts_at_the_price_of_the_one_declared() -> None:
+    feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
+    plain, asked = Network(), network()
+    seen_sites = []
+    for made in (plain, asked):
+        made.tell(*signal_events(made.state.world, feeds, made.at_ms))
+        seen_sites.append(take_snapshot(made.state.world, made.at_ms))
+    before, after = seen_sites
+    assert after.zones == before.zones == ("ES", "NO-NO1", "PL")
+    assert (after.pools.zone == before.pools.zone).all()
+    assert (after.price_usd_per_kwh == before.price_usd_per_kwh).all()
+    assert (after.carbon_g_per_kwh == after.carbon_g_per_kwh[0]).all()
+    assert (after.carbon_g_per_kwh.mean(axis=1) > before.carbon_g_per_kwh.mean(axis=1)).all()
+    assert (after.pools.available == before.pools.available).all()
+
+
+def test_sites_of_one_zone_that_count_differently_stand_apart() -> None:
+    feeds = Feeds(ClimatologySource(), ClimatologyForecaster())
+    neighbour = site("no-fjord", "NO-NO1", "NO", "H100-SXM", 2, 1.1, 2.0)
+    made = Network(sites=(*SITES, neighbour))
+    made.tell(PlaceRulesSet(rules=RULES))
+    seen(made)
+    made.tell(*signal_events(made.state.world, feeds, made.at_ms))
+    snapshot = take_snapshot(made.state.world, made.at_ms)
+    assert snapshot.zones == ("ES", "NO-NO1", "NO-NO1", "PL")
+    carbon = dict(zip(snapshot.pools.ids, snapshot.carbon_g_per_kwh[snapshot.pools.zone].mean(axis=1), strict=True))
+    assert carbon[HYDRO] < carbon[PoolId("no-fjord/H100-SXM")]
+    made.submit(job("j-1", carbon_price_usd_per_t=5_000))
+    found = plan(take_snapshot(made.state.world, made.at_ms))
+    assert [one.pool for given in found.assignments for one in given.segments] == [HYDRO]

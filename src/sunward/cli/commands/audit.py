@@ -41,6 +41,7 @@ def told(found: SiteAudit) -> None:
             (_("site"), f"{found.site} ({found.zone})"),
             (_("owner"), found.owner),
             (_("believed at least"), _level(found.weakest)),
+            *_counted(found),
         ]
     )
     show.line()
@@ -58,6 +59,19 @@ def told(found: SiteAudit) -> None:
     for verdict in found.verdicts:
         show.line()
         tell(verdict)
+
+
+def _counted(found: SiteAudit) -> list[tuple[str, str | show.Cell]]:
+    """In which zone the site counts, and why, where the network asks for its place."""
+    if found.place_asked is Level.DECLARED:
+        return []
+    if found.counted_zone == found.zone:
+        why = _("its place is shown as asked ({level}), or no zone that is left is dirtier")
+    else:
+        why = _("the dirtiest of {zones} zones that are left, until its place is {level}")
+    why = why.format(level=word(LEVELS, found.place_asked), zones=found.zones_left)
+    style = "" if found.counted_zone == found.zone else "yellow"
+    return [(_("counts in"), show.Cell(f"{found.counted_zone}: {why}", style))]
 
 
 def _rows(one: DimensionLine) -> list[show.Row]:

@@ -41,6 +41,9 @@ def explain(shell: Shell, job: str) -> None:
     if found.chosen is not None:
         show.line()
         _show_choices([found.chosen, *found.alternatives])
+        for one in found.elsewhere:
+            line = _("{site} says {declared}, which is not shown as asked: its carbon is that of {counted}")
+            show.line(line.format(site=one.site, declared=one.declared, counted=one.counted), "yellow")
     elif found.assignment is not None:
         show.line()
         _show_recorded(found)
