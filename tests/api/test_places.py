@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sunward.agent.identity import public_key
-from sunward.model.identity import SiteId
+from sunward.model.codec import decode
+from sunward.model.identity import SiteId, ZoneId
 from sunward.model.place import Anchor, PlaceRules, RoundTrip, answer_bytes, round_trip_bytes
+from sunward.model.receipt import Receipt
 from sunward.model.trust import Level
-from tests.api.harness import Agent, Service
+from sunward.service.keys import public_of
+from sunward.verification import sunward_verify
+from sunward.verification.bundle import read_bundle
+from sunward.verification.counted import Places, check_zones
+from sunward.verification.evidence import open_evidence
+from sunward.verification.receipt import verify
+from sunward.world.places import dirtiest
+from tests.api.harness import Agent, Service, submit
+from tests.api.test_keys import paid
 
 KEY = Ed25519PrivateKey.generate()
 ANCHOR = Anchor(name="oslo", key=public_key(KEY), lat_udeg=59_910_000, lon_udeg=10_750_000, address="127.0.0.1:8475")
@@ -78,3 +90,69 @@ def test_the_audit_says_what_round_trips_leave(service: Service, agent: Agent) -
     (line,) = place["evidence"]
     assert line["evidence"]["statement"].startswith("round trips from 1 anchors leave ")
     assert place["level"] == "declared"
+
+
+@pytest.fixture
+def told(service: Service, agent: Agent) -> tuple[bytes, Receipt]:
+    """The bundle of a job at a site whose place is not shown, and its receipt."""
+    service.ok("POST", "/v1/places/rules", "operator", json=RULES)
+    service.ok("POST", "/v1/places/round-trips", "operator", json=trip(service, agent))
+    job = paid(service, agent)
+    raw = service.ask("GET", f"/v1/jobs/{job}/bundle", "auditor").content
+    return raw, decode(read_bundle(raw).receipt, Receipt)
+
+
+def test_a_receipt_counts_the_dirtiest_zone_that_is_left_and_both_verifiers_find_nothing_wrong(
+    service: Service, agent: Agent, told: tuple[bytes, Receipt], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, receipt = told
+    (zone,) = {line.zone for line in receipt.lines}
+    audit = service.ok("GET", f"/v1/sites/{agent.site}/audit", "auditor")
+    assert (audit["counted_zone"], audit["place_asked"]) == (zone, "endorsed")
+    assert zone not in (agent.zone, dirtiest(ZoneId(agent.zone), ()))
+    assert {"declared_zone", "place_declared"} <= set(receipt.not_proved)
+    verdict = verify(read_bundle(raw), public_of(service.control.key))
+    assert verdict.findings == ()
+    assert "place_levels" in verdict.not_proved
+    file = tmp_path / "bundle.json"
+    file.write_bytes(raw)
+    assert sunward_verify.main(str(file)) == 0
+    assert "declared_zone" in capsys.readouterr().out
+
+
+def test_a_receipt_that_counts_elsewhere_is_found(agent: Agent, told: tuple[bytes, Receipt]) -> None:
+    raw, receipt = told
+    evidence = open_evidence(read_bundle(raw).events, receipt.job)
+    spec = evidence.declared(agent.site)
+    assert spec is not None
+
+    def found(told: Receipt, places: Places | None = None) -> set[str]:
+        return {one.key for one in check_zones(told, {agent.site: spec}, places or evidence.places)}
+
+    def at(zone: str, *not_proved: str) -> Receipt:
+        return replace(receipt, lines=tuple(replace(line, zone=zone) for line in receipt.lines), not_proved=not_proved)
+
+    (zone,) = {line.zone for line in receipt.lines}
+    assert found(receipt) == set()
+    assert found(at(agent.zone, "place_declared")) == {"zone"}
+    assert found(at("SE-SE1", "place_declared", "declared_zone")) == {"zone"}
+    assert found(at(zone, "place_declared")) == {"not_proved"}
+    assert found(at(zone, "place_endorsed", "declared_zone")) == {"zone"}
+    assert found(at(agent.zone, "place_endorsed")) == set()
+    assert found(at(agent.zone, "place_endorsed", "declared_zone")) == {"not_proved"}
+    ((at_ms, one),) = evidence.places.measured[agent.site].values()
+    for changed in (replace(one, trip=replace(one.trip, rtt_us=1)), replace(one, countries=("NO",))):
+        places = replace(evidence.places, measured={agent.site: {ANCHOR.key: (at_ms, changed)}})
+        assert "place_measured" in found(receipt, places)
+    late = replace(receipt, finished_ms=at_ms + RULES.valid_ms)
+    assert found(late) == {"zone"}
+
+
+def test_an_explanation_says_which_zone_is_costed(service: Service, agent: Agent) -> None:
+    service.ok("POST", "/v1/places/rules", "operator", json=RULES)
+    agent.sync()
+    job = submit(service)
+    service.plan()
+    shown = service.ok("GET", f"/v1/jobs/{job}/explanation")
+    counted = dirtiest(ZoneId(agent.zone), ())
+    assert shown["elsewhere"] == [{"site": agent.site, "declared": agent.zone, "counted": counted}]

@@ -199,6 +199,7 @@ NOT_PROVED = {
     "part_of_time_unmetered": N_("the energy of the time that no signed reading covers"),
     "no_certificates": N_("any claim to clean supply: no certificates were cancelled for it"),
     "part_without_certificates": N_("clean supply of all of it: certificates cover a part only"),
+    "place_levels": N_("that the place of each site was shown as well as the receipt says: see `sunward audit`"),
     "certificates_elsewhere": N_("that no other account counts the same certificates: compare their ids"),
     "result_not_checked": N_("that the result is right: the work was not run again"),
     "readings_true": N_("that the meters told the truth"),

@@ -26,6 +26,7 @@ from sunward.model.granular_events import (
     CertificatesIssued,
     CertificatesWithdrawn,
 )
+from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.receipt import Adjustment, Receipt
 from sunward.model.signal import Forecast, Observation
 from sunward.model.wire import JournalHead, RecordedEvent
@@ -48,6 +49,8 @@ _NEEDED = frozenset(
         "certificates_imported",
         "certificates_cancelled",
         "certificates_withdrawn",
+        "place_rules_set",
+        "place_measured",
     },
 )
 
@@ -170,11 +173,22 @@ def _slots(
             yield from _series_slots("observed", payload.observations, wanted)
         case ForecastIssued():
             yield from _series_slots("forecast", payload.forecasts, wanted)
+        case _:
+            yield from _more_slots(payload, sequence, receipt)
+
+
+def _more_slots(payload: Payload, sequence: int, receipt: Receipt) -> Iterator[tuple[object, ...]]:
+    """The same of certificates and places."""
+    match payload:
         case CertificatesWithdrawn() if any(line.certificates for line in receipt.lines):
             yield ("certificates", sequence)
         case CertificatesIssued() | CertificatesImported() | CertificatesCancelled():
             if _speaks_of(payload, receipt):
                 yield ("certificates", sequence)
+        case PlaceRulesSet():
+            yield ("places",)
+        case PlaceMeasured() if any(line.site == payload.trip.site for line in receipt.lines):
+            yield ("place", payload.trip.site, payload.trip.anchor_key)
         case _:
             return
 

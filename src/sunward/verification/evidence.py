@@ -24,6 +24,7 @@ from sunward.model.site import SiteSpec
 from sunward.model.wire import JournalHead, RecordedEvent
 from sunward.verification.bundle import Bundle, hours_of
 from sunward.verification.certificates import Shelf
+from sunward.verification.counted import Places
 from sunward.verification.journal import check_record, head_signed
 from sunward.verification.signature import signed_by
 from sunward.verification.verdict import Finding, mismatch
@@ -45,6 +46,7 @@ class Evidence:
     forecast: dict[tuple[str, int], tuple[int, str, Quality]] = field(default_factory=dict)
     shelf: Shelf = field(default_factory=Shelf)
     """Certificates."""
+    places: Places = field(default_factory=Places)
 
     def declared(self, site: str, before: int | None = None) -> SiteSpec | None:
         """The last declaration of a site, or the last one recorded before a sequence."""
@@ -128,8 +130,9 @@ def _take(evidence: Evidence, payload: Payload, record: RecordedEvent, job: str)
         case SignalObserved() | ForecastIssued():
             _take_signals(evidence, payload)
         case _:
-            # What is not of certificates either is harmless in a bundle, and no evidence.
-            evidence.shelf.take(payload, record.sequence)
+            # What is of neither places nor certificates is harmless in a bundle, and no evidence.
+            if not evidence.places.take(payload, record.at_ms):
+                evidence.shelf.take(payload, record.sequence)
 
 
 def _take_job(evidence: Evidence, payload: JobsSubmitted, job: str, at_ms: int) -> None:

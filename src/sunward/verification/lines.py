@@ -9,6 +9,7 @@ from sunward.model.receipt import HourLine, Receipt
 from sunward.verification.batches import FIGURES, Metered
 from sunward.verification.bundle import Bundle
 from sunward.verification.certificates import market_of_line
+from sunward.verification.counted import check_zones
 from sunward.verification.evidence import Evidence
 from sunward.verification.exact import J_IN_KWH, nearest
 from sunward.verification.verdict import Finding, mismatch
@@ -18,6 +19,11 @@ SUMMED = ("gpu_ms", "gpu_j", "host_j", "overhead_j", "location_mg", "market_mg",
 
 def check_lines(bundle: Bundle, receipt: Receipt, evidence: Evidence, metered: Metered) -> Iterator[Finding]:
     """Every line is one of the metered ones, in order, and right in each figure."""
+    names = sorted({line.site for line in receipt.lines})
+    declared = {name: site for name in names if (site := evidence.declared(name))}
+    if len(declared) < len(names):
+        yield mismatch("zone", "sites declared", "the lines", names, sorted(declared))
+    yield from check_zones(receipt, declared, evidence.places)
     keys = [(line.hour_ms, line.site, line.gpu_model) for line in receipt.lines]
     if keys != sorted(metered.lines):
         yield mismatch("lines", "hour, site and GPU model", "the lines", keys, sorted(metered.lines))
@@ -40,8 +46,6 @@ def check_sums(receipt: Receipt) -> Iterator[Finding]:
 
 
 def _check_carbon(line: HourLine, where: str, bundle: Bundle, evidence: Evidence) -> Iterator[Finding]:
-    site = evidence.declared(line.site)
-    yield from _equal("zone", "zone", where, line.zone, site.zone if site else None)
     told = (line.carbon_mg_per_kwh, line.carbon_source, line.carbon_quality)
     yield from _equal("intensity", "intensity", where, told, evidence.intensity(line.zone, line.hour_ms))
     facility_kwh = Fraction(line.gpu_j + line.host_j + line.overhead_j, J_IN_KWH)

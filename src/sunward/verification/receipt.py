@@ -48,6 +48,8 @@ NOT_PROVED = (
 """What no bundle can show, or this version does not compute again; docs/verification.md says why."""
 CERTIFICATES_ELSEWHERE = "certificates_elsewhere"
 """Where a receipt claims certificates: that no other account of this network or another registry does so too."""
+PLACE_LEVELS = "place_levels"
+"""Where the network asks for places: that the place of each site was shown as well as the receipt says."""
 KEY_NOT_PROVED = "control_plane_key"
 
 
@@ -74,6 +76,8 @@ def verify(
     open_points = (*(receipt.not_proved if receipt else ()), *NOT_PROVED)
     if receipt is not None and claims_of(receipt):
         open_points = (*open_points, CERTIFICATES_ELSEWHERE)
+    if any(record.kind == "place_rules_set" for record in bundle.events):
+        open_points = (*open_points, PLACE_LEVELS)
     return Verdict(
         findings=tuple(findings),
         checked=CHECKED,

@@ -21,7 +21,7 @@ figures_of_catalogue, market_factors, offset_share: compare them with what is pu
 attempt_times, counterfactual_energy: they are the agent's and the control plane's word
 no_other_seals, no_later_revision: that nothing more of the job was left out
 journal_between_records, no_other_journal_shown: follow it with `sunward journal mirror`, compare signed heads
-market-based, embodied, water, promises, SCI, qualities, adjustments, single spans: see `sunward verify`"""
+market-based, embodied, water, places, promises, SCI, qualities, adjustments, single spans: see `sunward verify`"""
 MILLION, TEN_THOUSAND, HOUR, KWH = 1_000_000, 10_000, 3_600_000, 3_600_000
 METERED = ("gpu_ms", "gpu_j", "host_j", "overhead_j")
 SUMMED = (*METERED, "location_mg", "market_mg", "embodied_mg", "water_ml")
@@ -122,8 +122,7 @@ def read_batch(item: Json, facts: Json, last: Json) -> tuple[dict[int, Any], Jso
     name = f"batch {batch[4]} of {batch[2]}"
     site = [spec for sequence, spec in facts["sites"][batch[2]] if sequence < item["seal"]][-1]
     keys = [one["public_key"] for one in site.get("retired_keys", ()) if batch[4] <= one["last_counter"]]
-    told = cbor2.dumps(["Signature1", protected, b"", payload])
-    signed([*keys, site["public_key"]][0], signature.hex(), told, name)
+    signed([*keys, site["public_key"]][0], signature.hex(), cbor2.dumps(["Signature1", protected, b"", payload]), name)
     ranges = [(one["site"], range(one["first_counter"], one["last_counter"] + 1)) for one in seal["sites"]]
     places = sorted((one, counter) for one, counters in ranges for counter in counters)
     top = root(digest, places.index((batch[2], batch[4])), len(places), item["path"])
@@ -160,6 +159,7 @@ def check_receipt(bundle: Json, receipt: Json, facts: Json) -> None:
     need(told == sealed and keys == sorted(lines), "batches, seals and lines do not add up to the same")
     for key, line in zip(keys, receipt["lines"], strict=True):
         zone, facility = facts["sites"][key[1]][-1][1]["zone"], sum(lines[key][name] for name in METERED[1:])
+        zone = line["zone"] if "place_rules_set" in facts and "declared_zone" in receipt["not_proved"] else zone
         carbon = facts["carbon"].get((False, zone, key[0]), facts["carbon"].get((True, zone, key[0])))
         location = (2 * facility * carbon + KWH) // (2 * KWH)
         right += [(line, {"zone": zone, "carbon_mg_per_kwh": carbon, "location_mg": location, **lines[key]})]
