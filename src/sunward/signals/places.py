@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from sunward.signals.zones import EARTH_RADIUS_KM
 
@@ -18,37 +17,53 @@ OUTLINE_KM = 50.0
 """How far the outlines that the cells were made of may run inside the true ones; at 1:110,000,000 half a millimetre."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cells:
-    """Middles of all cells, in radians, and the country of each; a cell on a border stands once for each country."""
+class Direction(NamedTuple):
+    """A place on the sphere, as the way to it from the middle."""
 
-    lat: NDArray[np.float64]
-    lon: NDArray[np.float64]
-    code: NDArray[np.int64]
-    """Row of its country."""
-    countries: tuple[str, ...]
+    x: float
+    y: float
+    z: float
 
-    def nearest_km(self, lat: float, lon: float) -> NDArray[np.float64]:
-        """Shape (cells,): what no part of each cell is nearer to a place than; haversine on a sphere."""
-        phi, lam = np.radians(lat), np.radians(lon)
-        chord = np.sin((self.lat - phi) / 2) ** 2 + np.cos(self.lat) * np.cos(phi) * np.sin((self.lon - lam) / 2) ** 2
-        middle_km = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(1.0, chord)))
-        return np.asarray(np.maximum(0.0, middle_km - CELL_KM - OUTLINE_KM), np.float64)
+
+class Disc(NamedTuple):
+    """Everything within a distance of a place."""
+
+    middle: Direction
+    cosine: float
+    """Of the angle between the middle and the edge."""
+
+
+def direction(lat: float, lon: float) -> Direction:
+    """The direction of a place, in degrees."""
+    phi, lam = math.radians(lat), math.radians(lon)
+    return Direction(math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi))
+
+
+def disc(lat: float, lon: float, reach_km: float) -> Disc:
+    """Middles of all cells that may have a part within reach of a place."""
+    angle = (reach_km + CELL_KM + OUTLINE_KM) / EARTH_RADIUS_KM
+    # No cosine is below -1, but a sum of rounded products may be: the whole sphere is inside whatever it says.
+    return Disc(direction(lat, lon), math.cos(angle) if angle < math.pi else -math.inf)
+
+
+def countries_in(discs: Sequence[Disc]) -> frozenset[str]:
+    """Countries that have a cell inside every disc."""
+    return frozenset(country for country, cells in load().items() if any(_inside(cell, discs) for cell in cells))
 
 
 @cache
-def load() -> Cells:
-    """The packaged cells; read once."""
+def load() -> Mapping[str, tuple[Direction, ...]]:
+    """The packaged cells' middles by country; a cell on a border stands once for each. Read once."""
     file = resources.files("sunward.signals") / "data" / "places" / "cells.csv"
-    cells = [
-        (row["country"], int(row["south"]) + 0.5, west + 0.5)
-        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-        for west in range(int(row["west"]), int(row["east"]) + 1)
-    ]
-    rows = {country: row for row, country in enumerate(sorted({country for country, _, _ in cells}))}
-    return Cells(
-        lat=np.radians([south for _, south, _ in cells]),
-        lon=np.radians([west for _, _, west in cells]),
-        code=np.array([rows[country] for country, _, _ in cells], np.int64),
-        countries=tuple(rows),
-    )
+    cells: dict[str, list[Direction]] = {}
+    for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+        middles = (
+            direction(int(row["south"]) + 0.5, west + 0.5) for west in range(int(row["west"]), int(row["east"]) + 1)
+        )
+        cells.setdefault(row["country"], []).extend(middles)
+    return {country: tuple(cells[country]) for country in sorted(cells)}
+
+
+def _inside(cell: Direction, discs: Sequence[Disc]) -> bool:
+    x, y, z = cell
+    return all(x * middle.x + y * middle.y + z * middle.z >= cosine for middle, cosine in discs)

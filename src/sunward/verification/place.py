@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-
 from sunward.model.place import RoundTrip, answer_bytes, round_trip_bytes
 from sunward.signals import places, zones
 from sunward.signals.zones import Zone
@@ -50,13 +48,8 @@ def possible_countries(trips: Sequence[RoundTrip]) -> frozenset[str]:
 
     Measurements that leave no place on Earth contradict each other: they show nothing, and exclude nothing.
     """
-    cells = places.load()
-    within = np.ones(len(cells.code), np.bool_)
-    for trip in trips:
-        near_km = cells.nearest_km(trip.lat_udeg / MILLION, trip.lon_udeg / MILLION)
-        within &= near_km <= reach_km(trip.rtt_us)
-    left = np.unique(cells.code[within]) if within.any() else range(len(cells.countries))
-    return frozenset(cells.countries[code] for code in left)
+    discs = [places.disc(trip.lat_udeg / MILLION, trip.lon_udeg / MILLION, reach_km(trip.rtt_us)) for trip in trips]
+    return places.countries_in(discs) or frozenset(places.load())
 
 
 def possible_zones(trips: Sequence[RoundTrip]) -> tuple[Zone, ...]:
