@@ -16,6 +16,7 @@ from sunward.model.commands import CloseEpoch, IssueReceipt
 from sunward.model.granular import SiteSupply
 from sunward.model.identity import SiteId
 from sunward.model.receipt import EpochStatement, Receipt
+from sunward.placement.crowd.many import uncollected
 from sunward.report.statement import StatementParts, build_statement, liability_mg
 from sunward.settlement.entries import Origin, Settlement, Terms, settle_job
 from sunward.settlement.epoch import close as close_books
@@ -25,6 +26,7 @@ PATIENCE_MS = DAY_MS
 """How long a receipt waits for readings of a site that fell silent; then it says what share was metered."""
 
 
+@uncollected()
 def close_epoch(turn: Turn) -> None:
     """Close the present epoch and begin the next; jobs whose readings are not all in wait for the next close."""
     state = turn.state

@@ -31,7 +31,7 @@ from sunward.settlement.weights import (
     staking_rewards,
 )
 from sunward.units import HOUR_MS, J_PER_WH
-from sunward.world.served import ServedDay
+from sunward.world.served import Tally
 from sunward.world.state import Site
 
 
@@ -60,11 +60,17 @@ def close(
         budget_wei=rules.staking_budget_wei, green_ppm=rules.green_ppm, stake_wei_per_wh=rules.stake_wei_per_wh
     )
     earned = {one.owner: one for one in staking_rewards(terms, stakers)}
-    savings = [site_saving(one, references(state)) for one in shown]
+    published = references(state)
+    savings = [site_saving(one, published) for one in shown]
+    saved: dict[str, list[SiteSaving]] = {}
+    for saving in savings:
+        saved.setdefault(saving.owner, []).append(saving)
     given = under_ceiling(
         earned.values(), _bonuses(state, rules, savings), fees_by_owner(settlements), answer_ppm=rules.answer_ppm
     )
-    lines = tuple(_line(state, one, earned.get(one.owner), savings, shares.get(one.owner, ())) for one in given)
+    lines = tuple(
+        _line(state, one, earned.get(one.owner), saved.get(one.owner, ()), shares.get(one.owner, ())) for one in given
+    )
     _pay(turn, lines)
     state.stakes.begin_epoch(state.ledger)
     turn.emit(PostRewards(lines=lines))
@@ -76,17 +82,26 @@ def _note(turn: Turn, receipts: Sequence[Receipt], supplied: Sequence[SiteSupply
     served = turn.world.served
     for site in turn.world.sites.values():
         served.present(site.spec.site, containers(site), turn.at_ms)
-    for line in (line for receipt in receipts for line in receipt.lines):
-        day = ServedDay(day_ms=line.hour_ms, leased_j=line.facility_j, leased_ms=line.gpu_ms)
-        served.add(line.site, day)
-    for name_, hours in sorted(turn.state.idle_hours.items()):
-        for hour_ms, idle_j in sorted(hours.items()):
-            served.add(name_, ServedDay(day_ms=hour_ms, idle_j=idle_j))
+    tally = Tally()
+    for receipt in receipts:
+        for line in receipt.lines:
+            day = tally.day(line.site, line.hour_ms)
+            day.leased_j += line.facility_j
+            day.leased_ms += line.gpu_ms
+    for name_, hours in turn.state.idle_hours.items():
+        for hour_ms, idle_j in hours.items():
+            tally.day(name_, hour_ms).idle_j += idle_j
     for one in supplied:
-        for hour_ms, renewable_wh in zip(one.hour_ms, one.renewable_wh, strict=True):
-            if renewable_wh:
-                served.add(one.site, ServedDay(day_ms=hour_ms, renewable_wh=renewable_wh))
-                served.matched(one.site, hour_ms + HOUR_MS)
+        _note_supply(turn, tally, one)
+    for (name_, _), day in tally.days.items():
+        served.add(name_, day)
+
+
+def _note_supply(turn: Turn, tally: Tally, one: SiteSupply) -> None:
+    for hour_ms, renewable_wh in zip(one.hour_ms, one.renewable_wh, strict=True):
+        if renewable_wh:
+            tally.day(one.site, hour_ms).renewable_wh += renewable_wh
+            turn.world.served.matched(one.site, hour_ms + HOUR_MS)
 
 
 def _fill(turn: Turn, rules: StakingRules) -> None:
@@ -174,10 +189,9 @@ def _line(
     state: State,
     one: Reward,
     stake: StakingReward | None,
-    savings: Sequence[SiteSaving],
+    saved: Sequence[SiteSaving],
     shares: Sequence[SiteShare],
 ) -> RewardLine:
-    saved = [saving for saving in savings if saving.owner == one.owner]
     return RewardLine(
         epoch=state.epoch,
         owner=one.owner,

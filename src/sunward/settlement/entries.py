@@ -95,7 +95,7 @@ def settle_job(
     `prices_usd_micro` is the metered price by owner of the sites that ran it; a budget of 0 is none.
     Raises: InvariantError when a price or the escrow is negative.
     """
-    if escrow_wei < 0 or any(price < 0 for price in prices_usd_micro.values()):
+    if escrow_wei < 0 or min(prices_usd_micro.values(), default=0) < 0:
         raise InvariantError(f"job {job}: negative price or escrow")
     price = sum(prices_usd_micro.values())
     due = min(price, budget_usd_micro) if budget_usd_micro else price
@@ -123,7 +123,7 @@ def settle_job(
         providers=providers,
         network_wei=network,
         refund_wei=refund,
-        entries=tuple(entry for entry in drafts if entry.postings),
+        entries=tuple([entry for entry in drafts if entry.postings]),
     )
 
 

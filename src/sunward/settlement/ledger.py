@@ -66,20 +66,23 @@ class Ledger:
 
         Raises: InvariantError when it does not sum to zero or would make an account other than the faucet negative.
         """
+        balances, total = self._balances, 0
         after: dict[str, int] = {}
         for posting in entry.postings:
-            account = posting.account
-            after[account] = after.get(account, self.balance(account)) + posting.amount_wei
-        if sum(posting.amount_wei for posting in entry.postings) != 0:
+            account, amount = posting.account, posting.amount_wei
+            held = after[account] if account in after else balances.get(account, 0)
+            after[account] = held + amount
+            total += amount
+        if total != 0:
             raise InvariantError(f"entry {entry.entry} ({entry.cause} {entry.ref}) does not sum to zero")
         for account, balance in after.items():
             if balance < 0 and account != FAUCET:
                 raise InvariantError(f"entry {entry.entry} ({entry.cause} {entry.ref}) overdraws {account}: {balance}")
         for account, balance in after.items():
-            if balance == 0:
-                self._balances.pop(account, None)
+            if balance:
+                balances[account] = balance
             else:
-                self._balances[account] = balance
+                balances.pop(account, None)
 
     def balance(self, account: str) -> int:
         """What an account holds, wei; 0 for one never used."""

@@ -36,6 +36,21 @@ class ServedDay:
         self.present_ms += other.present_ms
 
 
+@dataclass(slots=True)
+class Tally:
+    """Figures of many lines and hours, added up by site and day before they go into the book."""
+
+    days: dict[tuple[str, int], ServedDay] = field(default_factory=dict)
+
+    def day(self, site: str, at_ms: int) -> ServedDay:
+        """The day of a site that holds a moment."""
+        key = (site, at_ms - at_ms % DAY_MS)
+        known = self.days.get(key)
+        if known is None:
+            known = self.days[key] = ServedDay(day_ms=key[1])
+        return known
+
+
 @dataclass(slots=True, kw_only=True)
 class SiteServed:
     """One site's days in order, and what it has declared since when."""
