@@ -163,7 +163,8 @@ def test_no_pair_of_tenants_sees_or_changes_anything_of_the_other(three: tuple[S
 
 def owned(service: Service, party: Party) -> dict[str, object]:
     """What a tenant has, as it sees it itself."""
-    reads = ("/v1/jobs", "/v1/account", f"/v1/jobs/{party.job}", f"/v1/jobs/{party.job}/history")
+    reads = ("/v1/jobs", "/v1/account", "/v1/stakes", "/v1/rewards", f"/v1/jobs/{party.job}")
+    reads += (f"/v1/jobs/{party.job}/history",)
     found: dict[str, object] = {path: service.ok("GET", path, token=party.token) for path in reads}
     for path in (f"/v1/jobs/{party.job}/logs", f"/v1/jobs/{party.job}/output", f"/v1/objects/{party.digest}"):
         found[path] = service.ask("GET", path, token=party.token).content

@@ -116,7 +116,7 @@ def test_a_locked_database_is_said_and_ends_the_control_plane_without_a_job_reco
         assert (refused.status_code, refused.json()["code"]) == (503, "SW-210")
         assert service.head == head
         with pytest.raises(SourceError):
-            service.control.commit([service.control.settings.rate])
+            service.control.commit([service.control.settings.first[2]])
         # From now on it only says that it stops; it is not known to be at fault itself.
         assert service.ask("POST", "/v1/jobs", json=JOB).status_code == 503
         assert isinstance(service.control.failure, SourceError)

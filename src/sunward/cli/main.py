@@ -17,16 +17,18 @@ from sunward.cli.commands.account import account
 from sunward.cli.commands.audit import audit
 from sunward.cli.commands.catalog import catalog
 from sunward.cli.commands.certificates import certificates
+from sunward.cli.commands.epochs import epoch
 from sunward.cli.commands.feeds import feeds
 from sunward.cli.commands.grid import grid
 from sunward.cli.commands.jobs import cancel, fetch, jobs, logs
 from sunward.cli.commands.journal import journal
 from sunward.cli.commands.key import key
 from sunward.cli.commands.login import login, logout, whoami
-from sunward.cli.commands.network import epoch, network
+from sunward.cli.commands.network import network
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.site import site
+from sunward.cli.commands.stakes import rewards, stake
 from sunward.cli.commands.statement import statement
 from sunward.cli.commands.submit import submit
 from sunward.cli.commands.trust import evidence, verdict
@@ -40,7 +42,7 @@ from sunward.model.codec import encode
 EXIT_INPUT = 2
 EXIT_SOURCE = 3
 EXIT_INTERRUPTED = 130
-OWN_CODES = ("SW-6", "SW-184", "SW-185", "SW-186")
+OWN_CODES = ("SW-6", "SW-184", "SW-185", "SW-186", "SW-799")
 """Codes raised by the command line itself, whose messages are already in the chosen language."""
 
 
@@ -235,6 +237,8 @@ COMMANDS: tuple[click.Command, ...] = (
     evidence,
     verdict,
     epoch,
+    stake,
+    rewards,
     network,
     journal,
     key,

@@ -199,3 +199,24 @@ class ClaimRequest:
 
     amount_wei: int = 0
     """0 = all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardPage:
+    """A part of what one epoch gave."""
+
+    epoch: int
+    lines: tuple[RewardLine, ...]
+    next: str | None
+    """Owner after whom the next page starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarmRequest:
+    """What the fault of a verdict cost somebody."""
+
+    tenant: str
+    ref: str
+    """The job or promise."""
+    amount_wei: int
+    """0 = nothing after all."""

@@ -33,6 +33,7 @@ from sunward.service import (
     routes_policy,
     routes_rate,
     routes_sites,
+    routes_stakes,
     routes_tenants,
     routes_trust,
 )
@@ -65,6 +66,7 @@ ROUTERS = (
     routes_places,
     routes_books,
     routes_certificates,
+    routes_stakes,
     routes_account,
     routes_admin,
     routes_tenants,

@@ -13,9 +13,12 @@ from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
 from sunward.model.datum import Quality
-from sunward.model.events import ClockMapped, Deposited, NetworkStarted, RateObserved
+from sunward.model.events import ClockMapped, Deposited, NetworkStarted, Payload, RateObserved
 from sunward.model.identity import TenantId, mint
 from sunward.model.plan import PolicyInputs
+from sunward.model.staking import SlashTerm, StakingRules
+from sunward.model.staking_events import StakingRulesSet
+from sunward.model.trust import APPEAL_MS, DECIDE_MS
 from sunward.service.auth import AUDITOR, OPERATOR, PROVIDER, TENANT
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane, Settings
@@ -29,7 +32,7 @@ from sunward.service.keys import (
     rotation,
 )
 from sunward.settlement.ledger import tenant_account
-from sunward.units import DAY_MS, MICRO
+from sunward.units import DAY_MS, J_PER_KWH, MICRO, WEI_PER_ATH
 
 CREDENTIALS_FILE = "credentials.json"
 DATABASE_FILE = "sunward.db"
@@ -44,6 +47,22 @@ LOCAL_RULES = NetworkStarted(network=LOCAL, policy=PolicyInputs(), epoch_ms=DAY_
 LOCAL_RATE = RateObserved(
     wei_per_usd_micro=2 * 10**12, sources=("local test rate: 1 ATH = 0.50 USD",), quality=Quality.MODELLED
 )
+LOCAL_STAKING = StakingRulesSet(
+    rules=StakingRules(
+        green_ppm=500_000,
+        staking_budget_wei=100 * WEI_PER_ATH,
+        bonus_budget_wei=20 * WEI_PER_ATH,
+        stake_wei_per_wh=WEI_PER_ATH // 500,
+        load_min_ppm=50_000,
+        saved_min_j=10 * J_PER_KWH,
+        detection_ms=30 * DAY_MS,
+        appeal_ms=APPEAL_MS + DECIDE_MS,
+        exit_delay_ms=30 * DAY_MS + APPEAL_MS + DECIDE_MS,
+        slash=(SlashTerm(fault="", ppm=500_000, floor_wei=100 * WEI_PER_ATH),),
+    )
+)
+"""Of a test network: two ATH of stake are backed by a kWh, a GPU's month of 300 kWh backs 600; checks look back thirty
+days, and an appeal that nobody decides ends thirty days after the time for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +83,7 @@ def build_control(
     grid_start_ms: int | None = None,
     rules: NetworkStarted = LOCAL_RULES,
     rate: RateObserved = LOCAL_RATE,
+    begin_with: tuple[Payload, ...] = (LOCAL_STAKING,),
     grace_s: float = 30.0,
     database_url: str | None = None,
     objects_url: str | None = None,
@@ -92,7 +112,7 @@ def build_control(
     clock = clock or SystemClock()
     now_ms = clock.machine_ms()
     mapping = ClockMapped(machine_ms=now_ms, grid_ms=now_ms if grid_start_ms is None else grid_start_ms, speed=speed)
-    settings = Settings(rules=rules, rate=rate, mapping=mapping, grace_s=grace_s)
+    settings = Settings(first=(rules, mapping, rate, *begin_with), mapping=mapping, grace_s=grace_s)
     control = ControlPlane(store, objects, clock, feeds, key, settings, kept)
     try:
         require_named(key, control.state.rotations, home / KEY_FILE)

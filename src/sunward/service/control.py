@@ -32,11 +32,9 @@ from sunward.model.events import (
     AgentSeen,
     ClockMapped,
     LeasesReported,
-    NetworkStarted,
     Payload,
     PlanProposed,
     PowerReported,
-    RateObserved,
     SiteAsleep,
     TimerFired,
 )
@@ -81,8 +79,8 @@ PLACE_GATHER_S = 0.01
 class Settings:
     """How one control plane runs."""
 
-    rules: NetworkStarted
-    rate: RateObserved
+    first: tuple[Payload, ...]
+    """What a new journal begins with: the network's rules, the mapping, the rate, and the rules of all else."""
     mapping: ClockMapped
     """Used when the journal is empty; afterwards the recorded mapping counts."""
     grace_s: float = 30.0
@@ -172,8 +170,7 @@ class ControlPlane:
         self._snapshot_at = state.world.sequence
         writer = Writer(state, self.store)
         if state.world.sequence == 0:
-            settings = self.settings
-            writer.commit(settings.mapping.grid_ms, [settings.rules, settings.mapping, settings.rate])
+            writer.commit(self.settings.mapping.grid_ms, self.settings.first)
         mapping = writer.state.world.clock
         if mapping is None:
             raise InvariantError("the journal holds no mapping of the clocks")

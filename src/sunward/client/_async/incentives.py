@@ -1,10 +1,21 @@
-"""Calls about what is paid and why: exchange rate and offset."""
+"""Calls about what is paid and why: exchange rate and offset, stake and rewards."""
 
 from __future__ import annotations
 
 from sunward.client._async.http import AsyncHttp
-from sunward.client.answers import read
+from sunward.client.answers import read, verdict_path
 from sunward.model.rate import ConfirmRequest, RateView
+from sunward.model.staking import (
+    ClaimRequest,
+    HarmRequest,
+    RewardLine,
+    RewardPage,
+    StakeRequest,
+    StakeView,
+    StakingRules,
+)
+
+PAGE = 500
 
 
 class AsyncIncentives:
@@ -20,3 +31,43 @@ class AsyncIncentives:
         """Take the price there is for right, however far it moved."""
         wanted = ConfirmRequest(usd_micro_per_ath=usd_micro_per_ath)
         return read(await self._http.post("/v1/rate/confirm", wanted), RateView)
+
+    async def stakes(self) -> tuple[StakeView, ...]:
+        """What the caller has bonded and earned; everybody's, for operator and auditor."""
+        return read(await self._http.get("/v1/stakes"), tuple[StakeView, ...])
+
+    async def stake(self, wanted: StakeRequest, key: str = "") -> StakeView:
+        """Bond what one earned; the same request with the same `key` bonds once, as with the next two."""
+        return read(await self._http.post("/v1/stakes", wanted, key), StakeView)
+
+    async def unstake(self, wanted: StakeRequest, key: str = "") -> StakeView:
+        """Ask stake back."""
+        return read(await self._http.post("/v1/stakes/exits", wanted, key), StakeView)
+
+    async def claim(self, wanted: ClaimRequest, key: str = "") -> StakeView:
+        """Take what stake earned."""
+        return read(await self._http.post("/v1/rewards/claims", wanted, key), StakeView)
+
+    async def staking_rules(self) -> StakingRules:
+        """How stake is paid and taken."""
+        return read(await self._http.get("/v1/stakes/rules"), StakingRules)
+
+    async def set_staking_rules(self, rules: StakingRules) -> StakingRules:
+        """Pay for stake and take it by these rules from now on."""
+        return read(await self._http.post("/v1/stakes/rules", rules), StakingRules)
+
+    async def rewards(self, epoch: int = 0) -> RewardPage:
+        """What an epoch gave; 0 = the last closed one. One's own, or everybody's for operator and auditor."""
+        found: list[RewardLine] = []
+        after = ""
+        while True:
+            reply = await self._http.get("/v1/rewards", epoch=epoch, after=after, limit=PAGE)
+            page = read(reply, RewardPage)
+            found.extend(page.lines)
+            if not page.next:
+                return RewardPage(epoch=page.epoch, lines=tuple(found), next=None)
+            epoch, after = page.epoch, page.next
+
+    async def tell_harm(self, verdict: str, wanted: HarmRequest) -> HarmRequest:
+        """Say whom a verdict's fault cost what."""
+        return read(await self._http.post(verdict_path(verdict, "harm"), wanted), HarmRequest)
