@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from tests.support.bundles import CONTROL, genuine, genuine_journal, public_hex
+from tests.support.bundles import CONTROL, bound, genuine, genuine_journal, public_hex
+from tests.support.network import HYDRO, Network
+from tests.support.scenarios import SITES
 
 from benchmarks._honest import START_MS, a_site, chained, found_in, signed, true_minutes
 from benchmarks._lies import MY, Ends, Lie, Play, Played
-from sunward.errors import InputError
+from sunward.errors import InputError, InvariantError
+from sunward.model.challenge import BeaconValue, ChallengeRules
 from sunward.model.codec import encode
-from sunward.model.identity import TenantId
+from sunward.model.events import (
+    ChallengeRulesSet,
+    ChallengesDrawn,
+    PowerReported,
+    SiteEnrolled,
+    TimerFired,
+    VerdictIssued,
+)
+from sunward.model.identity import SiteId, TenantId
+from sunward.model.site import PoolPower
 from sunward.model.trust import APPEAL_MS, Appeal, Consequence, Decision, Dimension, VerdictRecord
 from sunward.model.wire import JournalHead, RecordedEvent
-from sunward.units import DAY_MS, PPM
+from sunward.units import DAY_MS, HOUR_MS, PPM
 from sunward.verification.bundle import read_bundle
 from sunward.verification.follow import Followed
 from sunward.verification.forks import ForkProof, ForkSide, verify_fork
 from sunward.verification.journal import head_message, record_hash
 from sunward.verification.receipt import verify
 from sunward.world.trust import Judged, TrustBook
+
+T = TypeVar("T")
 
 MINUTES = 20
 G_PPM, KAPPA = 600_000, 10**15
@@ -78,6 +94,58 @@ def stolen_key(draw: random.Random) -> Played:
     thief = chained([*batches[:at], replace(batches[at], spans=spans)])
     found = found_in(a_site(), [*thief, *batches[at:]])
     return Played(found=found, prevented=bool(found))
+
+
+def omitted(draw: random.Random) -> Played:
+    """The operator leaves a batch out of a bundle, and signs that; or out of a seal, where its neighbours name it."""
+    if draw.random() < 0.5:
+        whole = genuine()
+        at = draw.randrange(len(whole.batches))
+        found = {one.key for one in verify(bound(replace(whole, batches=dropped(whole.batches, at)))).findings}
+    else:
+        batches = signed(draw, true_minutes(draw, MINUTES))
+        found = set(found_in(a_site(), dropped(batches, draw.randrange(1, MINUTES - 1))))
+    return Played(found=tuple(sorted(found)), prevented=bool(found), gain_usd=MY.paid_usd / MINUTES)
+
+
+def dropped(many: Sequence[T], at: int) -> tuple[T, ...]:
+    """All but one."""
+    return (*many[:at], *many[at + 1 :])
+
+
+def ground(draw: random.Random) -> Played:
+    """A draw went against a friend of the operator: another value is told for the same candidates."""
+    network = Network()
+    power = PoolPower(pool=HYDRO, asleep=0, waking=0, idle=4, busy=0)
+    rules = ChallengeRules(awake_milli_per_epoch=10**6)
+    network.tell(PowerReported(site=SiteId("no-hydro"), pools=(power,)), ChallengeRulesSet(rules=rules))
+    network.wait(1)
+    candidates = network.state.world.challenges.draw
+    if candidates is None:
+        raise InvariantError("nobody is a candidate")
+    values = [BeaconValue(source="drand", round=7, value=draw.randbytes(32).hex(), label="") for _ in range(2)]
+    first, again = (ChallengesDrawn(draw=candidates.sequence, beacon=one) for one in values)
+    network.tell(first)
+    refusal = network.refusal(again)
+    return Played(found=(refusal.code,), prevented=True, gain_usd=MY.rewards_most_usd)
+
+
+def lost_key_feigned(draw: random.Random) -> Played:
+    """A site says that its key is lost, to begin with another name for the same machines: what was found stays."""
+    network = Network()
+    spec = SITES[0]
+    at_ms = network.at_ms
+    record = replace(a_verdict(Consequence.SLASHABLE), site=spec.site, at_ms=at_ms, appeal_until_ms=at_ms + APPEAL_MS)
+    network.tell(VerdictIssued(verdict=record))
+    network.wait(draw.uniform(1, 24))
+    network.tell(SiteEnrolled(spec=replace(spec, public_key=draw.randbytes(32).hex())))
+    network.wait(APPEAL_MS / HOUR_MS)
+    network.tell(TimerFired())
+    world = network.state.world
+    stands = world.trust.slashable(world.sites[spec.site].spec, world.at_ms)
+    return Played(
+        found=tuple(one.fault for one in stands), prevented=bool(stands), gain_usd=0.0 if stands else MY.stake_usd
+    )
 
 
 def a_verdict(consequence: Consequence) -> VerdictRecord:
@@ -148,6 +216,9 @@ LIES = (
     Lie(key="forged_receipt", ends=Ends.DETECTED, play=forged_receipt),
     Lie(key="rewritten_journal", ends=Ends.DETECTED, play=rewritten),
     Lie(key="operator_fork", ends=Ends.DETECTED, play=forked),
+    Lie(key="omitted_seals", ends=Ends.DETECTED, play=omitted),
+    Lie(key="beacon_grinding", ends=Ends.DETECTED, play=ground),
+    Lie(key="lost_key_feigned", ends=Ends.DETECTED, play=lost_key_feigned),
     Lie(key="stolen_key", ends=Ends.DETECTED, play=stolen_key),
     Lie(key="false_verdict", ends=Ends.BOUNDED, play=judged_falsely(decided=True)),
     Lie(key="withheld_decision", ends=Ends.BOUNDED, play=judged_falsely(decided=False)),

@@ -13,12 +13,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks import _lies_machines, _lies_readings, _lies_records, _lies_supply
+from benchmarks import _lies_machines, _lies_places, _lies_readings, _lies_records, _lies_supply
 from benchmarks._honest import a_site, found_in, honest_year, signed, true_minutes
 from benchmarks._lies import MY, Ends, Judged, judge, stake_days_needed
 from benchmarks.calibration import calibrate
 
-LIES = (*_lies_machines.LIES, *_lies_readings.LIES, *_lies_supply.LIES, *_lies_records.LIES)
+LIES = (*_lies_machines.LIES, *_lies_readings.LIES, *_lies_supply.LIES, *_lies_places.LIES, *_lies_records.LIES)
 PAGE = Path(__file__).parent.parent / "docs" / "threat-model.md"
 HONEST_MINUTES = 60
 
