@@ -88,7 +88,7 @@ def test_the_audit_says_what_round_trips_leave(service: Service, agent: Agent) -
     dimensions = service.ok("GET", f"/v1/sites/{agent.site}/audit", "auditor")["dimensions"]
     (place,) = [one for one in dimensions if one["dimension"] == "place"]
     (line,) = place["evidence"]
-    assert line["evidence"]["statement"].startswith("round trips from 1 anchors leave ")
+    assert line["evidence"]["statement"].startswith("round trips to anchors (1) leave ")
     assert place["level"] == "declared"
 
 

@@ -34,7 +34,7 @@ def test_an_anchor_measures_a_site_and_the_audit_says_so(tmp_path: Path) -> None
             stage._spawn("anchor", words)
             wait_until(lambda: _round_trips(operator.site_audit(SITE.site).dimensions), "it is measured")
             (line,) = _round_trips(operator.site_audit(SITE.site).dimensions)
-            assert line.evidence.statement.startswith("round trips from 1 anchors leave ")
+            assert line.evidence.statement.startswith("round trips to anchors (1) leave ")
             assert line.evidence.value is not None
             assert line.evidence.value > 0
             wait_until(lambda: "measured" in stage.log("anchor").read_text(), "the anchor says so")

@@ -114,7 +114,7 @@ def _evidence(spec: SiteSpec, placed: Placed, valid_ms: int) -> Evidence:
         site=spec.site,
         dimension=Dimension.PLACE,
         level=Level.METERED if left == (spec.zone,) else Level.DECLARED,
-        statement=f"round trips from {len(placed.trips)} anchors leave {len(left)} of {len(possible(()))} zones",
+        statement=f"round trips to anchors ({len(placed.trips)}) leave {len(left)} of {len(possible(()))} zones",
         filed_by=TenantId(NETWORK),
         checked_by=NETWORK,
         value=min(one.trip.rtt_us for one in placed.trips),

@@ -16,6 +16,7 @@ from sunward.signals import zones
 if TYPE_CHECKING:
     from sunward.world.state import World
 
+PLACE = tuple(Dimension).index(Dimension.PLACE)
 HALF = 2
 """A measurement is made anew when this part of its time is over: none lapses while site and anchor are there."""
 
@@ -102,7 +103,7 @@ def unproven(world: World, spec: SiteSpec, at_ms: int) -> bool:
     asked = world.places.rules.level
     if asked is Level.DECLARED:
         return False
-    return world.trust.believed(spec, Dimension.PLACE, at_ms).level.rank < asked.rank
+    return world.trust.ranks(spec, at_ms)[PLACE] < asked.rank
 
 
 def counted_zone(world: World, spec: SiteSpec, at_ms: int) -> ZoneId:

@@ -154,8 +154,21 @@ class TrustBook:
         return tuple(known[name] for _, known in sorted(self.evidence.items()) for name in sorted(known))
 
     def ranks(self, spec: SiteSpec, at_ms: int) -> tuple[int, ...]:
-        """The level of each dimension as its place in the order, in the order of the dimensions."""
-        return tuple(one.level.rank for one in self.all_believed(spec, at_ms))
+        """The level of each dimension as its place in the order, in the order of the dimensions.
+
+        As `believed` has them, in one pass: snapshots ask for those of every site.
+        """
+        found = dict.fromkeys(Dimension, 0)
+        filed = self.evidence.get(spec.site)
+        if not filed:
+            return tuple(found.values())
+        judged = any(True for _ in self.verdicts_on(spec))
+        lowered_ms = {one: self.lowered_ms(spec, one) if judged else -1 for one in Dimension}
+        for known in filed.values():
+            one = known.evidence
+            if known.at_ms > lowered_ms[one.dimension] and one.coverage_ppm >= FULL_PPM and one.valid_at(at_ms):
+                found[one.dimension] = max(found[one.dimension], one.level.rank)
+        return tuple(found.values())
 
     def slashable(self, spec: SiteSpec, at_ms: int) -> tuple[VerdictRecord, ...]:
         """Verdicts for which stake may be taken now."""

@@ -82,6 +82,15 @@ def seen(made: Network, level: Level = Level.ENDORSED) -> None:
     made.tell(EvidenceFiled(evidence=visit))
 
 
+def believed(made: Network, level: Level) -> None:
+    """What is believed of the place, by the one way and by the quick one."""
+    world = made.state.world
+    spec = world.sites[NORTH].spec
+    every = world.trust.all_believed(spec, made.at_ms)
+    assert world.trust.ranks(spec, made.at_ms) == tuple(one.level.rank for one in every)
+    assert world.trust.believed(spec, Dimension.PLACE, made.at_ms).level is level
+
+
 def test_without_rules_a_site_counts_where_it_says() -> None:
     made = Network()
     assert counted(made) == "NO-NO1"
@@ -112,7 +121,7 @@ def test_a_measurement_is_evidence_that_lapses_with_its_oldest_part() -> None:
     measure(made, trip(SYDNEY, 150_000))
     filed = made.state.world.trust.evidence[NORTH]["round-trips"].evidence
     assert (filed.level, filed.value) == (Level.DECLARED, 4_000)
-    assert filed.statement.startswith("round trips from 2 anchors leave ")
+    assert filed.statement.startswith("round trips to anchors (2) leave ")
     assert filed.valid_until_ms == made.at_ms + 20 * DAY_MS
     assert counted(made, after_ms=20 * DAY_MS - 1) != WORLD
     assert counted(made, after_ms=20 * DAY_MS) == WORLD
@@ -132,7 +141,9 @@ def test_where_one_zone_is_left_the_place_is_metered() -> None:
 def test_a_country_that_is_excluded_is_a_verdict_and_what_was_seen_counts_no_more() -> None:
     made = network()
     seen(made)
+    believed(made, Level.ENDORSED)
     measure(made, trip(SYDNEY, 5_000))
+    believed(made, Level.DECLARED)
     (one,) = made.state.world.trust.verdicts.values()
     assert (one.record.fault, one.record.consequence) == ("place_excluded", Consequence.PLACE_UNPROVEN)
     assert counted(made) == dirtiest(SITES[0].zone, ("AU",)) != "NO-NO1"
