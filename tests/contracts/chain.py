@@ -14,6 +14,7 @@ import boa
 import pytest
 from eth_abi import decode, encode
 from eth_utils import keccak, to_checksum_address
+from vyper.compiler import compile_code
 
 from tests.conftest import ROOT
 
@@ -171,8 +172,8 @@ def deploy_bytes(abi: list[dict[str, Any]], code: bytes, *args: Any, sender: str
 @cache
 def compiled_token(name: str) -> tuple[list[dict[str, Any]], bytes]:
     """ABI and bytecode of a token of the tests, compiled once."""
-    made = boa.load_partial(str(TOKENS / f"{name}.vy")).compiler_data
-    return made.abi, made.bytecode
+    made = compile_code((TOKENS / f"{name}.vy").read_text(), output_formats=["abi", "bytecode"])
+    return made["abi"], bytes.fromhex(made["bytecode"].removeprefix("0x"))
 
 
 def deploy_token(name: str) -> Contract:
