@@ -46,7 +46,6 @@ event Carried:
 
 event Claimed:
     owner: indexed(address)
-    epoch: uint256
     amount: uint256
 
 
@@ -200,14 +199,14 @@ def claim(
     assert node == self.roots[epoch].root, "distributor: proof does not fit"
     before: uint256 = self.claimed[owner]
     assert cumulative_wei > before, "distributor: nothing to claim"
-    amount: uint256 = cumulative_wei - before
+    amount: uint256 = unsafe_sub(cumulative_wei, before)
     self.claimed[owner] = cumulative_wei
     tokens._give(token, owner, amount)
     # Should the leaves add up to more than the root said, they take nothing of what later roots are to pay.
     assert (
-        staticcall IERC20(token).balanceOf(self) >= (word & WEI_MASK) - total
+        staticcall IERC20(token).balanceOf(self) >= unsafe_sub(word & WEI_MASK, total)
     ), "distributor: beyond the total"
-    log Claimed(owner=owner, epoch=epoch, amount=amount)
+    log Claimed(owner=owner, amount=amount)
 
 
 @external
@@ -273,13 +272,13 @@ def _claimable_total(epoch: uint256, word: uint256) -> uint256:
     """
     @notice The total of an epoch's root, which must be the newest of those whose window is over.
     """
-    next_epoch: uint256 = word >> 224
+    assert epoch < word >> 224, "distributor: no such root"
     opens_at: uint256 = word >> 192 & TIME_MASK
-    assert epoch < next_epoch, "distributor: no such root"
-    if epoch + 1 == next_epoch:
+    newer: uint256 = unsafe_sub((word >> 224) - 1, epoch)
+    if newer == 0:
         assert block.timestamp >= opens_at, "distributor: window is not over"
         return word >> 96 & WEI_MASK
-    if epoch + 2 != next_epoch:
+    if newer != 1:
         opens_at = self.roots[epoch + 1].sealed & TIME_MASK
     assert block.timestamp < opens_at, "distributor: a newer root stands"
     sealed: uint256 = self.roots[epoch].sealed

@@ -17,8 +17,10 @@ from eth_utils import keccak, to_checksum_address
 from vyper.compiler import compile_code
 
 from tests.conftest import ROOT
+from tests.contracts.tree import CHAIN_ID
 
-CHAIN_ID = 31337
+__all__ = ["CHAIN_ID"]
+
 START_S = 1_800_000_000
 DAY_S = 86_400
 TOKENS = Path(__file__).parent / "tokens"

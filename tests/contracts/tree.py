@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from eth_abi import encode
 from eth_utils import keccak
 
-from tests.contracts.chain import CHAIN_ID
-
+CHAIN_ID = 31337
 LEAF = ("uint256", "address", "uint256", "address", "uint256", "bytes32")
 
 
