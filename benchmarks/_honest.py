@@ -16,7 +16,7 @@ from sunward.model.hardware import Admission, PowerState
 from sunward.model.identity import PoolId, SiteId, TenantId, ZoneId
 from sunward.model.reading import ReadingBatch, Span
 from sunward.model.site import PoolSpec, SiteSpec
-from sunward.units import HOUR_MS, HOUR_S, MINUTE_MS, PPM
+from sunward.units import DAY_MS, MINUTE_MS, PPM, SECOND_MS
 from sunward.verification.bounds import overhead_least, reading_findings
 from sunward.world import catalogue
 
@@ -192,8 +192,8 @@ def found_in(spec: SiteSpec, batches: Sequence[ReadingBatch], late_ms: int = 0) 
 def honest_year(draw: random.Random, days: int = 365) -> tuple[str, ...]:
     """What the bounds say of a year of some honest site: any GPU, number, cooling and use; meters err as stated.
 
-    Batches are of an hour and windows of a day, for errors of calibration last the whole year: shorter windows repeat
-    the same test.
+    A day is one batch, the longest that a site may sign: errors of calibration last the whole year, so shorter windows
+    repeat the same test, and the fewer spans a window has, the less is let pass for the border between two of them.
     """
     gpu = draw.choice(catalogue.load().gpus)
     devices, cooling = draw.randint(1, DEVICES), draw.choice(catalogue.load().coolings)
@@ -203,33 +203,30 @@ def honest_year(draw: random.Random, days: int = 365) -> tuple[str, ...]:
     names = [*(f"d{n}" for n in range(devices)), HOST, METER]
     errors = [1 + draw.gauss(0, u_ppm / PPM) for _ in names[:-1]] + [1 + draw.gauss(0, METER_PPM / PPM)]
     found: set[str] = set()
-    for _ in range(days):
-        load = draw.choice((0.0, 1.0, draw.random()))
-        device_w = gpu.power_w_idle + (gpu.power_w_max - gpu.power_w_idle) * load
+    for day in range(days):
+        loads = [draw.choice((0.0, 1.0, draw.random())) for _ in range(devices)]
+        devices_w = [gpu.power_w_idle + (gpu.power_w_max - gpu.power_w_idle) * load for load in loads]
         host_w = gpu.host_w_idle * devices * draw.uniform(1.0, 1.8)
-        true_w = [*([device_w] * devices), host_w, (device_w * devices + host_w) * overhead]
+        true_w = [*devices_w, host_w, (sum(devices_w) + host_w) * overhead]
         told_w = [watts * error for watts, error in zip(true_w, errors, strict=True)]
-        found.update(one.key for one in reading_findings(spec, _hours(names, told_w, u_ppm, busy=load > 0)))
+        busy = [load > 0 for load in loads] + [True, True]
+        found.update(one.key for one in reading_findings(spec, [_day(day, names, told_w, busy, u_ppm)]))
     return tuple(sorted(found))
 
 
-def _hours(names: Sequence[str], watts: Sequence[float], u_ppm: int, *, busy: bool) -> list[ReadingBatch]:
-    """A day of hours at the same power."""
-    state = PowerState.BUSY if busy else PowerState.IDLE
-    made = []
-    for hour in range(24):
-        t0_ms = START_MS + hour * HOUR_MS
-        spans = [
-            Span(
-                device=name,
-                lease="",
-                state=state,
-                t0_ms=t0_ms,
-                t1_ms=t0_ms + HOUR_MS,
-                start_j=int(hour * HOUR_S * power_w),
-                end_j=int((hour + 1) * HOUR_S * power_w),
-            )
-            for name, power_w in zip(names, watts, strict=True)
-        ]
-        made.append(_batch(hour, spans, u_ppm))
-    return made
+def _day(day: int, names: Sequence[str], watts: Sequence[float], busy: Sequence[bool], u_ppm: int) -> ReadingBatch:
+    """A day at the same power."""
+    t0_ms = START_MS + day * DAY_MS
+    spans = [
+        Span(
+            device=name,
+            lease="",
+            state=PowerState.BUSY if works else PowerState.IDLE,
+            t0_ms=t0_ms,
+            t1_ms=t0_ms + DAY_MS,
+            start_j=0,
+            end_j=int(DAY_MS * power_w / SECOND_MS),
+        )
+        for name, power_w, works in zip(names, watts, busy, strict=True)
+    ]
+    return _batch(day, spans, u_ppm)
