@@ -241,7 +241,7 @@ def test_candidates_are_fixed_before_the_value_is_asked_for(service: Service, ag
 def test_rules_are_read_by_all_and_set_by_the_operator(service: Service) -> None:
     assert service.ok("GET", PATHS["rules"])["awake_milli_per_epoch"] == 0
     told = service.ok("POST", PATHS["rules"], "operator", json=RULES)
-    assert decode(service.ask("GET", PATHS["rules"]).content, ChallengeRules) == RULES
+    assert decode(service.ask("GET", PATHS["rules"]).content, ChallengeRules) == replace(RULES, pays=True)
     assert told["fill_ppm"] == 1
     refused = service.ask("POST", PATHS["rules"], "operator", json=replace(RULES, fill_ppm=0))
     assert refused.json()["code"] == "SW-772"

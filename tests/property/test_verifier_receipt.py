@@ -13,11 +13,15 @@ from sunward.model.datum import Quality
 from sunward.model.events import ForecastIssued
 from sunward.model.signal import Forecast
 from sunward.model.wire import RecordedEvent
+from sunward.verification.batches import Metered, Opened
+from sunward.verification.batches import _add as add_batch
 from sunward.verification.bundle import Bundle, MarketFactor, read_bundle, select
+from sunward.verification.reading import read_message
 from sunward.verification.receipt import KEY_NOT_PROVED, NOT_PROVED, verify
 from tests.support.bundles import (
     CONTROL,
     SITE_KEYS,
+    SITES,
     as_signed,
     bound,
     genuine,
@@ -385,6 +389,24 @@ def test_a_batch_without_the_job_has_no_place_in_the_bundle():
         return {"spans": tuple(replace(span, lease="") for span in batch.spans)}
 
     assert "batch_place" in keys(resealed(0, nobody))
+
+
+@pytest.mark.parametrize(
+    ("told", "uncertainty_ppm", "counts"),
+    [
+        (Quality.MEASURED, 100_000, Quality.MEASURED),
+        (Quality.MEASURED, 100_001, Quality.ESTIMATED),
+        (Quality.FORECAST, 100_001, Quality.FORECAST),
+    ],
+)
+def test_wide_counters_count_as_an_estimate(told, uncertainty_ppm, counts):
+    item = genuine().batches[0]
+    message = read_message(item.message)
+    batch = replace(message.batch, quality=told, uncertainty_ppm=uncertainty_ppm)
+    opened = Opened(item=item, message=message._replace(batch=batch), site=SITES[batch.site], key="", sound=True)
+    metered = Metered("j-1")
+    add_batch(opened, {"j-1.1": "A100"}, metered)
+    assert metered.qualities == [counts]
 
 
 def test_a_better_quality_than_the_readings_have_is_found():

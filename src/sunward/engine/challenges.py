@@ -32,8 +32,12 @@ from sunward.model.events import (
     EvidenceFiled,
 )
 from sunward.model.identity import PoolId, SiteId, TenantId, mint
+from sunward.model.ledger import Entry
 from sunward.model.site import PoolSpec
 from sunward.model.trust import NETWORK, Consequence, Dimension, Evidence, Level
+from sunward.settlement.entries import movement
+from sunward.settlement.ledger import NETWORK as NETWORK_ACCOUNT
+from sunward.settlement.ledger import provider_account
 from sunward.units import DAY_MS, HOUR_MS, MILLI_PER_UNIT, MINUTE_MS, PPM, floor_to, price_usd_micro
 from sunward.verification.challenge_time import size_for
 from sunward.verification.verdict import Finding
@@ -282,11 +286,33 @@ def _run_out(turn: Turn, one: Challenge) -> None:
     _accuse(turn, one, fault, "")
 
 
+def settle(turn: Turn) -> None:
+    """Pay what is owed to the sites that were woken, as far as the network's account reaches; the rest waits."""
+    owed, rate = turn.world.challenges.owed, turn.world.wei_per_usd_micro
+    origin, entries = turn.origin(), list[Entry]()
+    left_wei = turn.state.ledger.balance(NETWORK_ACCOUNT)
+    for owner in sorted(owed):
+        paid = min(owed[owner], left_wei // rate) if rate else 0
+        if not paid:
+            continue
+        wei = paid * rate
+        left_wei -= wei
+        sides = ((NETWORK_ACCOUNT, -wei), (provider_account(owner), wei))
+        entries.append(movement(origin, len(entries), "challenge", owner, sides))
+        owed[owner] -= paid
+    turn.world.challenges.owed = {owner: amount for owner, amount in owed.items() if amount}
+    turn.post(entries)
+
+
 def _end(turn: Turn, one: Challenge, ending: str, faults: tuple[ChallengeFault, ...]) -> None:
     owed = 0
     if one.asleep and ending == Ending.PASSED:
         gpu_ms = one.order.containers * min(turn.at_ms - one.drawn_ms, OWED_MS_MAX)
-        owed = price_usd_micro(gpu_ms, turn.world.sites[one.site].spec.ask_usd_micro_per_gpu_h)
+        spec = turn.world.sites[one.site].spec
+        owed = price_usd_micro(gpu_ms, spec.ask_usd_micro_per_gpu_h)
+        book = turn.world.challenges
+        if book.rules.pays and owed:
+            book.owed[spec.owner] = book.owed.get(spec.owner, 0) + owed
     turn.world.challenges.end(Ended(challenge=one, ending=ending, at_ms=turn.at_ms, faults=faults, owed_usd_micro=owed))
     turn.orders_changed(one.site)
 

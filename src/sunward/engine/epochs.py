@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sunward.engine import reserve, supply
+from sunward.engine import challenges, reserve, supply
 from sunward.engine import rewards as staking_rewards
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
 from sunward.engine.leases import covered
@@ -31,6 +31,7 @@ def close_epoch(turn: Turn) -> None:
     """Close the present epoch and begin the next; jobs whose readings are not all in wait for the next close."""
     state = turn.state
     receipts, settlements, carried = _settle_jobs(turn)
+    challenges.settle(turn)
     supplied = supply.close(state, receipts)
     # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
     # move what the one before has left, and the books that follow see all of it.

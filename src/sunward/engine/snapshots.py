@@ -210,7 +210,8 @@ def _readings(book: ReadingsBook) -> dict[str, Any]:
 
 def _challenges(book: ChallengeBook) -> dict[str, Any]:
     told = (book.rules, book.draw, tuple(book.open.values()), tuple(book.ended.values()))
-    return {} if book.is_new else {"challenges": [encode(part) for part in told]}
+    owed = (dict(sorted(book.owed.items())),) if book.owed else ()
+    return {} if book.is_new else {"challenges": [encode(part) for part in (*told, *owed)]}
 
 
 def _places(book: PlaceBook) -> dict[str, Any]:
@@ -254,12 +255,13 @@ def _load_reserve(rules: bytes, tables: dict[str, bytes], figures: list[str], dr
     )
 
 
-def _load_challenges(rules: bytes, draw: bytes, opened: bytes, ended: bytes) -> ChallengeBook:
+def _load_challenges(rules: bytes, draw: bytes, opened: bytes, ended: bytes, owed: bytes = b"{}") -> ChallengeBook:
     return ChallengeBook(
         rules=decode(rules, ChallengeRules),
         draw=None if draw == b"null" else decode(draw, Draw),
         open={one.order.challenge: one for one in decode(opened, tuple[Challenge, ...])},
         ended={one.challenge.order.pool: one for one in decode(ended, tuple[Ended, ...])},
+        owed=decode(owed, dict[str, int]),
     )
 
 

@@ -27,6 +27,8 @@ IDLE = ""
 
 _SLEEPING = frozenset({PowerState.OFF, PowerState.ASLEEP})
 _WORST_LAST = tuple(Quality)
+MEASURED_PPM_MAX = 100_000
+"""Counters that may lie further from the truth than this are an estimate, whatever their site calls them."""
 
 Part: TypeAlias = tuple[str, int]
 """(lease, start of the hour); the lease is empty for idle energy."""
@@ -178,7 +180,7 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         idle_host_j=_idle(total.host_j),
         idle_overhead_j=_idle(total.overhead_j),
         gap_ms=gap_ms,
-        quality=max((batch.quality for batch in batches), key=_WORST_LAST.index),
+        quality=max(map(_quality, batches), key=_WORST_LAST.index),
         faults=tuple(sorted(faults)),
         unmetered_j=outside_j,
         covered_ms=sum(batch.t1_ms - batch.t0_ms for batch in batches),
@@ -189,6 +191,12 @@ def _site(batches: Sequence[ReadingBatch], facts: SiteFacts, previous: ReadingBa
         uncertainty_ppm=max(batch.uncertainty_ppm for batch in batches),
     )
     return sealed, total
+
+
+def _quality(batch: ReadingBatch) -> Quality:
+    """What a batch says of itself, and no better than its uncertainty allows."""
+    best = Quality.ESTIMATED if batch.uncertainty_ppm > MEASURED_PPM_MAX else Quality.MEASURED
+    return max(batch.quality, best, key=_WORST_LAST.index)
 
 
 def _columns(energy: Energy) -> LeaseSeals:

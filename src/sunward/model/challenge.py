@@ -196,6 +196,8 @@ class ChallengeRules:
     """Grid time for making the store and answering."""
     valid_ms: int = 30 * DAY_MS
     """Grid time for which a challenge that was passed counts."""
+    pays: bool = False
+    """What is owed for waking and answering is paid when an epoch closes; rules of before said nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +268,7 @@ class Ended:
     at_ms: int
     faults: tuple[ChallengeFault, ...] = ()
     owed_usd_micro: int = 0
-    """For waking and answering, at the site's ask; on record, and not settled yet."""
+    """For waking and answering, at the site's ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -61,10 +62,11 @@ async def post_rules(
     """Challenge by these rules from the next full hour of grid time on."""
 
     async def act(_key: str) -> Response:
-        if wanted != control.state.world.challenges.rules:
-            control.commit_one(ChallengeRulesSet(rules=wanted))
-            note(control, caller, "set_challenge_rules", encode(wanted).decode())
-        return answer(wanted)
+        rules = replace(wanted, pays=True)
+        if rules != control.state.world.challenges.rules:
+            control.commit_one(ChallengeRulesSet(rules=rules))
+            note(control, caller, "set_challenge_rules", encode(rules).decode())
+        return answer(rules)
 
     return await once(control, caller.subject, request, act)
 

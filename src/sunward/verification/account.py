@@ -11,7 +11,7 @@ from sunward.model.datum import Quality
 from sunward.model.events import NetworkStarted
 from sunward.model.job import JobSpec
 from sunward.model.receipt import Receipt
-from sunward.verification.batches import Metered
+from sunward.verification.batches import QUALITIES, Metered
 from sunward.verification.bundle import Bundle
 from sunward.verification.certificates import basis_of
 from sunward.verification.evidence import Evidence
@@ -21,8 +21,6 @@ from sunward.verification.verdict import Finding, mismatch
 RECEIPT_VERSION = 1
 COUNTERFACTUALS = ("run-now-origin", "run-now-mean-site")
 UNPROMISED = ("refused", "cancelled")
-QUALITIES = tuple(Quality)
-"""Best first."""
 ALWAYS_OPEN = "result_not_checked"
 UNMATCHED = {
     "residual missing": ("no_certificates",),

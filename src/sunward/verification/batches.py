@@ -21,6 +21,9 @@ from sunward.verification.reading import Message, ToldBatch, faults, read_messag
 from sunward.verification.verdict import Finding, mismatch
 
 NOTHING = (0, 0, 0, 0)
+QUALITIES = tuple(Quality)
+"""Best first."""
+WIDE_PPM = 100_000
 
 
 class Figures(NamedTuple):
@@ -191,7 +194,11 @@ def _add(one: Opened, model_of: dict[str, str], metered: Metered) -> None:
     if not model_of:
         metered.findings.append(_wrong("batch_place", _named(one.batch), "no span of it is of a lease of the job"))
         return
-    metered.qualities.append(one.batch.quality)
+    # Counters that may lie a tenth from the truth are an estimate, whatever their site calls them.
+    wide = one.batch.uncertainty_ppm > WIDE_PPM
+    metered.qualities.append(
+        max(one.batch.quality, Quality.ESTIMATED, key=QUALITIES.index) if wide else one.batch.quality
+    )
     metered.uncertainty_ppm = max(metered.uncertainty_ppm, one.batch.uncertainty_ppm)
     parts = of_batch(one.batch, one.site.overhead_ppm)
     sealed, lines = metered.sealed, metered.lines

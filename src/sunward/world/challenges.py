@@ -17,11 +17,13 @@ class ChallengeBook:
     open: dict[str, Challenge] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
     """By pool."""
+    owed: dict[str, int] = field(default_factory=dict)
+    """Micro-USD by owner that the network has yet to pay for waking and answering."""
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever said of challenges."""
-        return not (self.open or self.ended or self.draw) and self.rules == ChallengeRules()
+        return not (self.open or self.ended or self.draw or self.owed) and self.rules == ChallengeRules()
 
     def of_pool(self, pool: str) -> Challenge | None:
         """The open challenge of a pool."""

@@ -17,12 +17,15 @@ from sunward.model.events import (
     ChallengeJudged,
     ChallengeRulesSet,
     ChallengesDrawn,
+    EpochRequested,
     PowerReported,
     SiteLeft,
 )
 from sunward.model.identity import PoolId, SiteId
 from sunward.model.site import PoolPower
 from sunward.model.trust import Consequence, Dimension, Level
+from sunward.settlement.entries import Origin, movement
+from sunward.settlement.ledger import FAUCET, NETWORK, provider_account
 from tests.support.network import COAL, HYDRO, SOLAR, Network, assignment, segment
 from tests.support.scenarios import SITES, job
 
@@ -197,6 +200,41 @@ def test_what_slept_is_owed_for_its_wake() -> None:
     judge(made, one)
     # Three minutes of four containers at 2.40 USD an hour.
     assert made.state.world.challenges.ended[HYDRO].owed_usd_micro == 480_000
+
+
+def woken(*, fees_usd_micro: int, rules: ChallengeRules) -> tuple[Network, int]:
+    """A network that owes the owner of a site 480,000 micro-USD, and its rate."""
+    made = network(idle=0, asleep=4, rules=rules)
+    rate = made.state.world.wei_per_usd_micro
+    fees = ((FAUCET, -fees_usd_micro * rate - 5), (NETWORK, fees_usd_micro * rate + 5))
+    made.state.ledger.post(movement(Origin(sequence=0, first=0, epoch=1, at_ms=0), 0, "payment", "fees", fees))
+    one = asked(made)
+    made.wait(0.05)
+    judge(made, one)
+    return made, rate
+
+
+def test_what_is_owed_is_paid_at_the_close_and_what_fees_do_not_reach_waits() -> None:
+    made, rate = woken(fees_usd_micro=300_000, rules=replace(RULES, pays=True))
+    owner = made.state.world.sites[NORTH].spec.owner
+    again = load(dump(made.state))
+    assert again.world.challenges.owed == made.state.world.challenges.owed == {owner: 480_000}
+    made.tell(EpochRequested())
+    assert made.state.ledger.balance(provider_account(owner)) == 300_000 * rate
+    assert made.state.ledger.balance(NETWORK) == 5
+    assert made.state.world.challenges.owed == {owner: 180_000}
+    fees = ((FAUCET, -(10**6) * rate), (NETWORK, 10**6 * rate))
+    made.state.ledger.post(movement(Origin(sequence=0, first=1, epoch=1, at_ms=0), 0, "payment", "more", fees))
+    made.tell(EpochRequested())
+    assert made.state.ledger.balance(provider_account(owner)) == 480_000 * rate
+    assert made.state.world.challenges.owed == {}
+    assert made.state.ledger.total() == 0
+
+
+def test_rules_of_before_pay_nothing() -> None:
+    made, _ = woken(fees_usd_micro=10**6, rules=RULES)
+    made.tell(EpochRequested())
+    assert made.state.ledger.balance(provider_account(made.state.world.sites[NORTH].spec.owner)) == 0
 
 
 @pytest.mark.parametrize(

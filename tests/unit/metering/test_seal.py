@@ -139,6 +139,18 @@ def test_the_worst_quality_is_kept() -> None:
     assert sealed(*mixed).sites[0].quality is Quality.ESTIMATED
 
 
+@pytest.mark.parametrize(
+    ("told", "uncertainty_ppm", "kept"),
+    [
+        (Quality.MEASURED, 100_000, Quality.MEASURED),
+        (Quality.MEASURED, 100_001, Quality.ESTIMATED),
+        (Quality.MODELLED, 100_001, Quality.MODELLED),
+    ],
+)
+def test_wide_counters_are_an_estimate(told: Quality, uncertainty_ppm: int, kept: Quality) -> None:
+    assert sealed(replace(GOLDEN, quality=told, uncertainty_ppm=uncertainty_ppm)).sites[0].quality is kept
+
+
 def test_order_of_arrival_changes_nothing() -> None:
     first, other = GOLDEN, replace(GOLDEN, site="s-2")
     second = shifted(GOLDEN, 2, "ab" * 32)
