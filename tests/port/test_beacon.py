@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,11 +12,36 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sunward.adapters.beacon import LOCAL, UNVERIFIED, DrandBeacon, LocalBeacon
+from sunward.adapters import beacon as beacon_module
+from sunward.adapters.beacon import LOCAL, UNVERIFIED, VERIFIED, DrandBeacon, LocalBeacon
+from sunward.adapters.bls import CHAINED, ON_G1, round_signed
 from sunward.errors import InputError, SourceError
 
 CHAIN = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
 GENESIS_S, PERIOD_S = 1_692_803_367, 3
+QUICKNET = {
+    "schemeID": "bls-unchained-g1-rfc9380",
+    "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d106451"
+    "0d1fec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
+    "groupHash": "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e",
+}
+"""What relays tell of drand's chain of that name."""
+ROUND = 1_000
+SIGNED = {
+    "randomness": "fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd",
+    "signature": "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39",
+}
+"""Its round 1000."""
+LEAGUE = "868f005eb8e6e4ca0a47c8a77ceaa5309a47978a7c71bc5cce96366b5d7a569937c529eeda66c7293784a9402801af31"
+"""The key of drand's first chain, whose rounds name the one before; below its round 72785."""
+LONG = (
+    "82f5d3d2de4db19d40a6980e8aa37842a0e55d1df06bd68bddc8d60002e8e959eb9cfa368b3c1b77d18f02a54fe047b8"
+    "0f0989315f83b12a74fd8679c4f12aae86eaf6ab5690b34f1fddd50ee3cc6f6cdf59e95526d5a5d82aaa84fa6f181e42"
+)
+BEFORE = (
+    "a609e19a03c2fcc559e8dae14900aaefe517cb55c840f6e69bc8e4f66c8d18e8a609685d9917efbfb0c37f058c2de88f"
+    "13d297c7e19e0ab24813079efe57a182554ff054c7638153f9b26a60e7111f71a0ff63d9571704905d3ca6df0b031747"
+)
 
 
 @dataclass
@@ -30,7 +56,7 @@ class Relay:
             "genesis_time": GENESIS_S,
             "hash": CHAIN,
             "groupHash": "f477",
-            "schemeID": "bls-unchained-g1-rfc9380",
+            "schemeID": "one-that-is-not-known-here",
             "metadata": {"beaconID": "quicknet"},
         }
     )
@@ -108,6 +134,53 @@ def test_a_value_that_is_not_its_rounds_is_refused(
     with pytest.raises(SourceError, match="is not what it says") as caught:
         beacon.after(GENESIS_S * 1_000)
     assert (caught.value.code, caught.value.transient) == ("SW-777", False)
+
+
+def published(relay: Relay, **changed: object) -> int:
+    """Quicknet's round 1000 at the relay, but for what is changed; the moment after which it counts."""
+    relay.info |= QUICKNET
+    relay.changed = SIGNED | changed
+    return (GENESIS_S + PERIOD_S * (ROUND - 2)) * 1_000
+
+
+def test_a_round_is_held_against_the_key_of_the_chain(relay: Relay, beacon: DrandBeacon) -> None:
+    found = beacon.after(published(relay))
+    assert (found.round, found.value, found.label) == (ROUND, SIGNED["randomness"], VERIFIED)
+
+
+def test_a_round_that_the_chain_did_not_sign_is_refused(relay: Relay, beacon: DrandBeacon) -> None:
+    forged = SIGNED["signature"][:-2] + "00"
+    value = hashlib.sha256(bytes.fromhex(forged)).hexdigest()
+    moment_ms = published(relay, signature=forged, randomness=value)
+    with pytest.raises(SourceError, match="is not signed") as caught:
+        beacon.after(moment_ms)
+    assert (caught.value.code, caught.value.transient) == ("SW-777", False)
+
+
+@pytest.mark.parametrize("changed", [{"public_key": "ab" * 96}, {"groupHash": "zz"}])
+def test_a_key_that_is_not_the_chains_is_refused(relay: Relay, beacon: DrandBeacon, changed: dict[str, object]) -> None:
+    moment_ms = published(relay)
+    relay.info |= changed
+    with pytest.raises(SourceError, match="is not signed"):
+        beacon.after(moment_ms)
+
+
+def test_rounds_of_both_kinds_of_chain_are_signed_as_they_were() -> None:
+    assert round_signed(CHAINED, LEAGUE, 72_785, LONG, BEFORE)
+    assert not round_signed(CHAINED, LEAGUE, 72_786, LONG, BEFORE)
+    quicknet = QUICKNET["public_key"]
+    for key, number, signature in ((quicknet, -1, SIGNED["signature"]), (quicknet, ROUND, "zz"), (LEAGUE, ROUND, LONG)):
+        assert not round_signed(ON_G1, key, number, signature)
+    nothing = "c0" + "00" * 47
+    assert not round_signed(ON_G1, quicknet, ROUND, nothing)
+    assert sys.getrecursionlimit() < 100_000
+
+
+def test_without_the_arithmetic_it_is_said_that_nothing_was_checked(
+    relay: Relay, beacon: DrandBeacon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beacon_module, "find_spec", lambda _name: None)
+    assert beacon.after(published(relay)).label == UNVERIFIED
 
 
 @pytest.mark.parametrize("changed", [{"hash": "00" * 32}, {"period": 0}])

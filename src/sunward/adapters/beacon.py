@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 
 from sunward.adapters.feeds.web import Web
 from sunward.errors import InputError, SourceError
@@ -15,6 +17,8 @@ from sunward.units import SECOND_MS
 BAD_BEACON, NO_VALUE = "SW-776", "SW-777"
 LOCAL = "local beacon: the operator could have chosen it"
 UNVERIFIED = "drand: published after the candidates were fixed; its BLS signature is not checked here"
+VERIFIED = "drand: published after the candidates were fixed; its BLS signature holds"
+DEFAULT_CHAIN = "default"
 VALUE_BYTES = 32
 
 
@@ -36,6 +40,18 @@ class Chain:
     genesis_time: int
     """Seconds since 1970 UTC of the first round."""
     hash: str
+    public_key: str = ""
+    groupHash: str = ""  # noqa: N815  drand's own name
+    schemeID: str = ""  # noqa: N815  drand's own name
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def own_hash(self) -> str:
+        """What the hash of a chain with this key, pace and beginning is."""
+        name = self.metadata.get("beaconID", DEFAULT_CHAIN)
+        told = [self.period.to_bytes(4, "big"), self.genesis_time.to_bytes(8, "big", signed=True)]
+        told += [bytes.fromhex(self.public_key), bytes.fromhex(self.groupHash)]
+        return hashlib.sha256(b"".join([*told, b"" if name == DEFAULT_CHAIN else name.encode()])).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +61,7 @@ class Round:
     round: int
     randomness: str
     signature: str
+    previous_signature: str = ""
 
 
 class DrandBeacon:
@@ -72,8 +89,28 @@ class DrandBeacon:
             right = False
         if found.round != number or not right:
             raise SourceError(f"the beacon's round {number} is not what it says", transient=False, code=NO_VALUE)
-        source = f"drand {self._name[:8]}"
-        return BeaconValue(source=source, round=number, value=found.randomness, label=UNVERIFIED)
+        source, label = f"drand {self._name[:8]}", VERIFIED if self._is_signed(chain, found) else UNVERIFIED
+        return BeaconValue(source=source, round=number, value=found.randomness, label=label)
+
+    def _is_signed(self, chain: Chain, found: Round) -> bool:
+        """Whether the key of the chain that was named signed a round; false where nothing here can tell.
+
+        Raises: SourceError when it did not, or the key is another chain's.
+        """
+        if find_spec("py_ecc") is None:
+            return False
+        bls = import_module("sunward.adapters.bls")
+        if chain.schemeID not in bls.SCHEMES:
+            return False
+        try:
+            ours = chain.own_hash == self._name
+        except (ValueError, OverflowError):
+            ours = False
+        told = (chain.schemeID, chain.public_key, found.round, found.signature, found.previous_signature)
+        if not ours or not bls.round_signed(*told):
+            line = f"the beacon's round {found.round} is not signed by the key of the chain that was named"
+            raise SourceError(line, transient=False, code=NO_VALUE)
+        return True
 
     def _known(self) -> Chain:
         if self._chain is None:

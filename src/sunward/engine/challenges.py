@@ -59,8 +59,8 @@ DIGEST_CHARS = 64
 MILLI_MAX = 10**6
 UNANSWERED = "challenge_unanswered"
 SILENT = "{containers} idle containers of {pool} were challenged, the site was there, and no answer came in time"
-HONEST_MAYBE = frozenset({"challenge_late", UNANSWERED})
-"""Faults that a slow host or a missing program explains too; nothing is taken for them."""
+HONEST_MAYBE = frozenset({"challenge_late", "rate_high", UNANSWERED})
+"""Faults that a slow host, a missing program or a better device explains too; nothing is taken for them."""
 
 
 def rules_set(turn: Turn, payload: ChallengeRulesSet) -> None:

@@ -42,7 +42,7 @@ from sunward.ports import Beacon
 from sunward.service.control import ControlPlane
 from sunward.units import MINUTE_MS
 from sunward.verification.challenge import Transcript, judge
-from sunward.verification.challenge_time import allowed_ms, late
+from sunward.verification.challenge_time import allowed_ms, early, late
 from sunward.verification.verdict import Finding
 from sunward.world import catalogue
 
@@ -166,6 +166,8 @@ class Challenges:
             openings=told.openings,
         )
         findings = await asyncio.to_thread(judge, transcript)
+        gpu = catalogue.load().gpu(one.gpu_model)
+        findings = (*findings, *early(known.elapsed_ms, one.order.size, gpu, one.order.containers))
         ended = self._ended(site, name, told.nonce)
         if ended is None:
             raw = encode(told)

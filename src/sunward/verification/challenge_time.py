@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sunward.model.challenge import WORD_BYTES, ChallengeSize
 from sunward.units import BYTES_PER_GIB, GIGA, PPM, SECOND_MS, TERA
 from sunward.verification.verdict import Finding
+from sunward.verification.work import KnownWork, Operations, rate_findings
 from sunward.world.catalogue import GpuModel
 
 WIDTH, COLUMNS, ROUNDS, MIXING = 1 << 17, 32, 48, 512
@@ -21,6 +22,8 @@ EXPAND_BYTES_PER_S = 400_000_000
 """SHAKE-128, of which the matrix of a round is made, on one core; modelled."""
 FIXED_MS = 500
 """To start and end a run, whatever its size."""
+LARGE_PPM = 500_000
+"""Share of the claimed memory from which on a store lies in no cache."""
 ROUND_TRIP_MS_MAX = 300
 """More is not allowed for: a way there and back that is claimed longer buys no time."""
 OPS_PER_ENTRY = 2
@@ -72,6 +75,21 @@ def late(elapsed_ms: int, most_ms: int) -> tuple[Finding, ...]:
         return ()
     line = "the products took {elapsed_ms} ms; a device of that model may take {allowed_ms} ms"
     return (Finding(key="challenge_late", sentence=line, figures={"elapsed_ms": elapsed_ms, "allowed_ms": most_ms}),)
+
+
+def early(elapsed_ms: int, size: ChallengeSize, gpu: GpuModel, containers: int) -> tuple[Finding, ...]:
+    """The finding of an answer that came sooner than devices of the model can read their memory so often.
+
+    A store of little memory may lie in a cache, so only a large one is held against the memory's bandwidth.
+    """
+    if size.bytes * PPM < gpu.memory_gib * BYTES_PER_GIB * containers * LARGE_PPM:
+        return ()
+    work = KnownWork(
+        operations=Operations.INT8,
+        count=OPS_PER_ENTRY * size.bytes * size.columns * size.rounds,
+        memory_bytes=size.bytes * size.rounds,
+    )
+    return tuple(rate_findings(gpu, containers, work, took_ms=elapsed_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,8 @@ class KnownWork:
     """Operations; a multiplication with its addition counts two."""
     memory_bytes: int = 0
     """That pass memory at the least."""
-    tests_a_year: int
-    """How often the site is tested so; the rarer, the narrower the tolerance."""
+    tests_a_year: int = 0
+    """How often the site's energy is tested so; the rarer, the narrower the tolerance."""
 
 
 def roofline_s(gpu: GpuModel, gpus: int, work: KnownWork) -> float:
@@ -70,19 +70,23 @@ def work_least_j(gpu: GpuModel, gpus: int, work: KnownWork) -> float:
     return max(busy_w, rest_w) * lasted_s * gpus
 
 
-def work_findings(
-    gpu: GpuModel, gpus: int, work: KnownWork, *, took_ms: int, energy_j: int, uncertainty_ppm: int
-) -> Iterator[Finding]:
-    """What cannot be of work done in a time with an energy, as the network's clock and the site's counters have it.
+def rate_findings(gpu: GpuModel, gpus: int, work: KnownWork, *, took_ms: int) -> Iterator[Finding]:
+    """What cannot be of the time that work took, as the network's clock has it.
 
     `took_ms`: from when the work was told until its result was here, so that it is never too short.
     """
-    of: dict[str, str | int] = {"gpus": gpus, "gpu": gpu.model}
     least_ms = roofline_s(gpu, gpus, work) * MS_IN_SECOND
     if took_ms < least_ms:
-        yield Finding(
-            key="rate_high", sentence=TOO_FAST, figures={**of, "found_ms": took_ms, "limit_ms": round(least_ms)}
-        )
+        figures: dict[str, str | int] = {"gpus": gpus, "gpu": gpu.model, "found_ms": took_ms}
+        yield Finding(key="rate_high", sentence=TOO_FAST, figures=figures | {"limit_ms": round(least_ms)})
+
+
+def work_findings(
+    gpu: GpuModel, gpus: int, work: KnownWork, *, took_ms: int, energy_j: int, uncertainty_ppm: int
+) -> Iterator[Finding]:
+    """What cannot be of work done in a time with an energy, as the network's clock and the site's counters have it."""
+    of: dict[str, str | int] = {"gpus": gpus, "gpu": gpu.model}
+    yield from rate_findings(gpu, gpus, work, took_ms=took_ms)
     tolerance = factor(work.tests_a_year) * uncertainty_ppm / MILLION
     least_j = work_least_j(gpu, gpus, work) * (1.0 - tolerance) - value("span_j") * gpus
     if energy_j < least_j:

@@ -45,6 +45,19 @@ def test_every_gpu_has_a_size_that_can_be_computed_and_a_slower_one_is_late() ->
             assert [one.key for one in challenge_time.late(most_ms + 1, most_ms)] == ["challenge_late"]
 
 
+@pytest.mark.parametrize("model", TABLE)
+def test_an_answer_sooner_than_the_memory_can_be_read_is_found(model: str) -> None:
+    gpu = catalogue.load().gpu(model)
+    for containers in (1, 3):
+        size = challenge_time.size_for(gpu, containers)
+        ideal_ms = size.rounds * challenge_time.ideal_round_ms(size, gpu, containers)
+        assert challenge_time.early(round(ideal_ms), size, gpu, containers) == ()
+        (found,) = challenge_time.early(round(ideal_ms / 1.2), size, gpu, containers)
+        assert (found.key, found.figures["gpus"]) == ("rate_high", containers)
+        # What is small may lie in a cache.
+        assert challenge_time.early(1, challenge_time.size_for(gpu, containers, 400_000), gpu, containers) == ()
+
+
 def test_two_containers_take_a_store_twice_as_large_in_about_the_same_time() -> None:
     gpu = catalogue.load().gpu("RTX4090")
     one, two = (challenge_time.size_for(gpu, count) for count in (1, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
+from typing import Any
 
 import click
 
@@ -73,7 +74,7 @@ def price(shell: Shell, water: float | None, transfer: float | None, by_region: 
 @pass_shell
 def challenges(shell: Shell, awake: float | None, asleep: float | None, fill: float | None, valid: int | None) -> None:
     """Show how often sites have to show that their GPUs are what they declared, or change it."""
-    named = {
+    named: dict[str, Any] = {
         "awake_milli_per_epoch": None if awake is None else round(awake * MILLI_PER_UNIT),
         "asleep_milli_per_epoch": None if asleep is None else round(asleep * MILLI_PER_UNIT),
         "fill_ppm": None if fill is None else round(fill * PPM / PERCENT),
