@@ -230,7 +230,7 @@ def network(zone: Zone, seed: int) -> Network:
             stake_wei_per_wh=round(RULES.stake_usd_per_kwh * WEI_PER_USD / WH_PER_KWH),
         ),
         bonus_budget_wei=round(first_fees * RULES.bonus_fee_share),
-        saved_min_j=round(reference_j * OTHERS * 0.02),
+        saved_min_j=max(1, round(reference_j * OTHERS * 0.02)),
         reference=reference,
     )
 

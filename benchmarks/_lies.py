@@ -2,8 +2,9 @@
 
 A lie is played many times: each time an honest site of noisy meters is made, the lie is told, and the product's own
 checks look at what they would see. What they find is taken from them, never from the lie. Whether it pays follows
-from what it brings in a day, what it costs, how often it is found, and the stake that is then lost (docs/settlement.md;
-staking is not built yet, so its rules stand here as figures).
+from what it brings in a day, what it costs, how often it is found, and the stake that is then lost: see
+docs/settlement.md.
+A whole year of rewards is played by `benchmarks.game`.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from sunward.model.identity import SiteId, TenantId
 from sunward.model.site import PoolPower
 from sunward.model.trust import APPEAL_MS, Appeal, Consequence, Decision, Dimension, VerdictRecord
 from sunward.model.wire import JournalHead, RecordedEvent
+from sunward.settlement.weights import SiteGreen, Staker, StakingTerms, staking_rewards
 from sunward.units import DAY_MS, HOUR_MS, PPM
 from sunward.verification.bundle import read_bundle
 from sunward.verification.follow import Followed
@@ -39,7 +40,7 @@ from sunward.world.trust import Judged, TrustBook
 T = TypeVar("T")
 
 MINUTES = 20
-G_PPM, KAPPA = 600_000, 10**15
+G_PPM, KAPPA, BUDGET_WEI = 600_000, 10**15, 10**21
 """The green share of staking's weight, and wei a Wh can back, as docs/settlement.md has them."""
 
 
@@ -180,12 +181,15 @@ def judged_falsely(*, decided: bool) -> Play:
     return play
 
 
-def weight(stakes_wei: list[int], wh: list[int], q_ppm: list[int]) -> int:
-    """Weight in green staking of owners with a site each: docs/settlement.md, `w`."""
-    return sum(
-        (PPM - G_PPM) * PPM * stake + G_PPM * q * min(stake, KAPPA * energy)
-        for stake, energy, q in zip(stakes_wei, wh, q_ppm, strict=True)
-    )
+def reward(stakes_wei: list[int], wh: list[int], q_ppm: list[int]) -> int:
+    """Reward of green staking of owners with a site each, beside one other owner: docs/settlement.md."""
+    mine = [
+        Staker(owner=str(name), stake_wei=stake, sites=(SiteGreen(site=str(name), energy_wh=energy, q_ppm=q),))
+        for name, (stake, energy, q) in enumerate(zip(stakes_wei, wh, q_ppm, strict=True))
+    ]
+    terms = StakingTerms(budget_wei=BUDGET_WEI, green_ppm=G_PPM, stake_wei_per_wh=KAPPA)
+    found = staking_rewards(terms, [*mine, Staker(owner="other", stake_wei=BUDGET_WEI)])
+    return sum(one.reward_wei for one in found if one.owner != "other")
 
 
 def sybil(draw: random.Random) -> Played:
@@ -193,8 +197,7 @@ def sybil(draw: random.Random) -> Played:
     stake, energy, q = draw.randrange(1, 10**21), draw.randrange(1, 10**6), draw.randrange(PPM + 1)
     names = draw.randint(2, 10)
     stakes, parts = parts_of(stake, names, draw), parts_of(energy, names, draw)
-    whole = weight([stake], [energy], [q])
-    gain = weight(stakes, parts, [q] * names) / whole - 1
+    gain = reward(stakes, parts, [q] * names) / max(1, reward([stake], [energy], [q])) - 1
     return Played(gain_usd=max(0.0, gain) * MY.rewards_most_usd)
 
 

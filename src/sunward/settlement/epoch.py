@@ -76,7 +76,7 @@ def _check_disbursed(ledger: Ledger, settlements: Sequence[Settlement]) -> None:
         seen.add(one.job)
         if one.offset_wei + one.provider_wei + one.network_wei + one.refund_wei != one.escrow_wei:
             raise InvariantError(f"the parts of job {one.job} do not add up to its escrow")
-        if sum(wei for _, wei in one.providers) != one.provider_wei:
+        if sum([wei for _, wei in one.providers]) != one.provider_wei:
             raise InvariantError(f"the providers' parts of job {one.job} do not add up")
         left = ledger.balance(escrow_account(one.job))
         if left != 0:
