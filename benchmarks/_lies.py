@@ -103,6 +103,8 @@ class Lie:
     play: Play
     seen_on_visit: bool = False
     """Whether somebody who reads an own meter on the spot sees it."""
+    slashed: bool = True
+    """Whether stake is lost when the checks find it; else it brings what it brings with what they made of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,8 @@ def judge(lie: Lie, economy: Economy, plays: int, seed: int) -> Judged:
     gain = max(day.gain_usd - day.cost_usd for day in days)
     refused = all(day.prevented for day in days)
     kept = min(0.0, gain) if refused else gain
-    chance = 1 - (1 - found) * (1 - (1 / economy.visit_days if lie.seen_on_visit else 0.0))
+    lost = found if lie.slashed else 0.0
+    chance = 1 - (1 - lost) * (1 - (1 / economy.visit_days if lie.seen_on_visit else 0.0))
     return Judged(
         key=lie.key,
         told=lie.ends,

@@ -105,6 +105,6 @@ def unseen_usd(draw: random.Random, true: str, counted: str) -> float:
 
 
 LIES = (
-    Lie(key="wrong_country", ends=Ends.BOUNDED, play=told_elsewhere(0), seen_on_visit=True),
-    Lie(key="delayed_echo", ends=Ends.BOUNDED, play=told_elsewhere(300_000), seen_on_visit=True),
+    Lie(key="wrong_country", ends=Ends.BOUNDED, play=told_elsewhere(0), seen_on_visit=True, slashed=False),
+    Lie(key="delayed_echo", ends=Ends.BOUNDED, play=told_elsewhere(300_000), seen_on_visit=True, slashed=False),
 )
