@@ -124,7 +124,7 @@ def staking(chain: Chain, token: str) -> None:
     """Stake, its exit, and verdicts on little and on much."""
     owner, staker = chain.people[0], chain.people[1]
     types = ["address", "address", "address", "uint256"]
-    at = chain.deploy("GreenStaking", types, [token, owner, chain.people[9], 14 * DAY_S])
+    at = chain.deploy("GreenStaking", types, [token, owner, chain.people[9], 37 * DAY_S])
     allowed(chain, token, at)
     for _ in range(2):
         chain.call("GreenStaking.stake", staker, at, "stake(uint256)", 1000 * ATH)
@@ -132,7 +132,7 @@ def staking(chain: Chain, token: str) -> None:
     chain.call("GreenStaking.slash of stake", owner, at, slash, staker, ATH, keccak(text="first"))
     for _ in range(16):
         chain.call("GreenStaking.request_exit", staker, at, "request_exit(uint256)", ATH)
-    chain.wait(14 * DAY_S)
+    chain.wait(37 * DAY_S)
     chain.call("GreenStaking.withdraw", staker, at, "withdraw(uint256)", 7)
     chain.call("GreenStaking.slash of 15 exits", owner, at, slash, staker, MUCH, keccak(text="second"))
 

@@ -54,9 +54,9 @@ struct Exit:
 SLASHER: public(constant(bytes32)) = keccak256("slasher")
 SINK: public(constant(bytes32)) = keccak256("sink")
 EXIT_DELAY: public(constant(bytes32)) = keccak256("exit_delay_s")
-# A verdict may be appealed for seven days; a check may find a fault of an epoch for as long before.
-LEAST_EXIT_DELAY_S: public(constant(uint256)) = 14 * 86400
-MOST_EXIT_DELAY_S: public(constant(uint256)) = 90 * 86400
+# Checks look at thirty days at once, and a verdict may be appealed for seven.
+LEAST_EXIT_DELAY_S: public(constant(uint256)) = (30 + 7) * 86400
+MOST_EXIT_DELAY_S: public(constant(uint256)) = 180 * 86400
 # How many exits an owner may have at a time: a verdict looks at each of them.
 OPEN_EXITS: public(constant(uint256)) = 16
 

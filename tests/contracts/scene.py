@@ -22,7 +22,7 @@ from tests.contracts.chain import (
 )
 
 VETO_WINDOW_S = DAY_S
-EXIT_DELAY_S = 21 * DAY_S
+EXIT_DELAY_S = 67 * DAY_S
 EPOCH_LIMIT_WEI = 100 * ATH
 WITHDRAWAL_DELAY_S = 2 * DAY_S
 PATIENCE_S = 30 * DAY_S
@@ -60,7 +60,7 @@ KINDS = {
     "GreenStaking": Kind(
         arguments=lambda token: (token.address, SLASHER, SINK, EXIT_DELAY_S),
         roles={"slasher": SLASHER, "sink": SINK},
-        parameters={"exit_delay_s": Bounds(EXIT_DELAY_S, 14 * DAY_S, 90 * DAY_S)},
+        parameters={"exit_delay_s": Bounds(EXIT_DELAY_S, 37 * DAY_S, 180 * DAY_S)},
         guarded={"slasher": ("slash", ALICE, 1, word("verdict"))},
         paused=((ALICE, "stake", 1), (ALICE, "request_exit", 1)),
     ),

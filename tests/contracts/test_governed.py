@@ -157,8 +157,8 @@ def test_there_are_no_other_parameters(any_contract: Contract) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("GreenStaking", (BOB, BOB, 14 * DAY_S - 1)),
-        ("GreenStaking", (BOB, BOB, 90 * DAY_S + 1)),
+        ("GreenStaking", (BOB, BOB, 37 * DAY_S - 1)),
+        ("GreenStaking", (BOB, BOB, 180 * DAY_S + 1)),
         ("RewardDistributor", (BOB, BOB, 3599)),
         ("RewardDistributor", (BOB, BOB, 30 * DAY_S + 1)),
         ("OffsetVault", (BOB, 10**25 + 1)),

@@ -144,7 +144,7 @@ def test_a_pause_stops_no_matured_exit_and_no_verdict(staking: Contract, token: 
 def test_a_longer_delay_holds_nobody_back_who_asked_before(staking: Contract) -> None:
     staking.stake(50, sender=ALICE)
     staking.request_exit(40, sender=ALICE)
-    staking.announce(word("exit_delay_s"), 90 * 86_400)
+    staking.announce(word("exit_delay_s"), 180 * 86_400)
     pass_time(EXIT_DELAY_S)
     staking.enact(word("exit_delay_s"))
     staking.withdraw(0, sender=ALICE)
