@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sunward.adapters.queries import Queries
 from sunward.cli.main import cli
 from sunward.cli.shell import Shell
+from sunward.engine import snapshots
 from sunward.metering import merkle
 from sunward.model.codec import decode, digest
 from sunward.model.receipt import EpochStatement
@@ -97,6 +98,25 @@ def test_what_was_earned_is_bonded_rewarded_claimed_and_asked_back(
     service.pass_grid(DAY_MS)
     view = service.ok("GET", "/v1/stakes", token=token)[0]
     assert (view["exits"], view["exit_wei"], view["stake_wei"]) == ([], 0, 0)
+
+
+def test_a_restart_finds_stake_and_rewards_as_they_were(
+    service: Service, owner: str, token: str, tmp_path: Path
+) -> None:
+    headers = {"Idempotency-Key": "stake-1"}
+    service.ok("POST", "/v1/stakes", token=token, json={"amount_wei": 10**9}, headers=headers)
+    service.ok("POST", "/v1/stakes/exits", token=token, json={"amount_wei": 10**8})
+    for _ in range(2):
+        service.ok("POST", "/v1/epochs/close", "operator")
+    paths = ("/v1/stakes", "/v1/rewards", "/v1/ledger/balances")
+    before = [service.ok("GET", path, "auditor") for path in paths]
+    held = snapshots.dump(service.control.state)
+    again = Service(tmp_path / "home", service.machine)  # The first one is killed: it closes nothing before.
+    assert snapshots.dump(again.control.state) == held
+    again.ok("POST", "/v1/stakes", token=token, json={"amount_wei": 10**9}, headers=headers)
+    assert [again.ok("GET", path, "auditor") for path in paths] == before
+    assert owner in {line["owner"] for line in before[1]["lines"]}
+    again.close()
 
 
 def test_the_same_request_moves_once(service: Service, owner: str, token: str) -> None:

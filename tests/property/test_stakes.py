@@ -15,6 +15,7 @@ from sunward.errors import InputError
 from sunward.model.commands import CloseEpoch
 from sunward.model.events import AppealDecided, AppealFiled, EpochRequested, Payload, VerdictIssued
 from sunward.model.identity import TenantId
+from sunward.model.staking import SlashTerm
 from sunward.model.staking_events import (
     ExitWithdrawn,
     HarmTold,
@@ -29,12 +30,12 @@ from tests.support.staking import NORTH, RULES, SOUTH, forged, staking
 
 OWNERS = st.sampled_from([NORTH, SOUTH])
 SITE_OF = {NORTH: "no-hydro", SOUTH: "es-solar"}
-AMOUNT = st.integers(1, 5_000)
+AMOUNT = st.integers(1, 1_500)
 SMALL = replace(
     RULES,
     staking_budget_wei=1_009,
     bonus_budget_wei=13,
-    slash=tuple(replace(one, floor_wei=min(one.floor_wei, 100)) for one in RULES.slash),
+    slash=(SlashTerm(fault="forged", ppm=950_000, floor_wei=100), SlashTerm(fault="", ppm=300_000, floor_wei=0)),
 )
 AUDITOR = TenantId("a-eve")
 

@@ -138,7 +138,7 @@ class RewardLine:
     fees_wei: int
     """What the network took of the payments of jobs at its sites."""
     cut_wei: int
-    """What the ceiling of half those fees took off bonus, then green."""
+    """What the ceiling took off bonus, then green."""
     sites: tuple[SiteShare, ...] = ()
 
     @property

@@ -89,7 +89,7 @@ def _statement(one: EpochStatement) -> list[tuple[str, str]]:
             (_("given for stake"), show.ath(given.base_wei)),
             (_("given for renewable work"), show.ath(given.green_wei)),
             (_("given for energy saved"), show.ath(given.bonus_wei)),
-            (_("cut at half the fees"), show.ath(given.cut_wei)),
+            (_("cut by the ceiling"), show.ath(given.cut_wei)),
             (_("owners"), str(given.owners)),
         ]
     return told

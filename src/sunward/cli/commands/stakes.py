@@ -17,6 +17,7 @@ from sunward.model.staking import ClaimRequest, RewardLine, SiteShare, StakeRequ
 from sunward.units import BPS, DAY_MS, J_PER_WH, PPM, WEI_PER_ATH, WH_PER_KWH
 
 BPS_PERCENT = BPS // 100
+PPM_PERCENT = PPM // 100
 
 ROLE = option(
     "--as",
@@ -91,6 +92,7 @@ def rules_(shell: Shell, file: Path | None) -> None:
             (_("of it for stake that renewable work backs"), show.percent(rules.green_ppm)),
             (_("for energy saved, an epoch"), show.ath(rules.bonus_budget_wei)),
             (_("a kWh backs"), show.ath(backed)),
+            (_("most for work, of the stake"), f"{rules.answer_ppm / PPM_PERCENT:g} %"),
             (_("least load"), show.percent(rules.load_min_ppm)),
             (_("of movements to credits"), f"{rules.movement_bps / BPS_PERCENT:g} %"),
             (_("an exit takes, days"), f"{rules.exit_delay_ms / DAY_MS:g}"),
