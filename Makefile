@@ -11,7 +11,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 CORE := engine world placement execution metering verification settlement report signals model
-FAULTS := tests/e2e/test_live_faults.py
+# Only these files are read for them: the others take longer to load than to leave out.
+SLOW = $(shell grep -rl --include="test_*.py" "mark\.slow" tests)
 # A worker for each core, and who has nothing left takes from the others.
 SPREAD := --numprocesses=auto --dist=worksteal
 COVERED := $(wildcard tests/unit)
@@ -56,8 +57,7 @@ test: setup-dev ## every test but those with real processes and the long ones; t
 	$(PYTEST) $(SPREAD) -m 'not soak and not slow' $(COVERED:%=--ignore=%)
 
 e2e: setup-dev ## real processes: a first user's hour, the demonstration, every fault of docs/faults.md for two seeds
-	$(PYTEST) -m slow --ignore=$(FAULTS) $(SPREAD)
-	$(PYTEST) -m slow $(FAULTS) --numprocesses=2
+	$(PYTEST) $(SLOW) -m slow $(SPREAD)
 
 unit: setup-dev ## the unit tests alone
 	$(PYTEST) tests/unit -q
