@@ -23,6 +23,8 @@ NOBODY = {
     "hash_": "0" * 64,
     "site": "nowhere",
     "ceiling": "g-none",
+    "promise": "r-none",
+    "call": "rc-none",
 }
 """Identifiers that no tenant ever had."""
 OPEN = {"/healthz"}
@@ -44,6 +46,8 @@ class Party:
     evidence: str
     verdict: str
     challenge: str
+    promise: str
+    call: str
 
     def fill(self, path: str) -> str:
         """A route's path with this tenant's identifiers."""
@@ -58,6 +62,8 @@ class Party:
             "evidence": self.evidence,
             "verdict": self.verdict,
             "challenge": self.challenge,
+            "promise": self.promise,
+            "call": self.call,
         }
         return re.sub(r"\{(\w+)\}", lambda part: own[part[1]], path)
 
@@ -90,7 +96,18 @@ def parties(service: Service) -> list[Party]:
         limit = {"kw": 7.5, "until_ms": service.control.clock.grid_ms() + HOUR_MS}
         ceiling = service.ok("POST", f"/v1/sites/{agent.site}/ceilings", token=token, json=limit)["ceiling"]
         found.append(
-            Party(mark, tenant, token, agent, job, lease, digest, ceiling, *trust(service, agent, token, mark))
+            Party(
+                mark,
+                tenant,
+                token,
+                agent,
+                job,
+                lease,
+                digest,
+                ceiling,
+                *trust(service, agent, token, mark),
+                *promised(service, agent, token),
+            )
         )
     return found
 
@@ -108,6 +125,24 @@ def trust(service: Service, agent: Agent, token: str, mark: str) -> tuple[str, s
     agent.sync()
     (challenge,) = service.ok("POST", f"/v1/sites/{agent.site}/challenge", "operator")
     return evidence, verdict, challenge["challenge"]
+
+
+def promised(service: Service, agent: Agent, token: str) -> tuple[str, str]:
+    """A promise of the tenant's site that it bought itself, and a call of it."""
+    service.ok("POST", "/v1/reserve/rules", "operator", json={})
+    service.ok("POST", "/v1/reserve/usd", "operator", json={"usd_held_micro": 10**12})
+    now_ms = service.control.clock.grid_ms()
+    offer = {
+        "backing": [{"pool": agent.spec.pools[0].pool, "containers": 1}],
+        "end_ms": now_ms + 30 * DAY_MS,
+        "notice_ms": HOUR_MS,
+        "premium_usd_micro_per_h": 1_000,
+    }
+    promise = service.ok("POST", "/v1/reserve/promises", token=token, json=offer)["promise"]
+    service.ok("POST", f"/v1/reserve/promises/{promise}/buy", token=token)
+    wanted = {"containers": 1, "until_ms": now_ms + 20 * DAY_MS}
+    called = service.ok("POST", f"/v1/reserve/promises/{promise}/call", token=token, json=wanted)
+    return promise, called["calls"][0]["call"]
 
 
 def run(service: Service, agent: Agent) -> str:
@@ -163,7 +198,7 @@ def test_no_pair_of_tenants_sees_or_changes_anything_of_the_other(three: tuple[S
 
 def owned(service: Service, party: Party) -> dict[str, object]:
     """What a tenant has, as it sees it itself."""
-    reads = ("/v1/jobs", "/v1/account", "/v1/stakes", "/v1/rewards", f"/v1/jobs/{party.job}")
+    reads = ("/v1/jobs", "/v1/account", "/v1/stakes", "/v1/rewards", "/v1/reserve/promises", f"/v1/jobs/{party.job}")
     reads += (f"/v1/jobs/{party.job}/history",)
     found: dict[str, object] = {path: service.ok("GET", path, token=party.token) for path in reads}
     for path in (f"/v1/jobs/{party.job}/logs", f"/v1/jobs/{party.job}/output", f"/v1/objects/{party.digest}"):

@@ -27,6 +27,7 @@ from sunward.cli.commands.login import login, logout, whoami
 from sunward.cli.commands.network import network
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
+from sunward.cli.commands.reserve import reserve
 from sunward.cli.commands.site import site
 from sunward.cli.commands.stakes import rewards, stake
 from sunward.cli.commands.statement import statement
@@ -234,6 +235,7 @@ COMMANDS: tuple[click.Command, ...] = (
     site,
     audit,
     certificates,
+    reserve,
     evidence,
     verdict,
     epoch,

@@ -48,6 +48,26 @@ CEILING_SOURCES = {
     "provider": N_("provider"),
     "openadr": N_("OpenADR"),
 }
+PROMISE_STATES = {
+    "offered": N_("for sale"),
+    "sold": N_("sold"),
+}
+CALL_KINDS = {
+    "call": N_("call"),
+    "drill": N_("drill"),
+}
+CALL_OUTCOMES = {
+    "ready": N_("ready in time"),
+    "failed": N_("not ready in time"),
+    "void": N_("ended before it was due"),
+}
+SHOCKS = {
+    "now": N_("as it is"),
+    "token": N_("ATH falls by 87 %"),
+    "region": N_("a region goes dark"),
+    "demand": N_("demand three times the largest so far"),
+    "all": N_("all together"),
+}
 CHALLENGE_STATES = {
     "open": N_("not answered yet"),
     "committed": N_("committed to"),

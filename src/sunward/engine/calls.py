@@ -394,9 +394,10 @@ def end_all(turn: Turn, promise: str) -> None:
 
 
 def arm(turn: Turn) -> None:
-    """Fix owners at the next full hour, where there are drills."""
-    rules = turn.world.reserve.rules
-    if rules is not None and rules.drill_milli_per_epoch:
+    """Fix owners at the next full hour, where there are drills and something is sold."""
+    book = turn.world.reserve
+    sold = any(one.tenant for one in book.promises.values())
+    if sold and book.rules is not None and book.rules.drill_milli_per_epoch:
         turn.state.add_due(floor_to(turn.at_ms, HOUR_MS) + HOUR_MS, "call", HOURLY)
 
 

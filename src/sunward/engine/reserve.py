@@ -69,7 +69,6 @@ def rules_set(turn: Turn, payload: ReserveRulesSet) -> None:
     book = turn.world.reserve
     book.rules = payload.rules
     book.note_rate(turn.at_ms, turn.world.wei_per_usd_micro)
-    calls.arm(turn)
 
 
 def check_rules(state: State, payload: ReserveRulesSet) -> None:
@@ -268,6 +267,7 @@ def sold(turn: Turn, payload: PromiseSold) -> None:
     book.promises[payload.promise] = replace(
         one, tenant=payload.tenant, sold_ms=turn.at_ms, replacement_usd_micro_per_h=price
     )
+    calls.arm(turn)
     turn.request_plan("reserve")
 
 

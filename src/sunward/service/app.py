@@ -32,6 +32,7 @@ from sunward.service import (
     routes_places,
     routes_policy,
     routes_rate,
+    routes_reserve,
     routes_sites,
     routes_stakes,
     routes_tenants,
@@ -73,6 +74,7 @@ ROUTERS = (
     routes_trust,
     routes_policy,
     routes_rate,
+    routes_reserve,
 )
 
 

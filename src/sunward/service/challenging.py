@@ -13,12 +13,14 @@ import io
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sunward.adapters.beacon import LocalBeacon
 from sunward.engine.challenges import NOT_OPEN, free_of, require_open
 from sunward.errors import ConflictError, InputError, NotFoundError, SourceError
 from sunward.model.challenge import (
+    BeaconValue,
     Challenge,
     ChallengeAnswer,
     ChallengeBegin,
@@ -36,8 +38,9 @@ from sunward.model.challenge import (
     view,
 )
 from sunward.model.codec import encode
-from sunward.model.events import ChallengeCommitted, ChallengeJudged, ChallengesDrawn
+from sunward.model.events import ChallengeCommitted, ChallengeJudged, ChallengesDrawn, Payload
 from sunward.model.identity import PoolId, SiteId
+from sunward.model.reserve_events import DrillsDrawn
 from sunward.ports import Beacon
 from sunward.service.control import ControlPlane
 from sunward.units import MINUTE_MS
@@ -88,7 +91,8 @@ class Challenges:
         self._begun: dict[str, asyncio.Event] = {}
         """By group, whether its members have begun."""
         self._drawing = (0, 0)
-        """The draw that waits, and since when on the machine clock."""
+        self._drilling = (0, 0)
+        """The draws that wait, and since when on the machine clock."""
         self._told = ""
 
     def ready(self, site: SiteId, name: str, told: ChallengeReady) -> ChallengeEcho:
@@ -178,15 +182,24 @@ class Challenges:
         return _result(ended)
 
     async def draw(self) -> None:
-        """Have candidates that wait drawn from, once a value is there that nobody knew when they were fixed."""
+        """Have those who wait drawn from, once a value is there that nobody knew when they were fixed."""
         draw = self._control.state.world.challenges.draw
-        if draw is None:
-            return
-        if self._drawing[0] != draw.sequence:
-            self._drawing = (draw.sequence, self._control.clock.machine_ms())
+        if draw is not None:
+            self._drawing = self._since(self._drawing, draw.sequence)
+            await self._draw(self._drawing, lambda value: ChallengesDrawn(draw=draw.sequence, beacon=value))
+        drill = self._control.state.world.reserve.draw
+        if drill is not None:
+            self._drilling = self._since(self._drilling, drill.sequence)
+            await self._draw(self._drilling, lambda value: DrillsDrawn(draw=drill.sequence, beacon=value))
+
+    def _since(self, known: tuple[int, int], sequence: int) -> tuple[int, int]:
+        """A draw that waits, and since when."""
+        return known if known[0] == sequence else (sequence, self._control.clock.machine_ms())
+
+    async def _draw(self, waiting: tuple[int, int], payload: Callable[[BeaconValue], Payload]) -> None:
         try:
-            value = await asyncio.to_thread(self._beacon.after, self._drawing[1])
-            self._control.commit([ChallengesDrawn(draw=draw.sequence, beacon=value)])
+            value = await asyncio.to_thread(self._beacon.after, waiting[1])
+            self._control.commit([payload(value)])
             self._told = ""
         except (SourceError, InputError) as reason:
             if reason.message != self._told:
