@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sunward.engine import calls
 from sunward.engine.membership import check_member
+from sunward.engine.rate import may_promise
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -28,6 +29,7 @@ from sunward.model.reserve_events import (
 from sunward.model.trust import Standing
 from sunward.settlement.entries import movement
 from sunward.settlement.ledger import FAUCET, OFFSET, RESERVE, provider_account, tenant_account
+from sunward.settlement.rate import wei_per_usd_micro
 from sunward.settlement.reserve import (
     Obligation,
     Prices,
@@ -282,6 +284,9 @@ def check_sold(state: State, payload: PromiseSold) -> None:
     """
     rules, one = require_rules(state), promise_known(state, payload.promise)
     world = state.world
+    if not may_promise(state, world.at_ms):
+        line = "the price of ATH moved too far, or is too old: no promise is sold until it is calm; try again later"
+        raise ConflictError(line, code=NOT_FOR_SALE)
     if one.tenant or one.end_ms <= world.at_ms:
         raise ConflictError(f"promise {one.promise} is sold or over; choose another", code=NOT_FOR_SALE)
     for part in one.backing:
@@ -325,10 +330,12 @@ def obligations(state: State) -> list[Obligation]:
 def prices(state: State) -> Prices:
     """What the vault's holdings count for now."""
     world, rules = state.world, require_rules(state)
+    low = state.rates.low(world.at_ms)
+    most = max(world.wei_per_usd_micro, wei_per_usd_micro(low) if low else 0)
     return Prices(
         usd_held_micro=world.reserve.usd_held_micro,
         wei_per_usd_micro=world.wei_per_usd_micro,
-        wei_per_usd_micro_max=world.reserve.cheapest(world.at_ms, world.wei_per_usd_micro),
+        wei_per_usd_micro_max=world.reserve.cheapest(world.at_ms, most),
         haircut_ppm=rules.haircut_ppm,
     )
 

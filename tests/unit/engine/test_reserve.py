@@ -12,6 +12,7 @@ from sunward.engine.writer import replay
 from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.datum import Quality
 from sunward.model.events import EpochRequested, RateObserved
+from sunward.model.rate import RateConfirmed
 from sunward.model.reserve import Backing, ReserveRules
 from sunward.model.reserve_events import (
     PromiseSold,
@@ -25,6 +26,7 @@ from sunward.units import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.network import COAL, HYDRO, SOLAR, Network
 from tests.support.reserve import BUYER, OWNER, RULES, USD, offer
 from tests.support.scenarios import START_MS, TENANT, WEI_PER_USD_MICRO
+from tests.unit.engine.test_rate import priced, told
 
 
 def network(usd: int = 1_000, rules: ReserveRules = RULES) -> Network:
@@ -105,6 +107,16 @@ def test_a_sale_that_the_vault_does_not_cover_is_refused_with_one_line() -> None
     assert reserve.coverage_of(made.state) == 1_500_000
     assert made.refusal(PromiseSold(promise="r-1", tenant=TENANT)).code == "SW-813"
     assert made.refusal(PromiseWithdrawn(promise="r-1")).code == "SW-813"
+
+
+def test_nothing_is_sold_while_the_price_of_ath_has_moved_too_far() -> None:
+    made = priced()
+    made.tell(ReserveRulesSet(rules=RULES), ReserveUsdTold(usd_held_micro=1_000 * USD), offer())
+    made.wait(1)
+    made.tell(told(made, 700_000))
+    refused = made.refusal(PromiseSold(promise="r-1", tenant=TENANT))
+    assert (refused.code, "moved too far" in refused.message) == ("SW-813", True)
+    made.tell(RateConfirmed(usd_micro_per_ath=700_000), PromiseSold(promise="r-1", tenant=TENANT))
 
 
 def test_who_cannot_pay_the_first_premium_buys_nothing() -> None:

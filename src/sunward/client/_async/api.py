@@ -12,6 +12,7 @@ import httpx
 
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
 from sunward.client._async.incentives import AsyncIncentives
+from sunward.client._async.reserve import AsyncReserve
 from sunward.client.answers import LogPart, job_path, log_part, read, site_path, verdict_path
 from sunward.client.pack import digest_of
 from sunward.client.waiting import CHUNK_BYTES, async_apart, async_chunks
@@ -65,18 +66,6 @@ from sunward.model.records import (
     Whoami,
 )
 from sunward.model.request import JobRequest, JobView, Quote, SiteView, Submitted
-from sunward.model.reserve import ReserveRules
-from sunward.model.reserve_views import (
-    CallRequest,
-    DrillRequest,
-    OfferRequest,
-    PromiseLine,
-    ReserveView,
-    StressTest,
-    UsdRequest,
-    VaultDeposit,
-    VaultExit,
-)
 from sunward.model.site import Ceiling
 from sunward.model.site_views import AskRequest, CeilingRequest, DrainRequest, Left, SiteStatus
 from sunward.model.statement import MonthPage, MonthStatement
@@ -100,7 +89,7 @@ T = TypeVar("T")
 PAGE = 500
 
 
-class AsyncApiClient(AsyncIncentives):
+class AsyncApiClient(AsyncIncentives, AsyncReserve):
     """One service, one token.
 
     Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or
@@ -327,58 +316,6 @@ class AsyncApiClient(AsyncIncentives):
     async def set_challenge_rules(self, rules: ChallengeRules) -> ChallengeRules:
         """Challenge by these rules from the next full hour of grid time on."""
         return read(await self._http.post("/v1/challenges/rules", rules), ChallengeRules)
-
-    async def reserve(self) -> ReserveView:
-        """The reserve's vault, what it covers, and one's own part of it."""
-        return read(await self._http.get("/v1/reserve"), ReserveView)
-
-    async def set_reserve_rules(self, rules: ReserveRules) -> ReserveRules:
-        """Run the reserve by these rules from now on."""
-        return read(await self._http.post("/v1/reserve/rules", rules), ReserveRules)
-
-    async def tell_reserve_usd(self, usd_held_micro: int) -> ReserveView:
-        """Tell what the vault holds in USD."""
-        return read(await self._http.post("/v1/reserve/usd", UsdRequest(usd_held_micro=usd_held_micro)), ReserveView)
-
-    async def reserve_deposit(self, wanted: VaultDeposit) -> ReserveView:
-        """Put ATH into the vault at the close of the epoch."""
-        return read(await self._http.post("/v1/reserve/deposits", wanted), ReserveView)
-
-    async def reserve_exit(self, wanted: VaultExit) -> ReserveView:
-        """Take shares out of the vault once they have waited."""
-        return read(await self._http.post("/v1/reserve/exits", wanted), ReserveView)
-
-    async def promises(self) -> tuple[PromiseLine, ...]:
-        """What is for sale, and what one has promised or bought."""
-        return read(await self._http.get("/v1/reserve/promises"), tuple[PromiseLine, ...])
-
-    async def offer_promise(self, wanted: OfferRequest) -> PromiseLine:
-        """Promise containers of one's own sites."""
-        return read(await self._http.post("/v1/reserve/promises", wanted), PromiseLine)
-
-    async def withdraw_promise(self, promise: str) -> tuple[PromiseLine, ...]:
-        """Take back a promise that nobody bought."""
-        return read(await self._http.delete(f"/v1/reserve/promises/{promise}"), tuple[PromiseLine, ...])
-
-    async def buy_promise(self, promise: str) -> PromiseLine:
-        """Buy a promise, whole."""
-        return read(await self._http.post(f"/v1/reserve/promises/{promise}/buy", {}), PromiseLine)
-
-    async def call_promise(self, promise: str, wanted: CallRequest) -> PromiseLine:
-        """Have promised containers made ready; one's waiting jobs run there."""
-        return read(await self._http.post(f"/v1/reserve/promises/{promise}/call", wanted), PromiseLine)
-
-    async def release_call(self, call: str) -> PromiseLine:
-        """Say that called containers are no longer needed."""
-        return read(await self._http.delete(f"/v1/reserve/calls/{call}"), PromiseLine)
-
-    async def drill(self, owner: str) -> tuple[PromiseLine, ...]:
-        """Drill every promise of an owner now."""
-        return read(await self._http.post("/v1/reserve/drills", DrillRequest(owner=owner)), tuple[PromiseLine, ...])
-
-    async def stress(self) -> StressTest:
-        """What the reserve would still hold after each shock, and after all of them."""
-        return read(await self._http.get("/v1/reserve/stress"), StressTest)
 
     async def place_rules(self) -> PlaceRules:
         """What this network asks of the place of its sites, and its anchors."""
