@@ -16,6 +16,8 @@ from sunward.model.datum import Quality
 from sunward.model.events import ClockMapped, Deposited, NetworkStarted, Payload, RateObserved
 from sunward.model.identity import TenantId, mint
 from sunward.model.plan import PolicyInputs
+from sunward.model.reserve import ReserveRules
+from sunward.model.reserve_events import ReserveRulesSet
 from sunward.model.staking import SlashTerm, StakingRules
 from sunward.model.staking_events import StakingRulesSet
 from sunward.model.trust import APPEAL_MS, DECIDE_MS
@@ -64,6 +66,9 @@ LOCAL_STAKING = StakingRulesSet(
 """Of a test network: two ATH of stake are backed by a kWh, a GPU's month of 300 kWh backs 600; checks look back thirty
 days, and an appeal that nobody decides ends thirty days after the time for it."""
 
+LOCAL_RESERVE = ReserveRulesSet(rules=ReserveRules())
+"""Of a test network too: what a container costs to replace is a modelled figure, and the vault begins empty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -83,7 +88,7 @@ def build_control(
     grid_start_ms: int | None = None,
     rules: NetworkStarted = LOCAL_RULES,
     rate: RateObserved = LOCAL_RATE,
-    begin_with: tuple[Payload, ...] = (LOCAL_STAKING,),
+    begin_with: tuple[Payload, ...] = (LOCAL_STAKING, LOCAL_RESERVE),
     grace_s: float = 30.0,
     database_url: str | None = None,
     objects_url: str | None = None,
