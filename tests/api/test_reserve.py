@@ -147,6 +147,21 @@ def test_who_sleeps_through_a_drill_has_a_verdict(service: Service, agent: Agent
     assert [one["record"]["fault"] for one in verdicts] == ["reserve_drill_missed"]
 
 
+def test_a_value_from_outside_decides_who_is_drilled(service: Service, agent: Agent) -> None:
+    service.ok("POST", "/v1/reserve/rules", "operator", json={"drill_milli_per_epoch": 1_000_000})
+    service.ok("POST", "/v1/reserve/usd", "operator", json={"usd_held_micro": 10**10})
+    agent.sync()
+    name = offer(service)["promise"]
+    service.ok("POST", f"/v1/reserve/promises/{name}/buy")
+    book = service.control.state.world.reserve
+    service.pass_grid(HOUR_MS)
+    assert book.draw is not None
+    assert book.calls == {}
+    service.loop.run_until_complete(service.app.state.challenges.draw())
+    assert book.draw is None
+    assert [(one.promise, one.kind) for one in book.calls.values()] == [(name, "drill")]
+
+
 def test_the_stress_test_is_a_table_json_and_a_page(service: Service, agent: Agent, run: Run, tmp_path: Path) -> None:
     assert "nothing owed" in run("stress").stdout
     begin(service)

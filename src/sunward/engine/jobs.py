@@ -20,6 +20,7 @@ from sunward.settlement.entries import escrow, refund_all
 from sunward.settlement.ledger import tenant_account
 from sunward.signals import climatology
 from sunward.units import DAY_MS, PPM, ceil_to, floor_to
+from sunward.world.called import begins_soon
 from sunward.world.ceilings import overlapping
 
 SUBMITTED = "submitted"
@@ -271,6 +272,8 @@ def _why_paused(turn: Turn, present: Segment | None, pool: str, gpus: int) -> st
         # A limit begins in this slot or the next, so the plan has kept that clear; what little is left before is not
         # always worth running.
         return leases.CURTAILED
+    if begins_soon(turn.world, pool, slot_start_ms, slot_start_ms + 2 * slot_ms):
+        return leases.CALLED
     if present is None:
         return "waiting"
     if present.pool != pool:

@@ -21,6 +21,7 @@ from sunward.model.events import (
     SiteLeft,
 )
 from sunward.model.plan import Plan, Segment
+from sunward.model.reserve_events import PromiseCalled, PromiseOffered, PromiseSold
 from sunward.ports import Recorded
 
 SECOND = 1_000
@@ -62,6 +63,13 @@ class _Ledger:
     """Containers by job that holds any."""
     holds: dict[str, str] = field(default_factory=dict)
     """Site by job."""
+    tenants: dict[str, str] = field(default_factory=dict)
+    """By job."""
+    promises: dict[str, PromiseOffered] = field(default_factory=dict)
+    buyers: dict[str, str] = field(default_factory=dict)
+    """By promise."""
+    calls: list[tuple[str, str, int, int]] = field(default_factory=list)
+    """Who called, at which site, from when and until when containers are theirs."""
 
 
 def check_sites(records: Iterable[Recorded], projected: Mapping[tuple[int, int], Command]) -> list[str]:
@@ -107,8 +115,34 @@ def _learn(ledger: _Ledger, record: Recorded) -> None:
             ledger.sites[site].kept |= {one.pool: one.withheld for one in pools}
         case JobsSubmitted(jobs=jobs):
             ledger.gpus |= {spec.job: (spec.gpus, max(spec.gpus, spec.gpus_max)) for spec in jobs}
+            ledger.tenants |= {spec.job: spec.tenant for spec in jobs}
+        case PromiseOffered() | PromiseSold() | PromiseCalled():
+            _learn_promise(ledger, record)
         case _:
             return
+
+
+def _learn_promise(ledger: _Ledger, record: Recorded) -> None:
+    match record.event.payload:
+        case PromiseOffered() as offered:
+            ledger.promises[offered.promise] = offered
+        case PromiseSold(promise=promise, tenant=tenant):
+            ledger.buyers[promise] = tenant
+        case PromiseCalled(promise=promise, until_ms=until_ms):
+            offered, from_ms = ledger.promises[promise], record.event.at_ms
+            for one in offered.backing:
+                site = one.pool.partition("/")[0]
+                ledger.calls.append((ledger.buyers[promise], site, from_ms + offered.notice_ms, until_ms))
+        case _:
+            return
+
+
+def _is_called(ledger: _Ledger, change: JobChanged) -> bool:
+    """Whether whoever the job belongs to called containers there, so that no plan need have given it any."""
+    return any(
+        (tenant, site) == (ledger.tenants[change.job], change.site) and from_ms <= change.at_ms < until_ms
+        for tenant, site, from_ms, until_ms in ledger.calls
+    )
 
 
 def _lost_asleep(ledger: _Ledger, record: Recorded) -> Iterator[str]:
@@ -190,9 +224,10 @@ def _change(ledger: _Ledger, change: JobChanged) -> Iterator[str]:
     if change.at_ms // HOUR % HOURS in facts.closed:
         yield f"{change.job} is offered to {change.site} in an hour in which it is closed"
     present = [one for one in ledger.given.get(change.job, ()) if one.start_ms <= change.at_ms < one.end_ms]
-    if not present:
+    called = not present and _is_called(ledger, change)
+    if not present and not called:
         yield f"{change.job} is offered to {change.site} at {change.at_ms}, where no plan has it then"
-    ledger.held[change.job] = sum(one.containers for one in present)
+    ledger.held[change.job] = ledger.gpus[change.job][0] if called else sum(one.containers for one in present)
     held = sum(ledger.held[job] for job, site in ledger.holds.items() if site == change.site)
     room = sum(count - facts.kept.get(pool, 0) for pool, count in facts.containers.items())
     if held > room:

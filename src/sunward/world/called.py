@@ -38,6 +38,13 @@ def kept_now(world: World, pool: str) -> int:
     return sum(count for call, count in calls if call.ready_ms - switch_ms <= at_ms < call.until_ms)
 
 
+def begins_soon(world: World, pool: str, from_ms: int, until_ms: int) -> bool:
+    """Whether a call begins to keep containers of a pool within a stretch: plans have kept them clear from then on."""
+    switch_ms = world.network.policy.switch_ms
+    calls = world.reserve.calls_on(pool) if world.reserve.calls else ()
+    return any(from_ms <= call.ready_ms - switch_ms < until_ms for call, _ in calls)
+
+
 def kept_slots(world: World, pool: str, now_ms: int) -> IntArray | int:
     """(H,) containers that calls keep from other work, less those that their own work holds; 0 where none is open."""
     calls = list(world.reserve.calls_on(pool)) if world.reserve.calls else []
