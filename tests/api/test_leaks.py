@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute
 
+from sunward.model.staking_events import StakeRequested
 from sunward.units import DAY_MS, HOUR_MS
 from tests.api.harness import JOB, Agent, Service, finish
 from tests.api.test_challenges import RULES
@@ -139,6 +140,9 @@ def promised(service: Service, agent: Agent, token: str) -> tuple[str, str]:
         "premium_usd_micro_per_h": 1_000,
     }
     promise = service.ok("POST", "/v1/reserve/promises", token=token, json=offer)["promise"]
+    owner = service.control.state.world.reserve.promises[promise].owner
+    bonded = StakeRequested(owner=owner, request="chain-1", amount_wei=10**18, on_chain=True)
+    service.control.commit_one(bonded)
     service.ok("POST", f"/v1/reserve/promises/{promise}/buy", token=token)
     wanted = {"containers": 1, "until_ms": now_ms + 20 * DAY_MS}
     called = service.ok("POST", f"/v1/reserve/promises/{promise}/call", token=token, json=wanted)

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from sunward.cli.commands import reserve as commands
 from sunward.cli.main import cli
 from sunward.cli.shell import Shell
+from sunward.model.staking_events import StakeRequested
 from sunward.units import DAY_MS, HOUR_MS, MICRO
 from tests.api.harness import Agent, Service
 from tests.api.test_requests import is_problem
@@ -56,6 +57,14 @@ def told(result: Result) -> Any:
 def begin(service: Service, usd: int = 10_000) -> None:
     service.ok("POST", "/v1/reserve/rules", "operator", json={"drill_milli_per_epoch": 0})
     service.ok("POST", "/v1/reserve/usd", "operator", json={"usd_held_micro": usd * MICRO})
+
+
+@pytest.fixture(autouse=True)
+def staked(service: Service) -> None:
+    """The provider has stake that answers for what it promises."""
+    owner = service.ok("GET", "/v1/whoami", "provider")["subject"]
+    bonded = StakeRequested(owner=owner, request="chain-1", amount_wei=10**21, on_chain=True)
+    service.control.commit_one(bonded)
 
 
 def offer(service: Service, containers: int = 1, days: int = 30) -> dict[str, Any]:

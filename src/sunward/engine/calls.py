@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import numpy as np
+
 from sunward.engine import ceilings, challenges, leases, plans, trust
+from sunward.engine.pledge import fine_usd_micro
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -23,7 +26,6 @@ from sunward.model.reserve_events import CallReleased, DrillsDrawn, PromiseCalle
 from sunward.model.trust import Consequence, Dimension
 from sunward.placement.filter import Fit, fit
 from sunward.placement.fleet import fleet_of
-from sunward.settlement.reserve import premium_usd_micro
 from sunward.settlement.stakes import Harm
 from sunward.units import HOUR_MS, MILLI_PER_UNIT, PPM, SECOND_MS, floor_to
 from sunward.verification.verdict import Finding
@@ -227,11 +229,12 @@ def _goes_on(turn: Turn, job: str) -> bool:
 
 def _waiting(turn: Turn, tenant: str) -> list[int]:
     jobs = turn.world.jobs
+    states = np.isin(jobs.ints["state"][: len(jobs.ids)], [int(state) for state in WAITING])
     found = [
         row
-        for row in jobs.row_of.values()
-        if jobs.tenant(row) == tenant
-        and jobs.state(row) in WAITING
+        for row in np.flatnonzero(states).tolist()
+        if jobs.ids[row] is not None
+        and jobs.tenant(row) == tenant
         and not jobs.objects["lease"][row]
         and not jobs.ints["cancelled"][row]
     ]
@@ -342,10 +345,10 @@ def _fail(turn: Turn, call: Call, ready: int) -> None:
     trust.issue(turn, record)
     start_ms = max(turn.state.epoch_start_ms, promise.start_ms, promise.sold_ms)
     span_ms = max(0, min(turn.state.epoch_end_ms, promise.end_ms) - start_ms)
-    premium = premium_usd_micro(promise.containers, span_ms, promise.premium_usd_micro_per_h)
-    fine_ppm = book.rules.fine_ppm if book.rules else 0
-    if premium * fine_ppm // PPM:
-        _owe(turn, promise, record.verdict, premium * fine_ppm // PPM)
+    fine = fine_usd_micro(book.rules, promise, span_ms) if book.rules else 0
+    if fine and record.verdict in turn.state.stakes.charges:
+        # Without rules of staking nobody answers for a fine, and the vault must not: one could sell to oneself.
+        _owe(turn, promise, record.verdict, fine)
     if call.kind is CallKind.DRILL:
         _end(turn, call, Outcome.FAILED, ready)
     else:
@@ -354,10 +357,9 @@ def _fail(turn: Turn, call: Call, ready: int) -> None:
 
 def _owe(turn: Turn, promise: Promise, verdict: str, usd_micro: int) -> None:
     """Who promised owes who bought; the verdict takes it of the stake, the vault pays what that does not hold."""
-    charge, owed_wei = turn.state.stakes.charges.get(verdict), 0
-    if charge is not None:
-        owed_wei = charge.owed_wei = usd_micro * turn.world.wei_per_usd_micro
-        charge.harms.append(Harm(tenant=promise.tenant, ref=promise.promise, amount_wei=owed_wei))
+    charge = turn.state.stakes.charges[verdict]
+    owed_wei = charge.owed_wei = usd_micro * turn.world.wei_per_usd_micro
+    charge.harms.append(Harm(tenant=promise.tenant, ref=promise.promise, amount_wei=owed_wei))
     turn.world.reserve.penalties[verdict] = Penalty(
         verdict=verdict,
         promise=promise.promise,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sunward.engine import calls
+from sunward.engine import calls, pledge
 from sunward.engine.membership import check_member
 from sunward.engine.rate import may_promise
 from sunward.engine.state import State
@@ -28,7 +28,7 @@ from sunward.model.reserve_events import (
 )
 from sunward.model.trust import Standing
 from sunward.settlement.entries import movement
-from sunward.settlement.ledger import FAUCET, OFFSET, RESERVE, provider_account, tenant_account
+from sunward.settlement.ledger import FAUCET, OFFSET, RESERVE, provider_account, stake_account, tenant_account
 from sunward.settlement.rate import wei_per_usd_micro
 from sunward.settlement.reserve import (
     Obligation,
@@ -297,6 +297,7 @@ def check_sold(state: State, payload: PromiseSold) -> None:
     if first * world.wei_per_usd_micro > held:
         line = f"the premium of the first epoch is {first} micro-USD, more than the account holds; deposit more first"
         raise InputError(line, code=NOT_FOR_SALE)
+    _check_pledge(state, one)
     as_sold = replace(one, tenant=payload.tenant, replacement_usd_micro_per_h=_replacement(rules, one.gpu_model))
     value = value_of(state)
     owed = liability_of(state) + obligation(as_sold, world.at_ms).liability_usd_micro
@@ -307,6 +308,20 @@ def check_sold(state: State, payload: PromiseSold) -> None:
             f"of {rules.floor_ppm * 100 // PPM} %; deposit more into the reserve or buy a smaller one"
         )
         raise ConflictError(line, code=BELOW_FLOOR)
+
+
+def _check_pledge(state: State, one: Promise) -> None:
+    """Refuse a sale by who could not pay for a failure.
+
+    Raises: ConflictError.
+    """
+    wanted, held = pledge.pledged_wei(state, one.owner, (one,)), state.ledger.balance(stake_account(one.owner))
+    if held < wanted:
+        line = (
+            f"promise {one.promise} is not sold: its provider has {held} wei at stake, {wanted} have to answer for "
+            "what it promised; choose another, or have it bond more"
+        )
+        raise ConflictError(line, code=NOT_FOR_SALE)
 
 
 def obligation(one: Promise, at_ms: int) -> Obligation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from sunward.engine import pledge
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -158,6 +159,10 @@ def check_unstaked(state: State, payload: UnstakeRequested) -> None:
     Raises: InputError, ConflictError.
     """
     _check(state, payload, (stake_account(payload.owner), "bonded"))
+    pledged_wei = 0 if payload.on_chain else pledge.pledged_wei(state, payload.owner)
+    if state.ledger.balance(stake_account(payload.owner)) - payload.amount_wei < pledged_wei:
+        line = f"{pledged_wei} wei of {payload.owner} answer for promises of the reserve until they end; ask less back"
+        raise ConflictError(line, code=TOO_LITTLE)
 
 
 def look(turn: Turn, ref: str) -> None:

@@ -146,7 +146,7 @@ class Penalty:
     usd_micro: int
     """Not yet paid."""
     owed_wei: int = 0
-    """What its verdict is to take of the owner's stake for it; 0 = it has, or there are no rules of staking."""
+    """What its verdict is to take of the owner's stake for it; 0 = it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from sunward.engine import pledge
 from sunward.engine.inputs import solve_again
 from sunward.engine.snapshots import dump, load, state_digest
 from sunward.engine.writer import replay
 from sunward.model.challenge import ChallengeRules
 from sunward.model.commands import Command, Rejected
+from sunward.model.datum import Quality
 from sunward.model.events import (
     AppealDecided,
     AppealFiled,
@@ -19,6 +21,7 @@ from sunward.model.events import (
     EpochRequested,
     JobsSubmitted,
     PlanProposed,
+    RateObserved,
     SiteAsleep,
     SiteLeft,
 )
@@ -53,9 +56,15 @@ NOTICE_H = 0.25
 LENT = {"length_ms": 12 * HOUR_MS, "interruptible": True}
 
 
+PLEDGED_USD = 180
+"""A fine of 90 USD, of ATH that counts half."""
+
+
 def network(*, containers: int = 2, asleep: int = 4, **rules: int) -> Network:
     """A promise of so many of the four containers in the north is sold; all of them sleep."""
     made = Network()
+    made.tell(StakingRulesSet(rules=staking.RULES))
+    staking.bond(made, staking.NORTH, PLEDGED_USD * 4 * USD * WEI_PER_USD_MICRO)
     made.tell(
         ReserveRulesSet(rules=replace(RULES, **rules)),
         ReserveUsdTold(usd_held_micro=10_000 * USD),
@@ -254,31 +263,46 @@ def test_a_call_that_is_not_met_costs_the_premium_and_stake_may_be_taken() -> No
 
 
 def test_stake_pays_first_then_what_is_on_its_way_out_and_the_vault_the_rest() -> None:
-    """90 USD are due: of 60 USD at stake and on its way out all is taken, and 30 USD come out of the vault."""
+    """90 USD are due. Of stake that is worth 60 USD since the token fell all is taken, and 30 USD come of the vault."""
     made = network()
-    made.tell(StakingRulesSet(rules=staking.RULES))
-    stake_wei = 60 * USD * WEI_PER_USD_MICRO
-    staking.bond(made, staking.NORTH, stake_wei)
-    made.tell(UnstakeRequested(owner=staking.NORTH, request="2", amount_wei=stake_wei // 2))
+    stake, leaving = stake_account(staking.NORTH), exit_account(staking.NORTH)
+    bonded = made.balance(stake)
+    spare = bonded - pledge.pledged_wei(made.state, staking.NORTH)
+    assert made.refusal(UnstakeRequested(owner=staking.NORTH, request="2", amount_wei=spare + 1)).code == "SW-793"
+    made.tell(UnstakeRequested(owner=staking.NORTH, request="3", amount_wei=spare))
+    rate = bonded // (60 * USD)
+    made.tell(RateObserved(wei_per_usd_micro=rate, sources=("fixed",), quality=Quality.MODELLED))
     call(made)
     made.wait(1)
-    assert made.balance(stake_account(staking.NORTH)) == stake_wei // 2  # it may still be appealed
+    assert made.balance(stake) + made.balance(leaving) == bonded  # it may still be appealed
     made.wait(APPEAL_MS / HOUR_MS)
-    assert (made.balance(stake_account(staking.NORTH)), made.balance(exit_account(staking.NORTH))) == (0, 0)
+    assert (made.balance(stake), made.balance(leaving)) == (0, 0)
     made.tell(EpochRequested())
     assert made.state.world.reserve.penalties == {}
-    entries = [one for one in made.journal.entries if one.cause in ("slash", "compensate", "premium")]
     moved: dict[str, int] = {}
-    for posting in (posting for one in entries for posting in one.postings):
+    for posting in (part for one in made.journal.entries if one.cause == "compensate" for part in one.postings):
         moved[posting.account] = moved.get(posting.account, 0) + posting.amount_wei
-    assert moved["slashed"] == 0
-    assert moved[stake_account(staking.NORTH)] + moved[exit_account(staking.NORTH)] == -stake_wei
-    compensated = [one for one in entries if one.cause == "compensate"]
-    got = sum(p.amount_wei for one in compensated for p in one.postings if p.account == tenant_account(BUYER))
-    assert got == 90 * USD * WEI_PER_USD_MICRO
-    gave = sum(p.amount_wei for one in compensated for p in one.postings if p.account == RESERVE)
-    assert gave == -30 * USD * WEI_PER_USD_MICRO
+    assert moved["slashed"] == -60 * USD * rate
+    assert moved[tenant_account(BUYER)] == 90 * USD * rate
+    assert moved[RESERVE] == -30 * USD * rate
     assert made.state.ledger.total() == 0
+
+
+def test_who_has_nothing_at_stake_sells_nothing() -> None:
+    made = network()
+    made.tell(offer("r-2", 2, premium_usd_micro_per_h=2 * USD, end_ms=START_MS + 90 * HOUR_MS))
+    refused = made.refusal(PromiseSold(promise="r-2", tenant=BUYER))
+    assert (refused.code, "at stake" in refused.message) == ("SW-813", True)
+
+
+def test_without_rules_of_staking_nobody_is_fined() -> None:
+    made = Network()
+    made.tell(ReserveRulesSet(rules=RULES), ReserveUsdTold(usd_held_micro=10_000 * USD), power(asleep=4))
+    made.tell(offer(), PromiseSold(promise="r-1", tenant=TENANT))
+    call(made)
+    made.wait(1)
+    assert outcome(made) is Outcome.FAILED
+    assert made.state.world.reserve.penalties == {}
 
 
 def test_an_appeal_that_succeeds_leaves_nothing_due() -> None:
