@@ -2,7 +2,7 @@
 
 A promise sells containers that must be ready within a notice; an honest owner lends them meanwhile and takes them back
 when it is drilled. Drills are drawn as the engine draws them, from a value that nobody knows before; premiums are
-divided by `settlement.reserve`. A missed drill costs the epoch's premium, as much again, and a slash.
+divided by `settlement.reserve`. A missed drill costs the epoch's premium and a slash, at least as large as the premium.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks._game_lies import STAKES, Outcome, Owner, either, expected, rarer, taken
+from benchmarks._game_lies import STAKES, Outcome, Owner, expected, rarer, taken
 from benchmarks._game_play import ASK_USD_MICRO_PER_H, STAKE_USD, WEI_PER_USD, WEI_PER_USD_MICRO, by_day
 from benchmarks._game_world import CONTAINERS, DAY_H
+from sunward.model.reserve import ReserveRules
 from sunward.settlement.reserve import premium_usd_micro, split_premium
-from sunward.units import DAY_MS, MICRO, PPM
+from sunward.units import DAY_MS, MICRO, MILLI_PER_UNIT, PPM
 from sunward.world.snapshot import FloatArray
 
 PROMISED = 4
 PREMIUM_USD_MICRO_PER_H = 300_000
-RESERVE_SHARE_BPS = 2_000
-DRILLS_PER_DAY = 0.1
-"""The default of the reserve's rules."""
-CHALLENGES_ASLEEP_PER_DAY = 0.1
-"""Of a pool that sleeps; docs/challenges.md."""
+RESERVE = ReserveRules()
+"""What a network has that says no more."""
+DRILLS_PER_DAY = RESERVE.drill_milli_per_epoch / MILLI_PER_UNIT
 DRILL_H = 1.0
 PROVIDER_SHARE = 0.8
 CAPITAL_USD_PER_DAY = 16.0
@@ -55,7 +54,8 @@ def reserve_outcomes(owner: Owner) -> list[Outcome]:
     for broken in (*_absent(owner), *_sold_twice(owner), *_away(owner, premium)):
         for share in STAKES:
             earned = honest.earned + np.cumsum(premium)
-            lost = taken(STAKE_USD * share, earned) + 2 * premium
+            owed = np.maximum(taken(STAKE_USD * share, earned), premium * RESERVE.fine_ppm / PPM)
+            lost = premium + np.minimum(owed, STAKE_USD * share + earned)
             found.append(
                 Outcome(
                     lie=broken.lie,
@@ -75,7 +75,7 @@ def _premium_usd(owner: Owner) -> FloatArray:
     """What of a day's premium is the provider's, USD; (D,)."""
     wei = premium_usd_micro(PROMISED, DAY_MS, PREMIUM_USD_MICRO_PER_H) * WEI_PER_USD_MICRO
     parts = (
-        split_premium(wei, offset_share_bps=epoch.offset_share_bps, reserve_share_bps=RESERVE_SHARE_BPS)
+        split_premium(wei, offset_share_bps=epoch.offset_share_bps, reserve_share_bps=RESERVE.reserve_share_bps)
         for epoch in owner.world.epochs
     )
     return np.array([part.provider_wei / WEI_PER_USD for part in parts])
@@ -95,13 +95,13 @@ def _absent(owner: Owner) -> Iterator[Broken]:
         lie="reserve_defaulter",
         size="containers that are not there",
         more_usd=saved + drilled,
-        chance=either(DRILLS_PER_DAY, CHALLENGES_ASLEEP_PER_DAY),
+        chance=DRILLS_PER_DAY,
     )
     yield Broken(
         lie="reserve_defaulter",
         size="containers that are not there, nobody would lease them",
         more_usd=np.full_like(saved, PROMISED * CAPITAL_USD_PER_DAY),
-        chance=either(DRILLS_PER_DAY, CHALLENGES_ASLEEP_PER_DAY),
+        chance=DRILLS_PER_DAY,
     )
 
 
