@@ -1,4 +1,4 @@
-"""Invariant 11: no order of deposits, exits and donations lets one holder of the vault gain from another."""
+"""No order of deposits, exits and donations lets one holder gain from another; a container backs one promise."""
 
 from fractions import Fraction
 from random import Random
@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sunward.model.reserve import VaultRequest
+from sunward.model.reserve_events import PromiseWithdrawn, ReserveRulesSet
 from sunward.settlement.reserve import DEAD_SHARES, Vault, settle_requests
+from sunward.units import HOUR_MS
+from tests.support.network import Network
+from tests.support.reserve import RULES, offer
+from tests.support.scenarios import START_MS
 
 HOLDERS = ("a", "b", "c")
 AMOUNTS = st.one_of(st.integers(1, 2_000), st.integers(1, 10**24))
@@ -115,3 +120,28 @@ def test_a_year_of_random_closes_keeps_what_each_put_in():
         vault = settled.vault
     for holder in HOLDERS:
         assert abs(claim(vault, holder) - put_in[holder]) <= DEAD_SHARES + steps
+
+
+OFFERS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 20), st.integers(1, 12), st.booleans()), max_size=10)
+
+
+@settings(max_examples=25)
+@given(OFFERS)
+def test_a_container_backs_one_promise_at_a_time(offers):
+    """At no moment more is promised of a pool than it has; and nothing is refused that would have fitted."""
+    network = Network()
+    network.tell(ReserveRulesSet(rules=RULES))
+    taken: list[tuple[int, int, int]] = []
+    for number, (containers, start_h, hours, withdraw) in enumerate(offers):
+        name, end_h = f"r-{number}", start_h + hours
+        wanted = offer(name, containers, start_ms=START_MS + start_h * HOUR_MS, end_ms=START_MS + end_h * HOUR_MS)
+        fits = all(
+            containers + sum(count for count, first, last in taken if first <= hour < last) <= 4
+            for hour in range(start_h, end_h)
+        )
+        refused = network.propose(wanted).refused
+        assert (refused is None) == fits
+        if fits and withdraw:
+            network.tell(PromiseWithdrawn(promise=name))
+        elif fits:
+            taken.append((containers, start_h, end_h))

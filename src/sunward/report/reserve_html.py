@@ -14,7 +14,7 @@ from sunward.report.timeline import Translate
 from sunward.units import PPM
 
 WIDTH, ROW_PX, BAR_PX = 760, 46, 24
-LEFT, RIGHT, TOP = 170, 90, 28
+LEFT, RIGHT, TOP = 250, 90, 28
 SHOWN_MAX = 4
 """Bars end at so many times the floor: what is more is safe, and would only squeeze the rest."""
 MINUTE_CHARS = len("2026-11-23T08:30")
@@ -56,7 +56,7 @@ def _picture(found: StressTest, name_of: Names, _: Translate) -> str:
     label = escape(_("Coverage under each shock against the floor"))
     parts = [
         f'<div class="scroll"><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">',
-        f'<line x1="{floor_x}" x2="{floor_x}" y1="{TOP - 8}" y2="{height}" stroke="var(--bad, #b00020)"/>',
+        f'<line x1="{floor_x}" x2="{floor_x}" y1="{TOP - 8}" y2="{height}" stroke="var(--bad)"/>',
         (
             f'<text class="soft" x="{floor_x}" y="{TOP - 12}" text-anchor="middle">'
             f"{escape(_('floor'))} {percent(found.floor_ppm, '')}</text>"
@@ -67,7 +67,7 @@ def _picture(found: StressTest, name_of: Names, _: Translate) -> str:
         shown_ppm = top_ppm if line.coverage_ppm is None else min(line.coverage_ppm, top_ppm)
         long = max(1, room * shown_ppm // top_ppm)
         below = line.coverage_ppm is not None and line.coverage_ppm < found.floor_ppm
-        fill = "var(--bad, #b00020)" if below else "var(--accent)"
+        fill = "var(--bad)" if below else "var(--accent)"
         middle, told = y + BAR_PX * 2 // 3, percent(line.coverage_ppm, _("nothing owed"))
         parts += [
             f'<text x="{LEFT - 10}" y="{middle}" text-anchor="end">{escape(name_of(line.shock))}</text>',
