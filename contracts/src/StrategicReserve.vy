@@ -7,7 +7,7 @@
 @notice The vault behind the network's promises: shares of what it holds, changed only at the close of an epoch.
 @custom:invariants
     - this contract holds at least `held + pending + owed`; a token sent here by itself changes none of the three
-    - all requests of an epoch are carried out at the value of a share before any of them
+    - all requests of an epoch are carried out at the value of a share before any of them, which none of them knew
     - a deposit pays at least what its shares are worth, an exit is paid at most that: no holder gains from another
     - shares of holders and of exits that wait, and those of nobody, add up to `total_shares`
 @custom:kill the owner pauses; what was settled is paid all the same, requests that wait too long can be taken back
@@ -103,6 +103,8 @@ struct Price:
     value_per_share_ppm: uint256
     # Whether exits are paid the whole part of what is held, to the wei, or a posted value below it.
     whole: bool
+    # Who asks later knows the value, and waits for the next.
+    last_id: uint256
 
 
 POSTER: public(constant(bytes32)) = keccak256("poster")
@@ -197,6 +199,7 @@ def settle(epoch: uint256, value_per_share_ppm: uint256, processed_to_id: uint25
         self._set_price(value_per_share_ppm)
     price: Price = self.price
     assert price.value_per_share_ppm != 0, "reserve: value has changed"
+    assert processed_to_id <= price.last_id, "reserve: asked after the value was posted"
     self.epochs[epoch] = Epoch(value_per_share_ppm=value_per_share_ppm, processed_to_id=processed_to_id)
     self.last_epoch = epoch
     self.processed_to_id = processed_to_id
@@ -327,6 +330,7 @@ def _set_price(value_per_share_ppm: uint256):
         total_shares=self.total_shares,
         value_per_share_ppm=value_per_share_ppm,
         whole=value_per_share_ppm == most,
+        last_id=self.last_id,
     )
 
 

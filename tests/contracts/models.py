@@ -226,7 +226,7 @@ class Reserve(Governed):
     dead: int = 0
     held: int = 0
     epochs: dict[int, tuple[int, int]] = field(default_factory=dict)
-    price: tuple[int, int, int] | None = None
+    price: tuple[int, int, int, int] | None = None
     refs: dict[bytes, tuple[object, ...]] = field(default_factory=dict)
     paid_out: list[tuple[int, int]] = field(default_factory=list)
     limit_ppm: int = 0
@@ -260,15 +260,16 @@ class Reserve(Governed):
         if epoch not in self.epochs:
             need(value <= self.most_value(), "reserve: value beyond what is held")
             need(value > 0 and value * 2 >= self.most_value(), "reserve: value too low")
-            price = (self.held, self.total_shares(), value if value < self.most_value() else 0)
+            price = (self.held, self.total_shares(), value if value < self.most_value() else 0, len(self.asked))
         need(price is not None, "reserve: value has changed")
         assert price is not None
+        need(to <= price[3], "reserve: asked after the value was posted")
         self.price, self.epochs[epoch] = price, (value, to)
         waiting = [one for one in self.asked[self.done_to : to] if one.state == "waiting"]
         self.done_to = to
         for one in waiting:
             one.state = "settled"
-            self._settle(one, *price)
+            self._settle(one, *price[:3])
 
     def _settle(self, one: Asked, held: int, total: int, below: int) -> None:
         """`below`: the posted value where it is less than the whole."""

@@ -149,6 +149,15 @@ def test_a_value_that_has_changed_is_posted_anew(reserve: Contract, token: Contr
     settle(reserve, 2)
 
 
+def test_who_asks_after_the_value_was_posted_waits(reserve: Contract) -> None:
+    reserve.request_deposit(10**6, sender=ALICE)
+    settle(reserve, 1)
+    reserve.request_exit(10**6, sender=ALICE)
+    with refuses("reserve: asked after the value was posted"):
+        settle(reserve, 1, value=PAR)
+    settle(reserve, 2)
+
+
 def test_a_donation_changes_nothing(reserve: Contract, token: Contract) -> None:
     reserve.request_deposit(10**6, sender=ALICE)
     settle(reserve, 1)
