@@ -110,11 +110,21 @@ def test_a_drill_that_nobody_announced_is_met_by_machines_that_sleep() -> None:
 
 
 @pytest.mark.soak
-def test_calls_among_faults_lose_nothing() -> None:
-    faults = Faults(agent_crashes_per_h=0.05, service_restarts_per_h=0.1, curtailments_per_h=0.05, delay_ms_max=30_000)
-    simulation = Simulation(scenario(random_jobs(5, 16, 20), hours=60, faults=faults, seed=5))
+@pytest.mark.parametrize("seed", [5, 11, 14])
+def test_calls_among_faults_lose_nothing(seed: int) -> None:
+    faults = Faults(
+        agent_crashes_per_h=0.05,
+        service_restarts_per_h=0.1,
+        curtailments_per_h=0.05,
+        owner_uses_per_h=0.05,
+        drains_per_h=0.03,
+        duplicate_frac=0.1,
+        loss_frac=0.05,
+        delay_ms_max=30_000,
+    )
+    simulation = Simulation(scenario(random_jobs(seed, 14, 20), hours=50, faults=faults, seed=seed))
     begin(simulation)
-    for minute in (45, 400, 900, 1_500):
-        call(simulation, NORTH.site, minute, 3)
+    for minute in (45 + seed, 400, 900 + 7 * seed, 1_500):
+        call(simulation, NORTH.site if seed % 2 else SOUTH.site, minute, 3)
     simulation.run()
     assert problems(simulation) == []

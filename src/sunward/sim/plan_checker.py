@@ -30,6 +30,7 @@ REASONS = frozenset(
         "latency",
         "evidence",
         "admission",
+        "reserve",
         "deadline",
         "horizon",
         "budget",
