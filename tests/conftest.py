@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+RECURSION, RECURSION_OF_CONTRACTS = 1_000, 100_000
 SERVICES_REQUIRED = "SUNWARD_REQUIRE_SERVICES"
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +27,15 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no raw data at {folder}; set SUNWARD_DATA to the folder that holds `data`")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let only the tests of contracts recurse as deep as what runs them asks for as it is loaded, by every process.
+
+    Elsewhere a message nested so deep would end the process instead of being refused, as it would a service's.
+    """
+    sys.setrecursionlimit(RECURSION_OF_CONTRACTS if "contracts" in item.path.parts else RECURSION)
 
 
 @pytest.hookimpl(wrapper=True)
