@@ -36,8 +36,8 @@ def close_epoch(turn: Turn) -> None:
     # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
     # move what the one before has left, and the books that follow see all of it.
     rewards = staking_rewards.close(turn, receipts, settlements, supplied)
-    reserve.close(turn)
-    statement = replace(_statement(turn, receipts, settlements, supplied), rewards=rewards)
+    stands = reserve.close(turn)
+    statement = replace(_statement(turn, receipts, settlements, supplied), rewards=rewards, reserve=stands)
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)

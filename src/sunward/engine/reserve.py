@@ -10,6 +10,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sunward.engine import calls, pledge
+from sunward.engine.cover import (
+    BAD_RULES,
+    coverage_of,
+    liability_of,
+    obligation,
+    penalties_of,
+    prices,
+    require_rules,
+    value_of,
+    vault,
+)
 from sunward.engine.membership import check_member
 from sunward.engine.rate import may_promise
 from sunward.engine.state import State
@@ -17,7 +28,7 @@ from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
 from sunward.model.events import RateObserved
 from sunward.model.identity import SiteId
-from sunward.model.reserve import Backing, Penalty, Promise, ReserveRules, VaultRequest
+from sunward.model.reserve import Backing, EpochReserve, Penalty, Promise, ReserveRules, VaultRequest
 from sunward.model.reserve_events import (
     PromiseOffered,
     PromiseSold,
@@ -29,25 +40,19 @@ from sunward.model.reserve_events import (
 from sunward.model.trust import Standing
 from sunward.settlement.entries import movement
 from sunward.settlement.ledger import FAUCET, OFFSET, RESERVE, provider_account, stake_account, tenant_account
-from sunward.settlement.rate import wei_per_usd_micro
 from sunward.settlement.reserve import (
-    Obligation,
-    Prices,
-    Vault,
     VaultSettled,
     coverage_ppm,
     is_covered,
-    liability_usd_micro,
     premium_usd_micro,
     settle_requests,
     spare_wei,
     split_premium,
-    value_usd_micro,
 )
 from sunward.units import BPS, DAY_MS, HOUR_MS, MINUTE_MS, PPM, SECOND_MS
 from sunward.world.reserve import ReserveBook
 
-BAD_RULES, BAD_OFFER, NO_PROMISE, NOT_FOR_SALE = "SW-810", "SW-811", "SW-812", "SW-813"
+BAD_OFFER, NO_PROMISE, NOT_FOR_SALE = "SW-811", "SW-812", "SW-813"
 BELOW_FLOOR, TAKEN, BAD_REQUEST = "SW-814", "SW-815", "SW-816"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,80}")
 HOLDER = re.compile(r"(?:provider|tenant):[A-Za-z0-9._-]{1,80}")
@@ -55,15 +60,6 @@ RATE_MAX = 10**12
 PROMISED_MS_MAX = 366 * DAY_MS
 PROMISES_MAX = 10_000
 """Most promises that are not over; what is offered and never bought must not fill the state."""
-
-
-def require_rules(state: State) -> ReserveRules:
-    """The rules of the reserve. Raises: ConflictError where none are set."""
-    rules = state.world.reserve.rules
-    if rules is None:
-        line = "this network has no reserve; an operator sets its rules with `sunward reserve rules`"
-        raise ConflictError(line, code=BAD_RULES)
-    return rules
 
 
 def rules_set(turn: Turn, payload: ReserveRulesSet) -> None:
@@ -324,57 +320,6 @@ def _check_pledge(state: State, one: Promise) -> None:
         raise ConflictError(line, code=NOT_FOR_SALE)
 
 
-def obligation(one: Promise, at_ms: int) -> Obligation:
-    """What a sold promise may still cost."""
-    return Obligation(
-        promise=one.promise,
-        containers=one.containers,
-        left_ms=max(0, one.end_ms - max(one.start_ms, at_ms)),
-        replacement_usd_micro_per_h=one.replacement_usd_micro_per_h,
-        premium_usd_micro_per_h=one.premium_usd_micro_per_h,
-    )
-
-
-def obligations(state: State) -> list[Obligation]:
-    """What every sold promise may still cost, in the order they were sold."""
-    book, at_ms = state.world.reserve, state.world.at_ms
-    found = sorted((one for one in book.promises.values() if one.tenant), key=lambda one: (one.sold_ms, one.promise))
-    return [obligation(one, at_ms) for one in found]
-
-
-def prices(state: State) -> Prices:
-    """What the vault's holdings count for now."""
-    world, rules = state.world, require_rules(state)
-    low = state.rates.low(world.at_ms)
-    most = max(world.wei_per_usd_micro, wei_per_usd_micro(low) if low else 0)
-    return Prices(
-        usd_held_micro=world.reserve.usd_held_micro,
-        wei_per_usd_micro=world.wei_per_usd_micro,
-        wei_per_usd_micro_max=world.reserve.cheapest(world.at_ms, most),
-        haircut_ppm=rules.haircut_ppm,
-    )
-
-
-def value_of(state: State) -> int:
-    """What the vault is worth, micro-USD."""
-    return value_usd_micro(state.ledger.balance(RESERVE), prices(state))
-
-
-def liability_of(state: State) -> int:
-    """What is owed and may become so, micro-USD."""
-    return liability_usd_micro(penalties_of(state), obligations(state))
-
-
-def penalties_of(state: State) -> int:
-    """Penalties due and not paid, micro-USD; those whose verdict may still fall among them."""
-    return sum(one.usd_micro for one in state.world.reserve.penalties.values())
-
-
-def coverage_of(state: State) -> int | None:
-    """Value over liability, ppm; none where nothing is owed."""
-    return coverage_ppm(value_of(state), liability_of(state))
-
-
 def _watch(turn: Turn) -> None:
     """Remember since when coverage is below the floor."""
     book = turn.world.reserve
@@ -394,18 +339,27 @@ def look(turn: Turn, name: str) -> None:
         del turn.world.reserve.promises[name]
 
 
-def close(turn: Turn) -> None:
+def close(turn: Turn) -> EpochReserve | None:
     """Premiums for what was served, what is owed to those who were let down, then deposits and exits at one value."""
-    book = turn.world.reserve
+    book, state = turn.world.reserve, turn.state
     if book.rules is None:
-        return
+        return None
     for name in sorted(book.promises):
         _premium(turn, book.rules, book.promises[name])
     book.failed.clear()
     _compensate(turn)
     _watch(turn)
-    _settle_vault(turn, book, book.rules)
+    _settle_vault(turn, book)
     _watch(turn)
+    return EpochReserve(
+        held_wei=state.ledger.balance(RESERVE),
+        usd_held_micro=book.usd_held_micro,
+        value_usd_micro=value_of(state),
+        liability_usd_micro=liability_of(state),
+        coverage_ppm=coverage_of(state),
+        sold=sum(one.containers for one in book.promises.values() if one.tenant),
+        penalties_usd_micro=penalties_of(state),
+    )
 
 
 def _premium(turn: Turn, rules: ReserveRules, one: Promise) -> None:
@@ -459,12 +413,6 @@ def _pay(turn: Turn, one: Penalty) -> None:
         del book.penalties[one.verdict]
 
 
-def vault(state: State) -> Vault:
-    """The vault as it stands."""
-    book = state.world.reserve
-    return Vault(held_wei=state.ledger.balance(RESERVE), shares=book.shares, dead_shares=book.dead_shares)
-
-
 def settled(state: State, requests: Iterable[VaultRequest]) -> VaultSettled:
     """What a close now would make of requests."""
     book, rules, now = state.world.reserve, require_rules(state), vault(state)
@@ -477,9 +425,8 @@ def settled(state: State, requests: Iterable[VaultRequest]) -> VaultSettled:
     )
 
 
-def _settle_vault(turn: Turn, book: ReserveBook, rules: ReserveRules) -> None:
+def _settle_vault(turn: Turn, book: ReserveBook) -> None:
     """Carry out deposits and exits. A deposit whose account has spent the money since is dropped."""
-    del rules
     state, left = turn.state, dict[str, int]()
     able = []
     for one in sorted(book.requests.values(), key=lambda request: request.number):

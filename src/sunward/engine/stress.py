@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sunward.engine.reserve import obligation, penalties_of, prices, require_rules
+from sunward.engine.cover import obligation, penalties_of, prices, require_rules
 from sunward.engine.state import State
 from sunward.model.reserve import Promise
 from sunward.model.reserve_views import StressTest

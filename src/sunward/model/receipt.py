@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sunward.model.datum import Quality
 from sunward.model.granular import Claim, SiteSupply
 from sunward.model.onchain import ChainStatement
+from sunward.model.reserve import EpochReserve
 from sunward.model.staking import EpochRewards
 
 RESIDUAL_MISSING = "residual missing"
@@ -209,5 +210,7 @@ class EpochStatement:
     """Sites with any matched energy, by name; q and CFE of all others are 0."""
     rewards: EpochRewards | None = None
     """What was handed out; none where no rules of staking were in force."""
+    reserve: EpochReserve | None = None
+    """Where the reserve stood; none where it had no rules."""
     chain: ChainStatement | None = None
     """What goes to the chain; nothing where none was named."""

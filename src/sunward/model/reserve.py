@@ -172,3 +172,19 @@ class DrillDraw:
 
     sequence: int
     owners: tuple[TenantId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReserve:
+    """Where the reserve stood when an epoch closed, after its entries."""
+
+    held_wei: int
+    usd_held_micro: int
+    value_usd_micro: int
+    liability_usd_micro: int
+    coverage_ppm: int | None
+    """None where nothing was owed."""
+    sold: int
+    """Containers behind sold promises."""
+    penalties_usd_micro: int
+    """Due and not paid, those that may still fall among them."""

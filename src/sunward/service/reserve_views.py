@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sunward.engine import calls, reserve
+from sunward.engine import calls, cover
 from sunward.engine.state import State
 from sunward.model.reserve import Call, Promise, PromiseState
 from sunward.model.reserve_views import CallLine, HolderLine, PromiseLine, ReserveView, VaultRequestLine
@@ -19,17 +19,17 @@ def accounts_of(caller: Caller) -> tuple[str, ...]:
 def reserve_view(state: State, caller: Caller) -> ReserveView:
     """The vault and the caller's part of it."""
     book, everything = state.world.reserve, caller.has(OPERATOR, AUDITOR)
-    own, vault = accounts_of(caller), reserve.vault(state)
+    own, vault = accounts_of(caller), cover.vault(state)
     has_rules = book.rules is not None
     return ReserveView(
         rules=book.rules,
         held_wei=state.ledger.balance(RESERVE),
         usd_held_micro=book.usd_held_micro,
-        value_usd_micro=reserve.value_of(state) if has_rules else 0,
-        liability_usd_micro=reserve.liability_of(state) if has_rules else 0,
-        coverage_ppm=reserve.coverage_of(state) if has_rules else None,
+        value_usd_micro=cover.value_of(state) if has_rules else 0,
+        liability_usd_micro=cover.liability_of(state) if has_rules else 0,
+        coverage_ppm=cover.coverage_of(state) if has_rules else None,
         fell_ms=book.fell_ms,
-        penalties_usd_micro=reserve.penalties_of(state),
+        penalties_usd_micro=cover.penalties_of(state),
         sold=sum(one.containers for one in book.promises.values() if one.tenant),
         called=sum(part.containers for one in book.calls.values() for part in one.backing),
         holders=tuple(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sunward.engine import reserve
+from sunward.engine import cover
 from sunward.engine.snapshots import dump, load, state_digest
 from sunward.engine.writer import replay
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -104,7 +104,7 @@ def test_a_sale_that_the_vault_does_not_cover_is_refused_with_one_line() -> None
     assert "150 %" in refused.message
     assert "\n" not in refused.message
     made.tell(ReserveUsdTold(usd_held_micro=105 * USD), PromiseSold(promise="r-1", tenant=TENANT))
-    assert reserve.coverage_of(made.state) == 1_500_000
+    assert cover.coverage_of(made.state) == 1_500_000
     assert made.refusal(PromiseSold(promise="r-1", tenant=TENANT)).code == "SW-813"
     assert made.refusal(PromiseWithdrawn(promise="r-1")).code == "SW-813"
 
@@ -135,6 +135,10 @@ def test_a_premium_is_paid_for_what_was_served_and_only_where_it_is_sold() -> No
     made.tell(EpochRequested())
     paid = 2 * 3 * (USD // 2) * WEI_PER_USD_MICRO
     assert before - made.balance(BUYER) == paid
+    stands = made.journal.epochs[-1].reserve
+    assert stands is not None
+    assert (stands.held_wei, stands.sold, stands.penalties_usd_micro) == (made.balance(RESERVE), 2, 0)
+    assert stands.coverage_ppm == cover.coverage_of(made.state)
     offset, vault = paid // 100, (paid - paid // 100) // 5
     assert (made.balance(OFFSET), made.balance(RESERVE)) == (offset, vault)
     assert made.balance(provider_account(OWNER)) == paid - offset - vault
@@ -209,13 +213,13 @@ def test_the_low_of_thirty_days_counts() -> None:
     made.tell(EpochRequested())
     low = RateObserved(wei_per_usd_micro=4 * WEI_PER_USD_MICRO, sources=("x",), quality=Quality.MODELLED)
     made.tell(low, replace(low, wei_per_usd_micro=WEI_PER_USD_MICRO))
-    assert reserve.value_of(made.state) == 25 * USD
+    assert cover.value_of(made.state) == 25 * USD
     made.wait(29 * 24)
     made.tell(replace(low, wei_per_usd_micro=WEI_PER_USD_MICRO))
-    assert reserve.value_of(made.state) == 25 * USD
+    assert cover.value_of(made.state) == 25 * USD
     made.wait(3 * 24)
     made.tell(replace(low, wei_per_usd_micro=WEI_PER_USD_MICRO))
-    assert reserve.value_of(made.state) == 100 * USD
+    assert cover.value_of(made.state) == 100 * USD
 
 
 def test_the_reserve_comes_back_with_a_snapshot_and_by_replay() -> None:

@@ -9,6 +9,7 @@ from sunward.cli.shell import Shell, group, pass_shell
 from sunward.cli.text import _
 from sunward.errors import NotFoundError
 from sunward.model.receipt import EpochStatement
+from sunward.report.reserve_html import percent
 
 
 @group(invoke_without_command=True)
@@ -92,6 +93,10 @@ def _statement(one: EpochStatement) -> list[tuple[str, str]]:
             (_("cut by the ceiling"), show.ath(given.cut_wei)),
             (_("owners"), str(given.owners)),
         ]
+    stands = one.reserve
+    if stands is not None:
+        covered = percent(stands.coverage_ppm, _("nothing owed"))
+        told += [(_("reserve"), show.ath(stands.held_wei)), (_("coverage of the reserve"), covered)]
     return told
 
 
