@@ -268,6 +268,21 @@ class TriedDistributor(Tried):
         arguments = (put.epoch, owner, leaf.cumulative_wei, leaf.salt, proof)
         self.both(lambda: self.contract.claim(*arguments, sender=STRANGER), lambda: self.model.claim(put, owner))
 
+    @precondition(lambda self: self.model.standing)
+    @rule()
+    def everybody_claims(self) -> None:
+        pass_time(VETO_WINDOW_S)
+        for one in PEOPLE:
+            self.claim_newest(one)
+
+    @precondition(lambda self: self.model.standing)
+    @rule()
+    def veto_and_say_again(self) -> None:
+        put = self.model.standing[-1]
+        self.veto(1)
+        self.model.now_s = int(boa.env.timestamp)
+        self.offer(models.Put(put.epoch, put.leaves, put.total, self.model.opening(), put.root))
+
     @rule(amount=st.integers(1, 1000))
     def donate(self, amount: int) -> None:
         self.token.transfer(self.contract.address, amount)
@@ -385,6 +400,28 @@ class TriedReserve(Tried):
         )
         self.out[BUYER] += was - self.model.held
 
+    @rule(refs=st.lists(words, min_size=2, max_size=4), part_ppm=st.sampled_from([60_000, 90_000, 120_000]))
+    def compensate_many(self, refs: list[bytes], part_ppm: int) -> None:
+        """On one day, as long as the limit lasts."""
+        for ref in refs:
+            self.compensate(ref, part_ppm)
+
+    @precondition(lambda self: self.model.done_to < len(self.model.asked))
+    @rule(ref=words, between=st.sampled_from(["nothing", "recognise", "compensate"]))
+    def settle_in_two(self, ref: bytes, between: str) -> None:
+        """An epoch of two batches, with or without something that changes the value between them."""
+        epoch, value = max(self.model.epochs, default=0) + 1, self.model.most_value()
+        ask = self.contract.settle
+        for to in (self.model.done_to, min(len(self.model.asked), self.model.done_to + 32)):
+            self.both(
+                lambda to=to: ask(epoch, value, to, sender=POSTER), lambda to=to: self.model.settle(epoch, value, to)
+            )
+            if between == "recognise":
+                self.donate(7)
+                self.recognise(ref, 2)
+            elif between == "compensate":
+                self.compensate(ref, 100_000)
+
     @invariant()
     def agrees(self) -> None:
         for one in PEOPLE:
@@ -448,6 +485,13 @@ class TriedEscrow(Tried):
             lambda: self.model.settle(batch, payers, amounts, to),
         )
         self.out[to] += before - self.model.held()
+
+    @rule(batch=words, owner=people, part=st.integers(0, 3))
+    def ask_work_withdraw(self, batch: bytes, owner: str, part: int) -> None:
+        """What was asked for pays for jobs before it is paid."""
+        self.ask(owner, 3)
+        self.settle(batch, [owner, owner], [part, part], 0, BUYER)
+        self.withdraw(owner, WITHDRAWAL_DELAY_S)
 
     @precondition(lambda self: self.model.batches)
     @rule(data=st.data())

@@ -149,6 +149,15 @@ def test_a_value_that_has_changed_is_posted_anew(reserve: Contract, token: Contr
     settle(reserve, 2)
 
 
+def test_a_payment_changes_the_value_too(reserve: Contract) -> None:
+    for owner in (ALICE, BOB):
+        reserve.request_deposit(10**6, sender=owner)
+    settle(reserve, 1, to=1)
+    reserve.compensate(word("call"), HARMED, 10, sender=POSTER)
+    with refuses("reserve: value has changed"):
+        settle(reserve, 1, value=PAR)
+
+
 def test_who_asks_after_the_value_was_posted_waits(reserve: Contract) -> None:
     reserve.request_deposit(10**6, sender=ALICE)
     settle(reserve, 1)
@@ -211,7 +220,10 @@ def test_who_was_harmed_is_paid_once_within_a_limit(reserve: Contract, token: Co
         reserve.compensate(word("call"), STRANGER, 150, sender=POSTER)
     with refuses("reserve: beyond the limit"):
         reserve.compensate(word("more"), HARMED, 51, sender=POSTER)
-    reserve.compensate(word("more"), HARMED, 50, sender=POSTER)
+    for part in ("more", "still more"):
+        reserve.compensate(word(part), HARMED, 25, sender=POSTER)
+    with refuses("reserve: beyond the limit"):
+        reserve.compensate(word("too much"), HARMED, 1, sender=POSTER)
     pass_time(86_400)
     reserve.compensate(word("next day"), HARMED, 160, sender=POSTER)
     for to, amount, reason in ((ZERO, 1, "nobody to pay"), (HARMED, 0, "nothing to pay"), (HARMED, 641, "not enough")):
