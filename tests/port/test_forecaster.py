@@ -40,8 +40,12 @@ def wave(hours=DAYS * 24, *, level=300.0, seed=3):
 
 @pytest.fixture
 def file(tmp_path):
+    return writer(tmp_path)
+
+
+def writer(folder):
     def written(values, *, zone=DE, kind=CARBON, begin=BEGIN, name="own.csv"):
-        path = tmp_path / name
+        path = folder / name
         rows = ["zone,ts_utc,value,quality,source"]
         for hour, value in enumerate(values):
             moment = datetime.fromtimestamp((begin + hour * HOUR_MS) // SECOND_MS, UTC)
@@ -58,12 +62,18 @@ def learnt_of(*files, at_ms=NOW):
     return made
 
 
+@pytest.fixture(scope="module")
+def once_learnt(tmp_path_factory):
+    """Learnt once, for all that only ask it."""
+    return learnt_of(writer(tmp_path_factory.mktemp("past"))(wave()))
+
+
 @pytest.fixture(params=["typical", "learnt", "own first", "live"])
-def forecaster(request, file, tmp_path):
+def forecaster(request, file, tmp_path, once_learnt):
     if request.param == "typical":
         yield TYPICAL
         return
-    learnt = learnt_of(file(wave()))
+    learnt = once_learnt
     if request.param == "learnt":
         yield learnt
         return
