@@ -176,6 +176,8 @@ class Distributor(Governed):
         amount = put.leaves[owner] - self.claimed(owner)
         need(amount > 0, "distributor: nothing to claim")
         so_far = sum(paid for _, paid in self.claims)
+        # Where a lie goes beyond all there is, the token is the first to refuse.
+        need(so_far + amount <= self.funded() + self.donated, "erc20: transfer amount exceeds balance")
         need(so_far + amount <= found[0].total + self.donated, "distributor: beyond the total")
         self.claims.append((owner, amount))
         return amount
