@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol
 
 from sunward.model.challenge import BeaconValue
 from sunward.model.commands import Command
+from sunward.model.credits import CreditOrder, Offer, RegistryAnswer
 from sunward.model.datum import SeriesKind
 from sunward.model.events import Event
 from sunward.model.identity import ZoneId
@@ -53,6 +54,30 @@ class Beacon(Protocol):
         """The first value that comes into the world after a moment.
 
         Raises: SourceError when it cannot be had (yet).
+        """
+
+
+class Retirement(Protocol):
+    """A registry that retires carbon credits, or whoever does so at one for others."""
+
+    name: str
+
+    def offer(self, order: CreditOrder) -> Offer | RegistryAnswer:
+        """What an order would cost, or why it cannot be had; nothing is bought by asking.
+
+        Raises: SourceError when it cannot be asked.
+        """
+
+    def place(self, order: CreditOrder, reference: str) -> RegistryAnswer:
+        """Have an order carried out, under the reference of its offer.
+
+        Raises: SourceError when it is not known whether it was taken: then it is asked after, and not placed again.
+        """
+
+    def find(self, order: CreditOrder, reference: str) -> RegistryAnswer:
+        """What became of an order that went out.
+
+        Raises: SourceError when it cannot be asked.
         """
 
 

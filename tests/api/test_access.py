@@ -100,6 +100,8 @@ ROUTES = {
     ("GET", "/metrics"): {AUDITOR, OPERATOR},
     ("GET", "/v1/policy"): {AUDITOR, OPERATOR},
     ("POST", "/v1/policy"): {OPERATOR},
+    ("GET", "/v1/offset"): EVERYONE,
+    ("POST", "/v1/offset/rules"): {OPERATOR},
     ("GET", "/v1/rate"): EVERYONE,
     ("POST", "/v1/rate/confirm"): {OPERATOR},
     ("GET", "/v1/epochs"): EVERYONE,

@@ -18,6 +18,8 @@ from sunward.engine.rate import due as rate_due
 from sunward.engine.writer import replay
 from sunward.model.chain import GENESIS, record_hash, rotation_bytes
 from sunward.model.challenge import BeaconValue, Challenge, ChallengeFault, ChallengeRules, Commitment
+from sunward.model.credit_events import CreditRulesSet, CreditsOrdered, CreditsRefused, CreditsRetired
+from sunward.model.credits import CreditRules, RetiredCredits
 from sunward.model.datum import Quality, SeriesKind
 from sunward.model.events import (
     KINDS,
@@ -81,6 +83,7 @@ from tests.support.scenarios import SITES, START_MS, job
 
 HERE = Path(__file__).parent
 HEADS = {
+    "journal-v1-credits.jsonl": "e1c12f110503795eea17140595750e5897eeda9ccffdac7dd4173558df97daa7",
     "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
     "journal-v1-stakes.jsonl": "f1df40b0e4f05108d968b27d1e88ccdf5268a2f75e4152a17989fac4dd151513",
     "journal-v1-reserve.jsonl": "4db19bef5db8cb5fa9ef38dd7bf1c7a37fe583f19a8a977bcf294ee6511e9287",
@@ -96,8 +99,16 @@ HEADS = {
     "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
-EPOCHS = {"journal-v1-stakes.jsonl": 3}
+EPOCHS = {"journal-v1-credits.jsonl": 3, "journal-v1-stakes.jsonl": 3}
 BALANCES = {
+    "journal-v1-credits.jsonl": {
+        "faucet:test": -(10**21),
+        "network": 950_400_000_000_000_000,
+        "offset": 24_060_000_000_000_000,
+        "provider:p-no-hydro": 3_801_600_000_000_000_000,
+        "retired": 23_940_000_000_000_000,
+        "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
     "journal-v1-places.jsonl": {
         "faucet:test": -(10**21),
         "network": 356_400_000_000_000_000,
@@ -585,7 +596,32 @@ def told_of_stakes() -> MemoryJournal:
     return network.journal
 
 
+def told_of_credits() -> MemoryJournal:
+    """An order is refused and the next one filled: a part counts, and a part is marked as a test."""
+    network = Network()
+    network.tell(CreditRulesSet(rules=CreditRules(registry="vcs", price_usd_micro_per_t=200_000)))
+    network.submit(job("j-1"))
+    network.plan(assignment("j-1", segment(HYDRO, 0, 2)))
+    network.report("j-1.1", Phase.RUNNING)
+    network.wait(2)
+    network.report("j-1.1", Phase.FINISHED, units=1_000)
+    network.seal("no-hydro", {"j-1.1": 3_600_000_000})
+    network.tell(EpochRequested())
+    (first,) = network.state.credits.open
+    network.tell(CreditsOrdered(order=first, reference="q-1"), CreditsRefused(order=first, reason="out of stock"))
+    network.wait(7 * 24)
+    (second,) = network.state.credits.open.values()
+    one = RetiredCredits(
+        registry="vcs/7-", first=5, last=5, kg=1, vintage=2025, method="ACM0002", country="IN", project="wind"
+    )
+    retired = (one, replace(one, first=6, last=second.kg + 4, kg=second.kg - 1, test=True))
+    network.tell(CreditsOrdered(order=second.order, reference="q-2"))
+    network.tell(CreditsRetired(order=second.order, credits=retired, paid_usd_micro=second.limit_usd_micro // 2))
+    return network.journal
+
+
 HISTORIES = {
+    "journal-v1-credits.jsonl": told_of_credits,
     "journal-v1-places.jsonl": told_of_places,
     "journal-v1-stakes.jsonl": told_of_stakes,
     "journal-v1-reserve.jsonl": told_of_reserve,

@@ -25,6 +25,7 @@ from sunward.cli.commands.journal import journal
 from sunward.cli.commands.key import key
 from sunward.cli.commands.login import login, logout, whoami
 from sunward.cli.commands.network import network
+from sunward.cli.commands.offset import offset
 from sunward.cli.commands.plan import plan
 from sunward.cli.commands.receipts import receipt, verify
 from sunward.cli.commands.reserve import reserve
@@ -241,6 +242,7 @@ COMMANDS: tuple[click.Command, ...] = (
     epoch,
     stake,
     rewards,
+    offset,
     network,
     journal,
     key,

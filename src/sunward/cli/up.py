@@ -18,6 +18,7 @@ from sunward.adapters.feeds.settings import Subscription, read_feeds
 from sunward.adapters.learnt import LearntForecaster
 from sunward.adapters.past import Past
 from sunward.adapters.prices import PriceSource, read_rates
+from sunward.adapters.retirement import read_registries
 from sunward.adapters.secret_file import FOLDER_MODE
 from sunward.cli import show
 from sunward.cli.door import LOOPBACK, Door
@@ -29,12 +30,14 @@ from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.datum import SeriesKind
 from sunward.model.plan import PolicyInputs
+from sunward.ports import Retirement
 from sunward.service.app import Work, serve
 from sunward.service.bootstrap import LOCAL_RULES, build_control, issue_credentials
 from sunward.service.config import ServiceConfig
 from sunward.service.control import ControlPlane
 from sunward.service.fetching import fetching
 from sunward.service.learning import learning
+from sunward.service.offsetting import Buyer, keep_buying
 from sunward.service.rating import Rating, keep_rating
 from sunward.signals.typical import ClimatologyForecaster, ClimatologySource
 
@@ -70,6 +73,7 @@ MARGIN_MS = 2_000
 @option("--endorsers", type=click.Path(path_type=Path), help="Whose word on sites' keys counts: an endorsers.toml.")
 @option("--feeds", "feeds_file", type=click.Path(path_type=Path), help="Live feeds, as a feeds.toml names them.")
 @option("--beacon", "beacon_url", default="", help="Where draws take their values, https://RELAY/CHAIN_HASH of drand.")
+@option("--credits", "credits_file", type=click.Path(path_type=Path), help="Registries, as a credits.toml names them.")
 @option("--rates", "rates_file", type=click.Path(path_type=Path), help="Prices of ATH, as a rates.toml names sources.")
 @pass_shell
 def up(
@@ -98,6 +102,7 @@ def up(
     beacon_url: str,
     endorsers: Path | None,
     rates_file: Path | None,
+    credits_file: Path | None,
     *,
     webhook_allow_private: bool,
 ) -> None:
@@ -108,6 +113,7 @@ def up(
     learnt = LearntForecaster(Past((*_files(carbon_history, price_history), *files)), ClimatologyForecaster())
     subscriptions = _beside(files, read_feeds(feeds_file) if feeds_file else ())
     grid = watches(grid_file)
+    registries = read_registries(credits_file, LOCAL_RULES.network)
     prices = read_rates(rates_file) if rates_file else None
     door = Door(
         host=host,
@@ -137,7 +143,7 @@ def up(
         listener.listen()
         with fetching(control, subscriptions, shell.home) as told, learning(learnt, control.clock.grid_ms, told):
             issue_credentials(control, shell.home, url)
-            works = _works(control, prices)
+            works = _works(control, prices, registries)
             _tell(shell, url)
             serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None, works)
 
@@ -155,9 +161,12 @@ def _config(
     )
 
 
-def _works(control: ControlPlane, prices: tuple[tuple[PriceSource, ...], int] | None) -> list[Work]:
+def _works(
+    control: ControlPlane, prices: tuple[tuple[PriceSource, ...], int] | None, registries: dict[str, Retirement]
+) -> list[Work]:
     """What goes on beside the control plane, ready to begin."""
-    works: list[Work] = []
+    buyer = Buyer(control, registries)
+    works: list[Work] = [lambda: keep_buying(buyer)]
     if prices is not None:
         rating = Rating(control, *prices)
         rating.begin()

@@ -15,6 +15,7 @@ from sunward.engine import (
     jobs,
     leases,
     membership,
+    offset,
     places,
     plans,
     policy,
@@ -30,6 +31,7 @@ from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InvariantError
 from sunward.model.commands import Command
+from sunward.model.credit_events import CreditRulesSet, CreditsOrdered, CreditsRefused, CreditsRetired
 from sunward.model.events import (
     AgentLost,
     AgentSeen,
@@ -257,6 +259,10 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     PromiseCalled: calls.called,
     CallReleased: calls.released,
     DrillsDrawn: calls.drawn,
+    CreditRulesSet: offset.rules_set,
+    CreditsOrdered: offset.ordered,
+    CreditsRetired: offset.retired,
+    CreditsRefused: offset.refused,
 }
 
 _CHECKS: dict[type, Callable[[State, Any], None]] = {
@@ -310,4 +316,8 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     PromiseCalled: calls.check_called,
     CallReleased: calls.check_released,
     DrillsDrawn: calls.check_drawn,
+    CreditRulesSet: offset.check_rules,
+    CreditsOrdered: offset.check_ordered,
+    CreditsRetired: offset.check_retired,
+    CreditsRefused: offset.check_refused,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sunward.engine import challenges, reserve, supply
+from sunward.engine import challenges, offset, reserve, supply
 from sunward.engine import rewards as staking_rewards
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
 from sunward.engine.leases import covered
@@ -36,8 +36,10 @@ def close_epoch(turn: Turn) -> None:
     # What stake earns, what is spent on credits and what the reserve owes are posted here, in this order: each may
     # move what the one before has left, and the books that follow see all of it.
     rewards = staking_rewards.close(turn, receipts, settlements, supplied)
+    bought = offset.close(turn, receipts, supplied)
     stands = reserve.close(turn)
-    statement = replace(_statement(turn, receipts, settlements, supplied), rewards=rewards, reserve=stands)
+    statement = _statement(turn, receipts, settlements, supplied)
+    statement = replace(statement, rewards=rewards, offset=bought, reserve=stands)
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)
@@ -81,7 +83,7 @@ def _statement(
     state = turn.state
     books = close_books(
         state.ledger,
-        turn.world.network,
+        offset.priced(state),
         settlements,
         offset_share_bps=state.offset_share_bps,
         liability_mg=state.liability_mg

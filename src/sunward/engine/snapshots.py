@@ -22,6 +22,7 @@ from sunward.model.reserve import Call, CallEnded, DrillDraw, Penalty, Promise, 
 from sunward.model.site import Ceiling, PoolPower, SiteSpec
 from sunward.model.wire import ClockMapping
 from sunward.settlement.certificates import Registry
+from sunward.settlement.credits import CreditBook
 from sunward.settlement.ledger import Ledger
 from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
@@ -120,7 +121,8 @@ def _incentives(state: State) -> dict[str, Any]:
     """Stake, prices and what else is told only where its rules are, so that all other snapshots are as before."""
     served = {"served": encode(state.world.served)} if state.world.served.sites else {}
     rates = {"rates": encode(state.rates)} if state.rates != RateBook() else {}
-    return served | rates | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
+    credited = {"credits": encode(state.credits)} if state.credits != CreditBook() else {}
+    return served | rates | credited | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
 
 
 def _load_incentives(state: State, record: dict[str, Any]) -> None:
@@ -130,6 +132,8 @@ def _load_incentives(state: State, record: dict[str, Any]) -> None:
         state.stakes = decode(record["stakes"], StakeBook)
     if "rates" in record:
         state.rates = decode(record["rates"], RateBook)
+    if "credits" in record:
+        state.credits = decode(record["credits"], CreditBook)
 
 
 def _supply_record(state: State) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sunward.model.granular import GenerationDevice
 from sunward.settlement.certificates import Registry
+from sunward.settlement.credits import CreditBook
 from sunward.settlement.ledger import Ledger
 from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
@@ -24,7 +25,7 @@ class State:
     epoch_end_ms: int = 0
     offset_share_bps: int = 0
     liability_mg: int = 0
-    """Residual emissions of all closed epochs; test credits retire none of it."""
+    """Residual emissions of all closed epochs, less what retired credits cover; test credits cover none of it."""
     adjustments: int = 0
     """Entries posted in this epoch to final receipts."""
     adjusted_location_mg: int = 0
@@ -41,6 +42,7 @@ class State:
     certificates: Registry = field(default_factory=Registry)
     rates: RateBook = field(default_factory=RateBook)
     """Prices of ATH; the rate that is settled by is the world's."""
+    credits: CreditBook = field(default_factory=CreditBook)
     generation: dict[str, GenerationDevice] = field(default_factory=dict)
     """Devices that generate, as declared."""
     idle_hours: dict[str, dict[int, int]] = field(default_factory=dict)

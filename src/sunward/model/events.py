@@ -12,6 +12,7 @@ from typing import TypeAlias
 from sunward.errors import InputError
 from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, Commitment
 from sunward.model.codec import decode, encode
+from sunward.model.credit_events import CreditRulesSet, CreditsOrdered, CreditsRefused, CreditsRetired
 from sunward.model.datum import Quality
 from sunward.model.granular_events import (
     CertificatesCancelled,
@@ -389,6 +390,10 @@ Payload: TypeAlias = (
     | PromiseCalled
     | CallReleased
     | DrillsDrawn
+    | CreditRulesSet
+    | CreditsOrdered
+    | CreditsRetired
+    | CreditsRefused
 )
 
 KINDS: dict[str, tuple[type[Payload], int]] = {
@@ -450,6 +455,10 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "promise_called": (PromiseCalled, 1),
     "call_released": (CallReleased, 1),
     "drills_drawn": (DrillsDrawn, 1),
+    "credit_rules_set": (CreditRulesSet, 1),
+    "credits_ordered": (CreditsOrdered, 1),
+    "credits_retired": (CreditsRetired, 1),
+    "credits_refused": (CreditsRefused, 1),
 }
 _KIND_OF = {cls: (kind, version) for kind, (cls, version) in KINDS.items()}
 

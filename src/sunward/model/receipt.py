@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sunward.model.credits import EpochOffset
 from sunward.model.datum import Quality
 from sunward.model.granular import Claim, SiteSupply
 from sunward.model.onchain import ChainStatement
@@ -214,3 +215,5 @@ class EpochStatement:
     """Where the reserve stood; none where it had no rules."""
     chain: ChainStatement | None = None
     """What goes to the chain; nothing where none was named."""
+    offset: EpochOffset | None = None
+    """What was emitted and what was retired; none where no rules of credits were in force."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from sunward.model.credits import EpochOffset, coverage_percent
 from sunward.report import figures
 from sunward.report.markup import Cell, bullets, number, pairs, section, table, text, wide
 from sunward.report.page import CheckRow, EpochRow, JobRow, ReceiptRow, ReportData, SiteRow
 from sunward.report.style import CSS
 from sunward.report.timeline import Translate, legend, timeline
-from sunward.units import MG_PER_G
+from sunward.units import J_PER_WH, MG_PER_G
 
 
 def render_report(data: ReportData, translate: Translate) -> str:
@@ -146,9 +147,22 @@ def _epoch(row: EpochRow, translate: Translate) -> str:
         (translate("Market-based, residual missing"), f"{figures.grams(row.market_mg)} gCO2e"),
         (translate("Embodied"), f"{figures.grams(row.embodied_mg)} gCO2e"),
     )
+    retired = _retired(row.offset, translate) if row.offset is not None else ()
     root = f"<dt>{escape(translate('Root of the receipts'))}</dt><dd><code>{escape(row.receipts_root)}</code></dd>"
     note = translate("The two bases are two answers to one question; they are never added.")
-    return section(f"{translate('Epoch')} {row.epoch}", note, f"<dl>{pairs(facts)}{root}</dl>")
+    if row.offset is not None:
+        covered = translate("Retired credits cover {percent} % of measured residual.")
+        note += " " + covered.format(percent=coverage_percent(row.offset.coverage_ppm))
+    return section(f"{translate('Epoch')} {row.epoch}", note, f"<dl>{pairs((*facts, *retired))}{root}</dl>")
+
+
+def _retired(told: EpochOffset, translate: Translate) -> tuple[tuple[str, str], ...]:
+    return (
+        (translate("Matched by certificates"), f"{figures.kwh(told.matched_wh * J_PER_WH)} kWh"),
+        (translate("Residual"), f"{figures.grams(told.residual_mg)} gCO2e"),
+        (translate("Retired credits"), f"{told.retired_kg} kg"),
+        (translate("Test credits, counted 0"), f"{told.test_kg} kg"),
+    )
 
 
 def _ledger(data: ReportData, translate: Translate) -> str:

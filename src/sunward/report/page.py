@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sunward.model.credits import EpochOffset
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteRow:
@@ -85,6 +87,8 @@ class EpochRow:
     market_mg: int
     embodied_mg: int
     receipts_root: str
+    offset: EpochOffset | None = None
+    """What was matched and retired; none where the network buys no credits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from sunward.service import (
     routes_challenges,
     routes_grid,
     routes_jobs,
+    routes_offset,
     routes_places,
     routes_policy,
     routes_rate,
@@ -75,6 +76,7 @@ ROUTERS = (
     routes_policy,
     routes_rate,
     routes_reserve,
+    routes_offset,
 )
 
 

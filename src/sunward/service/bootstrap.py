@@ -12,6 +12,8 @@ from sunward.adapters.sql import open_store
 from sunward.engine.inputs import Feeds
 from sunward.errors import InputError
 from sunward.model.codec import decode, encode
+from sunward.model.credit_events import CreditRulesSet
+from sunward.model.credits import CreditRules
 from sunward.model.datum import Quality
 from sunward.model.events import ClockMapped, Deposited, NetworkStarted, Payload, RateObserved
 from sunward.model.identity import TenantId, mint
@@ -65,6 +67,8 @@ LOCAL_STAKING = StakingRulesSet(
 )
 """Of a test network: two ATH of stake are backed by a kWh, a GPU's month of 300 kWh backs 600; checks look back thirty
 days, and an appeal that nobody decides ends thirty days after the time for it."""
+LOCAL_CREDITS = CreditRulesSet(rules=CreditRules())
+"""At the registry inside the service, whose credits count nothing."""
 
 LOCAL_RESERVE = ReserveRulesSet(rules=ReserveRules())
 """Of a test network too: what a container costs to replace is a modelled figure, and the vault begins empty."""
@@ -88,7 +92,7 @@ def build_control(
     grid_start_ms: int | None = None,
     rules: NetworkStarted = LOCAL_RULES,
     rate: RateObserved = LOCAL_RATE,
-    begin_with: tuple[Payload, ...] = (LOCAL_STAKING, LOCAL_RESERVE),
+    begin_with: tuple[Payload, ...] = (LOCAL_STAKING, LOCAL_CREDITS, LOCAL_RESERVE),
     grace_s: float = 30.0,
     database_url: str | None = None,
     objects_url: str | None = None,

@@ -5,7 +5,6 @@ An id is given out once and a bundle is replaced by its children, so no Wh can b
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from sunward.errors import ConflictError, InputError, InvariantError, NotFoundError
 from sunward.model.granular import CertificateBundle, CertificateState, Claim, bundle_hash, is_hour, issue_hash
 from sunward.model.identity import TenantId
+from sunward.settlement.serials import Ranges, is_used, use
 from sunward.units import DAY_MS, HOUR_MS
 
 LIFETIME_MS = 365 * DAY_MS
@@ -49,7 +49,7 @@ class Registry:
     bundles: dict[str, CertificateBundle] = field(default_factory=dict)
     issued_to: dict[str, int] = field(default_factory=dict)
     """End of the last hour issued, by device: an hour is issued once."""
-    serials: dict[str, list[list[int]]] = field(default_factory=dict)
+    serials: Ranges = field(default_factory=dict)
     """Ranges of other registries' serials that were imported, by registry and prefix, in order and apart."""
     gone_wh: Counter[str] = field(default_factory=Counter)
     """Wh by state of what is no longer remembered."""
@@ -189,14 +189,11 @@ class Registry:
 
     def is_imported(self, key: str, first: int, last: int) -> bool:
         """Whether any serial of a range was imported before."""
-        ranges = self.serials.get(key, [])
-        place = bisect_right(ranges, [last, ID_MAX])
-        return place > 0 and ranges[place - 1][1] >= first
+        return is_used(self.serials, key, first, last)
 
     def note_import(self, key: str, first: int, last: int) -> None:
         """Remember serials, so that they are never imported again."""
-        ranges = self.serials.setdefault(key, [])
-        ranges.insert(bisect_right(ranges, [first, last]), [first, last])
+        use(self.serials, key, first, last)
 
     def _take(self, name: str, last: int) -> CertificateBundle:
         """Take the front of a bundle out; what is left of it stays."""

@@ -15,6 +15,15 @@ from sunward.cli.main import cli
 from sunward.cli.shell import Shell
 from sunward.model.certificate import PlanCertificate, PricedPool
 from sunward.model.codec import encode
+from sunward.model.credits import (
+    CreditOrder,
+    CreditRules,
+    EpochOffset,
+    FilledOrder,
+    OffsetView,
+    RefusedOrder,
+    RetiredCredits,
+)
 from sunward.model.explanation import Choice, Explanation, FilterLine, Promise, WaitPoint
 from sunward.model.plan import Alternative, Assignment, AwakeTarget, PolicyInputs, ScoreTerms, Segment, Unplaced
 from sunward.model.rate import RateView, SourceView
@@ -168,6 +177,54 @@ WHAT_IF = WhatIf(
         )
     ),
 )
+ORDER = CreditOrder(
+    order="co-open",
+    epoch=1,
+    at_ms=DAY,
+    registry="cnaught",
+    kg=12,
+    price_usd_micro_per_t=100_000_000,
+    limit_usd_micro_per_t=105_000_000,
+    wei_per_usd_micro=2 * 10**12,
+    held_wei=1_260_000 * 2 * 10**12,
+    vintage_from=2018,
+    methods=(),
+    countries=(),
+    start_ms=DAY - 24 * HOUR_MS,
+    end_ms=DAY,
+    emitted=(),
+    sent_ms=DAY,
+)
+LOT = RetiredCredits(
+    registry="vcs", first=5, last=9, kg=5, vintage=2022, method="ACM0002", country="IN", project="wind", test=True
+)
+OFFSET = OffsetView(
+    share_bps=150,
+    account_wei=str(3 * 10**18),
+    held_wei=str(10**18),
+    spent_wei=str(2 * 10**18),
+    liability_mg=7_000_000,
+    residual_to_date_mg=12_000_000,
+    retired_to_date_kg=5,
+    test_to_date_kg=5,
+    coverage_ppm=416_666,
+    sentence="Retired credits cover 41.66 % of measured residual.",
+    rules=CreditRules(registry="cnaught", methods=("ACM0002",), price_usd_micro_per_t=90_000_000),
+    open=(ORDER,),
+    filled=(
+        FilledOrder(
+            order=replace(ORDER, order="co-done"),
+            at_ms=DAY,
+            epoch=2,
+            credits=(LOT,),
+            paid_usd_micro=500_000,
+            paid_wei=10**18,
+            counted_kg=0,
+            certificate="",
+        ),
+    ),
+    refused=(RefusedOrder(order="co-gone", at_ms=DAY, reason="out of stock"),),
+)
 RATE = RateView(
     wei_per_usd_micro=str(10**18 // 400_000),
     usd_micro_per_ath=400_000,
@@ -315,6 +372,20 @@ EPOCH = EpochStatement(
     offset_share_bps=100,
     next_offset_share_bps=100,
     balance_wei=0,
+    offset=EpochOffset(
+        location_mg=5_000_000,
+        market_mg=6_000_000,
+        embodied_mg=1,
+        matched_wh=1_500,
+        residual_mg=6_000_001,
+        retired_kg=5,
+        test_kg=0,
+        paid_wei=10**18,
+        credits=(LOT,),
+        residual_to_date_mg=12_000_000,
+        retired_to_date_kg=5,
+        coverage_ppm=416_666,
+    ),
 )
 
 
@@ -439,6 +510,8 @@ def whole_service():
             "GET /v1/plan": answer(PLAN),
             "POST /v1/plan/what-if": answer(WHAT_IF),
             "GET /v1/epochs": answer((EPOCH,)),
+            "GET /v1/offset": answer(OFFSET),
+            "POST /v1/offset/rules": answer(OFFSET.rules),
             "GET /v1/rate": answer(RATE),
             "POST /v1/rate/confirm": answer(RATE),
             "GET /v1/policy": answer(POLICY),

@@ -59,6 +59,12 @@ EVERY = {
     ("network", "show"): ("tenant t-1  3",),
     ("network", "share", "Lab", "3"): ("tenant t-1  3",),
     ("network", "price", "--water", "2.5"): ("tenant t-1  3",),
+    ("offset",): ("1.50 %", "3.0000 ATH", "Retired credits cover 41.66 % of measured residual."),
+    ("offset", "show"): ("cnaught", "5 kg"),
+    ("offset", "orders"): ("co-open", "asked after", "co-done", "retired", "out of stock", "vcs 5–9", "test: 0"),
+    ("offset", "statement"): ("1.500 kWh", "retired to date", "Retired credits cover 41.66 %"),
+    ("offset", "statement", "--epoch", "1"): ("market-based",),
+    ("offset", "rules"): ("ACM0002", "90.00 USD/t", "5.00 %"),
     ("network", "rate"): ("0.400000", "stale: the last one stays; moved too far: no new promises", "gecko", "own"),
     ("network", "rate", "--confirm"): ("0.400000",),
     ("epoch", "close"): ("epoch 2 closed at journal record 7",),
@@ -404,3 +410,15 @@ def test_a_weight_and_a_price_are_sent_as_asked(run, service):
     sent = service.sent("POST", "/v1/policy")
     assert (sent["water_price_usd_micro_per_l"], sent["transfer_usd_micro_per_gb"]) == (2_500, 30_000)
     assert sent["transfer_by_region"] is False
+
+
+def test_rules_of_credits_change_what_is_named(run, service):
+    filters = ("--method", "any", "--country", "in")
+    run("offset", "rules", "--registry", "market", *filters, "--slippage", "2.5", "--price", "80")
+    sent = service.sent("POST", "/v1/offset/rules")
+    assert (sent["registry"], sent["methods"], sent["countries"]) == ("market", [], ["IN"])
+    assert (sent["slippage_bps"], sent["price_usd_micro_per_t"], sent["vintage_years_max"]) == (250, 80_000_000, 5)
+
+
+def test_an_epoch_without_credits_has_no_statement_of_them(run):
+    assert "no statement of credits" in run("offset", "statement", "--epoch", "9").output

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from sunward.model.credits import EpochOffset
 from sunward.report import figures
 from sunward.report.html import render_report
 from sunward.report.page import AccountRow
@@ -174,3 +175,25 @@ def test_figures() -> None:
     assert figures.clock(DAY + 25 * HOUR_MS + 60_000) == "01:01"
     assert figures.ratio(1_080_000) == "1.08"
     assert figures.usd(31_400_000) == "31.400"
+
+
+def test_an_epoch_says_what_was_retired_and_how_far_that_covers():
+    told = EpochOffset(
+        location_mg=1,
+        market_mg=2,
+        embodied_mg=3,
+        matched_wh=1_500,
+        residual_mg=5_000,
+        retired_kg=4,
+        test_kg=6,
+        paid_wei=1,
+        credits=(),
+        residual_to_date_mg=12_000_000,
+        retired_to_date_kg=4,
+        coverage_ppm=333_333,
+    )
+    (row,) = REPORT.epochs
+    page = render_report(replace(REPORT, epochs=(replace(row, offset=told),)), same)
+    assert "Retired credits cover 33.33 % of measured residual." in page
+    assert "Test credits, counted 0" in page
+    assert "Retired credits" not in PAGE

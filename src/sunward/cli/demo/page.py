@@ -154,4 +154,5 @@ def _epoch(statement: EpochStatement) -> EpochRow:
         market_mg=statement.market_mg,
         embodied_mg=statement.embodied_mg,
         receipts_root=statement.receipts_root,
+        offset=statement.offset,
     )

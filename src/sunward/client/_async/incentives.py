@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sunward.client._async.http import AsyncHttp
 from sunward.client.answers import read, verdict_path
+from sunward.model.credits import CreditRules, OffsetView
 from sunward.model.rate import ConfirmRequest, RateView
 from sunward.model.staking import (
     ClaimRequest,
@@ -71,3 +72,11 @@ class AsyncIncentives:
     async def tell_harm(self, verdict: str, wanted: HarmRequest) -> HarmRequest:
         """Say whom a verdict's fault cost what."""
         return read(await self._http.post(verdict_path(verdict, "harm"), wanted), HarmRequest)
+
+    async def offset(self) -> OffsetView:
+        """The offset account, orders of credits, serials and coverage."""
+        return read(await self._http.get("/v1/offset"), OffsetView)
+
+    async def set_credit_rules(self, rules: CreditRules) -> CreditRules:
+        """Buy credits by these rules from the next close of an epoch on."""
+        return read(await self._http.post("/v1/offset/rules", rules), CreditRules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sunward.client._sync.http import Http
 from sunward.client.answers import read, verdict_path
+from sunward.model.credits import CreditRules, OffsetView
 from sunward.model.rate import ConfirmRequest, RateView
 from sunward.model.staking import (
     ClaimRequest,
@@ -72,3 +73,11 @@ class Incentives:
     def tell_harm(self, verdict: str, wanted: HarmRequest) -> HarmRequest:
         """Say whom a verdict's fault cost what."""
         return read(self._http.post(verdict_path(verdict, "harm"), wanted), HarmRequest)
+
+    def offset(self) -> OffsetView:
+        """The offset account, orders of credits, serials and coverage."""
+        return read(self._http.get("/v1/offset"), OffsetView)
+
+    def set_credit_rules(self, rules: CreditRules) -> CreditRules:
+        """Buy credits by these rules from the next close of an epoch on."""
+        return read(self._http.post("/v1/offset/rules", rules), CreditRules)
