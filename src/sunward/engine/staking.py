@@ -159,6 +159,9 @@ def check_unstaked(state: State, payload: UnstakeRequested) -> None:
     Raises: InputError, ConflictError.
     """
     _check(state, payload, (stake_account(payload.owner), "bonded"))
+    if _again(state, payload.owner, payload.request):
+        # Asked before in the same words: it moves nothing, whatever answers for promises by now.
+        return
     pledged_wei = 0 if payload.on_chain else pledge.pledged_wei(state, payload.owner)
     if state.ledger.balance(stake_account(payload.owner)) - payload.amount_wei < pledged_wei:
         line = f"{pledged_wei} wei of {payload.owner} answer for promises of the reserve until they end; ask less back"

@@ -399,3 +399,11 @@ def test_a_snapshot_and_a_replay_hold_the_same_as_the_live_state():
     assert snapshots.dump(again) == snapshots.dump(loaded) == snapshots.dump(network.state)
     assert loaded.stakes == network.state.stakes
     assert loaded.world.served == network.state.world.served
+
+
+def test_an_exit_asked_for_again_is_taken_whatever_is_left_of_the_stake():
+    network = staking()
+    bond(network, NORTH, 1_000)
+    wanted = UnstakeRequested(owner=NORTH, request="2", amount_wei=900)
+    network.tell(wanted, wanted)
+    assert (network.balance(f"stake:{NORTH}"), network.balance(f"exit:{NORTH}")) == (100, 900)
