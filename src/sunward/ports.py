@@ -252,6 +252,28 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What is to be signed; no `to` makes a contract."""
+
+    chain_id: int
+    nonce: int
+    to: str
+    data: bytes
+    gas: int
+    max_fee_wei: int
+    """The most a unit of gas may cost, tip included."""
+    tip_wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A transaction that only has to be sent."""
+
+    raw: bytes
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mined:
     """A transaction that stands in a block of the chain as it is now; a re-organisation may take it out again."""
 

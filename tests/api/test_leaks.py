@@ -63,6 +63,8 @@ class Party:
             "evidence": self.evidence,
             "verdict": self.verdict,
             "challenge": self.challenge,
+            "epoch": "1",
+            "address": "0x" + "1" * 40,
             "promise": self.promise,
             "call": self.call,
         }

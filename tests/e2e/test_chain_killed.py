@@ -9,6 +9,7 @@ import pytest
 from sunward.adapters.chain_outbox import Wanted
 from sunward.adapters.chain_rpc import open_rpc
 from sunward.adapters.contracts import contract
+from sunward.model.codec import encode
 from sunward.service.deploying import make
 from sunward.service.postings import Planned, calls
 from tests.support import anvil
@@ -26,7 +27,7 @@ def test_an_epoch_outlives_a_death_at_every_step(tmp_path: Path) -> None:
         settings = deployed(chain)
         before = chain.next_nonce(KEY.address)
         planned = Planned(funded_wei=0, deposited_wei=0)
-        wanted = list(calls(settings, KEY.address, statement(settings), HEAD, planned, [order()]))
+        wanted = list(calls(settings, KEY.address, encode(statement(settings)), HEAD, planned, [order()]))
         killed = live_until_done(tmp_path, node.url, wanted)
         # Each call is signed, sent and seen, with a death before and after; and all are planned at once.
         assert killed >= 6 * len(wanted)

@@ -56,6 +56,7 @@ from sunward.model.granular_events import (
     GenerationDeclared,
 )
 from sunward.model.identity import JobId, SiteId, TenantId, ZoneId
+from sunward.model.onchain_events import ChainNamed, EpochPosted, WalletBound
 from sunward.model.place import Anchor, PlaceRules, RoundTrip
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import AwakeTarget
@@ -84,6 +85,7 @@ from tests.support.scenarios import SITES, START_MS, job
 HERE = Path(__file__).parent
 HEADS = {
     "journal-v1-credits.jsonl": "e1c12f110503795eea17140595750e5897eeda9ccffdac7dd4173558df97daa7",
+    "journal-v1-chain.jsonl": "ee61aea930a6193f0d6a45b08f7d730a32b35bc7544fe2c4fa1de866ba0f446b",
     "journal-v1-places.jsonl": "7bf33fbfaeeaa5f2db44c87bacf9cc4115fac3d41ddb195aea1d067869685fa1",
     "journal-v1-stakes.jsonl": "f1df40b0e4f05108d968b27d1e88ccdf5268a2f75e4152a17989fac4dd151513",
     "journal-v1-reserve.jsonl": "4db19bef5db8cb5fa9ef38dd7bf1c7a37fe583f19a8a977bcf294ee6511e9287",
@@ -99,7 +101,7 @@ HEADS = {
     "journal-v1-asleep.jsonl": "e2a15af39305ad9940e26111fb650427772d49733a5fa023babdd113a470a708",
     "journal-v1-ceilings.jsonl": "2dc15ff2e01ce1a89e88c88b01c0b9f0f2832f1df3694829280581af6b14e2cd",
 }
-EPOCHS = {"journal-v1-credits.jsonl": 3, "journal-v1-stakes.jsonl": 3}
+EPOCHS = {"journal-v1-credits.jsonl": 3, "journal-v1-chain.jsonl": 3, "journal-v1-stakes.jsonl": 3}
 BALANCES = {
     "journal-v1-credits.jsonl": {
         "faucet:test": -(10**21),
@@ -108,6 +110,14 @@ BALANCES = {
         "provider:p-no-hydro": 3_801_600_000_000_000_000,
         "retired": 23_940_000_000_000_000,
         "tenant:t-alpha": 995_200_000_000_000_000_000,
+    },
+    "journal-v1-chain.jsonl": {
+        "budget:bonus": 20_000_000_000_000_000_000,
+        "budget:staking": 40_000_000_000_000_000_000,
+        "faucet:test": -1_159_000_000_000_000_000_000,
+        "rewards:p-no-hydro": 59_000_000_000_000_000_000,
+        "stake:p-no-hydro": 40_000_000_000_000_000_000,
+        "tenant:t-alpha": 1_000_000_000_000_000_000_000,
     },
     "journal-v1-places.jsonl": {
         "faucet:test": -(10**21),
@@ -620,8 +630,25 @@ def told_of_credits() -> MemoryJournal:
     return network.journal
 
 
+def told_of_chain() -> MemoryJournal:
+    """A chain is named, owners bind wallets, one of them another one; an epoch is posted, and a claim is seen there."""
+    network = Network(epoch_ms=90 * DAY_MS)
+    network.tell(StakingRulesSet(rules=staking.RULES))
+    first, second = ("0x" + digit * 40 for digit in "12")
+    network.tell(ChainNamed(chain_id=31_337, token=first, registry=first, distributor=second, vault=second))
+    staking.bond(network, staking.NORTH, 40 * staking.ATH)
+    network.tell(WalletBound(owner=staking.NORTH, address=first, signature="0x" + "ab" * 65))
+    network.tell(EpochRequested())
+    network.tell(EpochRequested())
+    network.tell(EpochPosted(epoch=2, evidence_root="ab" * 32, rewards_root="cd" * 32, block=12))
+    network.tell(WalletBound(owner=staking.NORTH, address=second, signature="0x" + "cd" * 65))
+    network.tell(RewardsClaimed(owner=staking.NORTH, request="0x" + "ef" * 32, amount_wei=staking.ATH, on_chain=True))
+    return network.journal
+
+
 HISTORIES = {
     "journal-v1-credits.jsonl": told_of_credits,
+    "journal-v1-chain.jsonl": told_of_chain,
     "journal-v1-places.jsonl": told_of_places,
     "journal-v1-stakes.jsonl": told_of_stakes,
     "journal-v1-reserve.jsonl": told_of_reserve,

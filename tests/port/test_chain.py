@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import pytest
 from eth_account import Account
 
 from sunward.adapters.chain_embedded import EmbeddedChain
-from sunward.adapters.chain_key import ChainKey, Signed, Transaction
+from sunward.adapters.chain_key import ChainKey
 from sunward.adapters.chain_rpc import Web3Chain, open_rpc
 from sunward.errors import ChainRefusedError, InputError, SourceError
-from sunward.ports import Mined
+from sunward.ports import Mined, Signed, Transaction
 from tests.support import anvil
 
 KEY = ChainKey(Account.from_key(b"\x07" * 32))
@@ -25,9 +26,9 @@ CREATION = bytes.fromhex("60288060093d393df3" + RUNTIME)
 
 
 @pytest.fixture(params=["embedded", pytest.param("anvil", marks=pytest.mark.services)])
-def chain(request: pytest.FixtureRequest) -> Iterator[Web3Chain]:
+def chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Web3Chain]:
     if request.param == "embedded":
-        yield EmbeddedChain(KEY.address)
+        yield EmbeddedChain(KEY.address, tmp_path / "chain.log")
         return
     with anvil.running() as node:
         node.grant(KEY.address)
@@ -115,14 +116,26 @@ def test_the_embedded_chain_is_the_same_after_a_crash(tmp_path: Path) -> None:
     second = EmbeddedChain(KEY.address, file)
     assert second.mined(called.hash) == called
     assert second.height() == first.height()
-    assert second.now_s() >= first.now_s() - 1
+    assert second._last_s() == first._last_s() >= time.time() + 3_590
     assert second.read(made.contract, (9).to_bytes(32, "big")) == (9).to_bytes(32, "big")
+
+
+def test_what_one_process_does_to_the_embedded_chain_the_others_see(tmp_path: Path) -> None:
+    file = tmp_path / "chain.log"
+    one, other = EmbeddedChain(KEY.address, file), EmbeddedChain(NOBODY, file)
+    made = sent(one, "", CREATION)
+    assert other.mined(made.hash) == made
+    called = sent(other, made.contract, b"")
+    assert one.mined(called.hash) == called
+    one.travel(60)
+    assert other.height() == one.height()
+    assert other.balance(NOBODY) == 0
 
 
 def test_a_damaged_file_of_an_embedded_chain_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "chain.log"
     file.write_text("nonsense\n")
-    with pytest.raises(InputError, match="line 1"):
+    with pytest.raises(InputError, match="delete the file"):
         EmbeddedChain(KEY.address, file)
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from sunward.adapters.chain_embedded import EmbeddedChain
-from sunward.adapters.chain_key import Transaction
 from sunward.adapters.chain_outbox import Wanted
 from sunward.adapters.chain_rpc import Web3Chain, open_rpc
 from sunward.adapters.chain_settings import ChainSettings
 from sunward.adapters.contracts import contract
 from sunward.errors import ChainRefusedError, SourceError
+from sunward.ports import Transaction
 from sunward.service.deploying import transact
 from sunward.service.poster import Poster
 from sunward.service.postings import leaves
@@ -40,8 +40,8 @@ def on(chain: Web3Chain, travel: Callable[[int], None], keep: Callable[[], Any],
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Stage:
-    made = EmbeddedChain(KEY.address)
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    made = EmbeddedChain(KEY.address, tmp_path_factory.mktemp("chain") / "chain.log")
     return on(made, made.travel, made._tester.take_snapshot, made._tester.revert_to_snapshot)
 
 

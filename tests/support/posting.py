@@ -13,6 +13,7 @@ from sunward.adapters.chain_outbox import ChainOutbox
 from sunward.adapters.chain_settings import ChainSettings
 from sunward.adapters.contracts import contract
 from sunward.adapters.database import open_database
+from sunward.model.codec import encode
 from sunward.model.onchain import ChainStatement, Payout
 from sunward.model.receipt import EpochStatement
 from sunward.ports import Chain
@@ -37,10 +38,7 @@ def deployed(chain: Chain) -> ChainSettings:
 def statement(settings: ChainSettings, epoch: int = 0) -> EpochStatement:
     """An epoch in which three wallets earned, and one owner without a wallet; it grows with its number."""
     number = epoch + 1
-    payouts = tuple(
-        Payout(owner=f"t-{address[-2:]}", address=address, cumulative_wei=number * wei)
-        for wei, address in enumerate(OWNERS, 100)
-    )
+    payouts = tuple(Payout(address=address, cumulative_wei=number * wei) for wei, address in enumerate(OWNERS, 100))
     paid = sum(one.cumulative_wei for one in payouts)
     told = ChainStatement(
         chain_id=settings.chain_id,
@@ -57,7 +55,7 @@ def statement(settings: ChainSettings, epoch: int = 0) -> EpochStatement:
 
 def plan(outbox: ChainOutbox, settings: ChainSettings, one: EpochStatement, *orders: Retirement) -> None:
     planned = Planned(funded_wei=outbox.planned_wei("fund"), deposited_wei=outbox.planned_wei("deposit"))
-    outbox.plan(calls(settings, KEY.address, one, HEAD, planned, orders))
+    outbox.plan(calls(settings, KEY.address, encode(one), HEAD, planned, orders))
 
 
 def order(number: int = 1) -> Retirement:

@@ -1,15 +1,16 @@
-"""A chain inside this process, for trying out: eth-tester's, kept in a file so that it outlives a crash.
+"""A chain on this machine alone, for trying out: eth-tester's, kept in a file that several processes may use.
 
-The file holds every transaction with the time of its block, written before the chain takes it; opening the file takes
-them all again, which gives the same chain. One process at a time.
+The file holds every transaction with the time of its block, written before the chain takes it. Whoever opens the file
+takes them all in the same order, which gives the same chain; what others add is taken before anything is asked.
 """
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from eth_tester.exceptions import TransactionFailed
 from eth_utils.address import to_canonical_address
 from eth_utils.exceptions import ValidationError
 from web3 import EthereumTesterProvider, Web3
+from web3.eth import Eth
 
 from sunward.adapters.chain_rpc import NOT_REACHED, REFUSED, Web3Chain
 from sunward.adapters.secret_file import OWNER_ONLY
@@ -29,11 +31,12 @@ GRANT_WEI = 10**24
 GAS_LIMIT = 30_000_000
 ASKER = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
 """In whose name eth-tester calls views; it must be able to pay for them."""
+DAMAGED = "SW-827"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """What the file holds: the first line who was given coin, each other a transaction or a moment alone."""
+    """What the file holds: the first line who was given coin, each other the time of a block, and what is in it."""
 
     at_s: int
     granted: str = ""
@@ -43,29 +46,33 @@ class _Line:
 class EmbeddedChain(Web3Chain):
     """The chain port over eth-tester."""
 
-    def __init__(self, granted: str, path: Path | None = None, now_s: int | None = None) -> None:
-        lines = list(_read(path)) if path is not None and path.exists() else []
-        first = lines[0] if lines else _Line(at_s=now_s or int(time.time()), granted=granted)
+    def __init__(self, granted: str, path: Path) -> None:
         self._path = path
-        self._tester = EthereumTester(_backend(first))
+        self._taken = 0
+        """Bytes of the file that the chain has taken."""
+        with self._locked():
+            lines = self._new()
+            if not lines:
+                lines = [_Line(at_s=int(time.time()), granted=granted)]
+                self._write(lines[0])
+        self._backend = _backend(lines[0])
+        self._tester = EthereumTester(self._backend)
         super().__init__(Web3(EthereumTesterProvider(self._tester)))
-        if not lines:
-            self._keep(first)
-        for line in lines[1:]:
-            # What the chain did not take the first time it does not take again, and nothing follows from it.
-            with contextlib.suppress(SourceError):
-                self._take(line)
+        self._take(lines[1:])
 
-    def now_s(self) -> int:
-        """Time of the next block, at least."""
-        told: int = self._tester.get_block_by_number("pending")["timestamp"]
-        return told
+    def _eth(self) -> Eth:
+        if self._path.stat().st_size > self._taken:
+            with self._locked():
+                self._take(self._new())
+        return super()._eth()
 
     def travel(self, seconds: int) -> None:
         """Let time pass."""
-        line = _Line(at_s=self.now_s() + seconds)
-        self._keep(line)
-        self._take(line)
+        with self._locked():
+            self._take(self._new())
+            line = _Line(at_s=self._last_s() + seconds)
+            self._write(line)
+            self._take([line])
 
     def gas(self, sender: str, to: str, data: bytes) -> int:
         """What a transaction would use. Raises: ChainRefusedError."""
@@ -79,30 +86,66 @@ class EmbeddedChain(Web3Chain):
 
     def send(self, raw: bytes) -> None:
         """Hand over a signed transaction; it is in a block of its own at once."""
-        line = _Line(at_s=max(self.now_s(), int(time.time())), raw=raw.hex())
-        self._keep(line)
-        self._take(line)
+        with self._locked():
+            self._take(self._new())
+            line = _Line(at_s=max(self._last_s() + 1, int(time.time())), raw=raw.hex())
+            self._write(line)
+            self._take_one(line)
 
-    def _take(self, line: _Line) -> None:
-        if line.at_s > self.now_s():
-            self._tester.time_travel(line.at_s)
-        if line.raw:
-            try:
-                super().send(bytes.fromhex(line.raw))
-            except (ValidationError, TransactionFailed) as reason:
-                if "nonce" not in str(reason):
-                    raise SourceError(f"the chain answers: {reason}", code=NOT_REACHED) from None
+    def _last_s(self) -> int:
+        told: int = self._tester.get_block_by_number("latest")["timestamp"]
+        return told
 
-    def _keep(self, line: _Line) -> None:
-        if self._path is None:
+    def _take(self, lines: list[_Line]) -> None:
+        for line in lines:
+            # What the chain did not take the first time it does not take again, and nothing follows from it.
+            with suppress(SourceError):
+                self._take_one(line)
+
+    def _take_one(self, line: _Line) -> None:
+        self._backend.chain.set_header_timestamp(line.at_s)
+        if not line.raw:
+            self._backend.mine_blocks()
             return
-        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY), "ab") as file:
+        try:
+            # The lock is held and all is taken, so nothing is looked for before it is sent.
+            self._tester.send_raw_transaction(f"0x{line.raw}")
+        except (ValidationError, TransactionFailed) as reason:
+            if "nonce" not in str(reason):
+                raise SourceError(f"the chain answers: {reason}", code=NOT_REACHED) from None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else writes meanwhile."""
+        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, OWNER_ONLY), "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _new(self) -> list[_Line]:
+        """Lines that were not taken yet; a last one that a crash cut off was taken by nobody, and goes."""
+        raw = self._path.read_bytes()
+        whole = raw[self._taken :].rpartition(b"\n")[0]
+        found = []
+        for one in whole.split(b"\n") if whole else ():
+            try:
+                found.append(decode(one, _Line))
+            except InputError as reason:
+                line = f"{self._path}: {reason.message}; delete the file to begin another embedded chain"
+                raise InputError(line, code=DAMAGED) from None
+        self._taken += len(whole) + 1 if whole else 0
+        if len(raw) > self._taken:
+            os.truncate(self._path, self._taken)
+        return found
+
+    def _write(self, line: _Line) -> None:
+        with self._path.open("ab") as file:
             file.write(encode(line) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+            self._taken = file.tell()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _refused() -> Iterator[None]:
     try:
         yield
@@ -115,14 +158,3 @@ def _backend(first: _Line) -> PyEVMBackend:
     account = {"balance": GRANT_WEI, "nonce": 0, "code": b"", "storage": {}}
     holders = {to_canonical_address(one): account for one in (ASKER, first.granted)}
     return PyEVMBackend(genesis_parameters=parameters, genesis_state=holders)
-
-
-def _read(path: Path) -> Iterator[_Line]:
-    """What the file holds; a last line that was cut off by a crash was taken by nobody."""
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    for number, raw in enumerate(whole.split(b"\n") if whole else (), 1):
-        try:
-            yield decode(raw, _Line)
-        except InputError as reason:
-            line = f"{path}, line {number}: {reason.message}; delete the file to begin another embedded chain"
-            raise InputError(line, code="SW-827") from None

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from eth_account import Account
@@ -19,6 +18,7 @@ from eth_utils.exceptions import ValidationError
 
 from sunward.adapters.secret_file import write_secret
 from sunward.errors import InputError
+from sunward.ports import Signed, Transaction
 
 BAD_KEY, NO_PASSPHRASE, BAD_SIGNATURE = "SW-824", "SW-825", "SW-820"
 FILE_VARIABLE, VARIABLE = "SUNWARD_CHAIN_PASSPHRASE_FILE", "SUNWARD_CHAIN_PASSPHRASE"
@@ -27,28 +27,6 @@ SCRYPT_ROUNDS = 2**18
 LEAST_PASSPHRASE = 12
 SIGNATURE = re.compile("0x[0-9a-fA-F]{130}")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
-    """What is to be signed; no `to` makes a contract."""
-
-    chain_id: int
-    nonce: int
-    to: str
-    data: bytes
-    gas: int
-    max_fee_wei: int
-    """The most a unit of gas may cost, tip included."""
-    tip_wei: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """A transaction that only has to be sent."""
-
-    raw: bytes
-    hash: str
 
 
 class ChainKey:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import RowMapping, func, select, update
 
 from sunward.adapters import tables
-from sunward.adapters.chain_key import Signed, Transaction
 from sunward.adapters.database import Database
+from sunward.ports import Signed, Transaction
 
 _box = tables.chain_outbox
 _c = _box.c
@@ -79,11 +79,9 @@ class ChainOutbox:
                     self.database.insert(_box).values(row).on_conflict_do_nothing(index_elements=["item"])
                 )
 
-    def lines(self, epoch: int | None = None, *, final: bool | None = None) -> tuple[Line, ...]:
-        """Rows in order: of an epoch, or final ones, or those that are not, or all."""
-        wanted = select(_box).order_by(_c.place)
-        if epoch is not None:
-            wanted = wanted.where(_c.epoch == epoch)
+    def lines(self, after: int = -1, *, final: bool | None = None) -> tuple[Line, ...]:
+        """Rows in order: of epochs after one, those that are final, or not, or all."""
+        wanted = select(_box).where(_c.epoch > after).order_by(_c.place)
         if final is not None:
             wanted = wanted.where(_c.final == int(final))
         with self.database.reading() as connection:

@@ -11,6 +11,7 @@ from eth_typing import HexStr
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
+from web3.eth import Eth
 from web3.exceptions import BadResponseFormat, ContractLogicError, TransactionNotFound, Web3RPCError
 from web3.types import FilterParams, TxParams, TxReceipt
 
@@ -41,39 +42,43 @@ class Web3Chain:
         """Which chain it is."""
         return self._chain_id
 
+    def _eth(self) -> Eth:
+        """What is asked; a chain that others write to looks what they wrote first."""
+        return self._web3.eth
+
     def height(self) -> int:
         """Number of the newest block."""
         with _asked():
-            return self._web3.eth.block_number
+            return self._eth().block_number
 
     def next_nonce(self, address: str) -> int:
         """How many transactions of an address are in blocks."""
         with _asked():
-            return self._web3.eth.get_transaction_count(to_checksum_address(address), "latest")
+            return self._eth().get_transaction_count(to_checksum_address(address), "latest")
 
     def balance(self, address: str) -> int:
         """What an address may spend on gas, wei."""
         with _asked():
-            return self._web3.eth.get_balance(to_checksum_address(address))
+            return self._eth().get_balance(to_checksum_address(address))
 
     def fees(self) -> Fees:
         """What gas costs now."""
         with _asked():
-            base = self._web3.eth.get_block("latest").get("baseFeePerGas", 0)
-            return Fees(base_wei=base, tip_wei=self._web3.eth.max_priority_fee)
+            base = self._eth().get_block("latest").get("baseFeePerGas", 0)
+            return Fees(base_wei=base, tip_wei=self._eth().max_priority_fee)
 
     def gas(self, sender: str, to: str, data: bytes) -> int:
         """What a transaction would use, with a margin. Raises: ChainRefusedError."""
         asked: TxParams = {"from": to_checksum_address(sender), "data": HexBytes(data)}
         with _asked():
-            used = self._web3.eth.estimate_gas(asked | _to(to))
+            used = self._eth().estimate_gas(asked | _to(to))
         return used * (100 + GAS_MARGIN_PERCENT) // 100
 
     def send(self, raw: bytes) -> None:
         """Hand over a signed transaction."""
         try:
             with _asked():
-                self._web3.eth.send_raw_transaction(raw)
+                self._eth().send_raw_transaction(raw)
         except SourceError as reason:
             if not any(words in reason.message.lower() for words in KNOWN_ALREADY):
                 raise
@@ -82,7 +87,7 @@ class Web3Chain:
         """What became of a transaction; nothing while no block holds it."""
         with _asked():
             try:
-                found = self._web3.eth.get_transaction_receipt(HexStr(transaction))
+                found = self._eth().get_transaction_receipt(HexStr(transaction))
             except TransactionNotFound:
                 return None
         return _mined(transaction, found)
@@ -90,7 +95,7 @@ class Web3Chain:
     def read(self, to: str, data: bytes) -> bytes:
         """The answer of a contract's view. Raises: ChainRefusedError."""
         with _asked():
-            return bytes(self._web3.eth.call({"data": HexBytes(data)} | _to(to)))
+            return bytes(self._eth().call({"data": HexBytes(data)} | _to(to)))
 
     def logs(self, contract: str, topic: bytes, first_block: int, last_block: int) -> tuple[ChainLog, ...]:
         """Events of a kind in blocks, both ends included, in order."""
@@ -101,7 +106,7 @@ class Web3Chain:
             "toBlock": last_block,
         }
         with _asked():
-            found = self._web3.eth.get_logs(wanted)
+            found = self._eth().get_logs(wanted)
         return tuple(
             ChainLog(
                 contract=one["address"].lower(),

@@ -69,6 +69,19 @@ class HistoryRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedEpoch:
+    """A statement as it was written, and where."""
+
+    epoch: int
+    body: str
+    """Its canonical text: what its hash is taken of."""
+    sequence: int
+    """Of the record that closed it."""
+    head: str
+    """Hash of that record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRow:
     """One posting of one ledger entry."""
 
@@ -213,6 +226,22 @@ class Queries:
         query = select(columns.body).where(columns.epoch == epoch, columns.owner > after).order_by(columns.owner)
         rows = self._all((query.where(columns.owner == owner) if owner else query).limit(limit))
         return tuple(decode(row.body, RewardLine) for row in rows)
+
+    def closed_epochs(self, after: int = 0, limit: int | None = None) -> tuple[ClosedEpoch, ...]:
+        """Closed epochs after one, oldest first, each with its statement's own bytes and the record that closed it."""
+        epoch, journal = tables.epochs.c, tables.journal.c
+        wanted = select(epoch.epoch, epoch.body, journal.sequence, journal.hash.label("head")).where(
+            epoch.epoch > after, journal.sequence == epoch.sequence
+        )
+        rows = self._all(wanted.order_by(epoch.epoch).limit(limit))
+        return tuple(ClosedEpoch(epoch=one.epoch, body=one.body, sequence=one.sequence, head=one.head) for one in rows)
+
+    def closed_epoch(self, epoch: int) -> ClosedEpoch:
+        """One closed epoch. Raises: NotFoundError."""
+        found = self.closed_epochs(epoch - 1, 1)
+        if not found or found[0].epoch != epoch:
+            raise NotFoundError(f"no epoch {epoch} is closed", code="SW-832")
+        return found[0]
 
     def entries(
         self, *, account: str | None = None, job: str | None = None, after: str = "", limit: int = 100

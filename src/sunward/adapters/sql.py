@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sunward.adapters import tables
 from sunward.adapters.access_sql import Access
 from sunward.adapters.budgets_sql import Budgets
+from sunward.adapters.chain_outbox import ChainOutbox
 from sunward.adapters.contents_sql import Contents, StoredContent
 from sunward.adapters.database import Database, open_database
 from sunward.adapters.ingest_sql import Ingest, mark_sealed
@@ -50,6 +51,7 @@ class SqlStore:
         self._sign = sign
         self.access = Access(database)
         self.budgets = Budgets(database)
+        self.chain_outbox = ChainOutbox(database)
         self.contents = Contents(database)
         self.coming: dict[str, StoredContent] = {}
         """Private contents of jobs that are about to be recorded: each is stored with its job, or not at all."""

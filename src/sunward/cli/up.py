@@ -145,7 +145,7 @@ def up(
             issue_credentials(control, shell.home, url)
             works = _works(control, prices, registries)
             _tell(shell, url)
-            serve(control, config, listener, entrance, grid, DrandBeacon(beacon_url) if beacon_url else None, works)
+            serve(control, config, listener, entrance, grid, _beacon(beacon_url), works, shell.home)
 
 
 def _config(
@@ -172,6 +172,10 @@ def _works(
         rating.begin()
         works.append(lambda: keep_rating(rating))
     return works
+
+
+def _beacon(url: str) -> DrandBeacon | None:
+    return DrandBeacon(url) if url else None
 
 
 def _log() -> None:

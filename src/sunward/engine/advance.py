@@ -16,6 +16,7 @@ from sunward.engine import (
     leases,
     membership,
     offset,
+    onchain,
     places,
     plans,
     policy,
@@ -76,6 +77,7 @@ from sunward.model.granular_events import (
     GenerationDeclared,
 )
 from sunward.model.identity import SiteId
+from sunward.model.onchain_events import ChainNamed, EpochPosted, WalletBound
 from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.rate import PricesTold, RateConfirmed, RateRulesSet
 from sunward.model.reserve_events import (
@@ -249,6 +251,9 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     UnstakeRequested: staking.unstaked,
     ExitWithdrawn: staking.withdrawn,
     RewardsClaimed: staking.claimed,
+    ChainNamed: onchain.named,
+    WalletBound: onchain.bound,
+    EpochPosted: onchain.posted,
     HarmTold: slashing.harm_told,
     ReserveRulesSet: reserve.rules_set,
     ReserveUsdTold: reserve.usd_told,
@@ -306,6 +311,9 @@ _CHECKS: dict[type, Callable[[State, Any], None]] = {
     UnstakeRequested: staking.check_unstaked,
     ExitWithdrawn: staking.check_withdrawn,
     RewardsClaimed: staking.check_claimed,
+    ChainNamed: onchain.check_named,
+    WalletBound: onchain.check_bound,
+    EpochPosted: onchain.check_posted,
     HarmTold: slashing.check_harm,
     ReserveRulesSet: reserve.check_rules,
     ReserveUsdTold: reserve.check_usd,

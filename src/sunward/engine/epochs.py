@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sunward.engine import challenges, offset, reserve, supply
+from sunward.engine import challenges, offset, onchain, reserve, supply
 from sunward.engine import rewards as staking_rewards
 from sunward.engine.accounts import JobAccount, job_account, missing_signals, receipt_of
 from sunward.engine.leases import covered
@@ -39,7 +39,8 @@ def close_epoch(turn: Turn) -> None:
     bought = offset.close(turn, receipts, supplied)
     stands = reserve.close(turn)
     statement = _statement(turn, receipts, settlements, supplied)
-    statement = replace(statement, rewards=rewards, offset=bought, reserve=stands)
+    # The chain comes last: it is told what all of these left in the accounts.
+    statement = replace(statement, rewards=rewards, offset=bought, reserve=stands, chain=onchain.close(state))
     for receipt, settlement in zip(receipts, settlements, strict=True):
         turn.emit(IssueReceipt(receipt=receipt, paid_usd_micro=settlement.paid_usd_micro))
         turn.world.forget_job(receipt.job)

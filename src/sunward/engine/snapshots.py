@@ -26,6 +26,7 @@ from sunward.settlement.credits import CreditBook
 from sunward.settlement.ledger import Ledger
 from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
+from sunward.settlement.wallets import ChainBook
 from sunward.world.arrivals import ArrivalBook
 from sunward.world.challenges import ChallengeBook
 from sunward.world.lengths import LengthBook
@@ -122,7 +123,8 @@ def _incentives(state: State) -> dict[str, Any]:
     served = {"served": encode(state.world.served)} if state.world.served.sites else {}
     rates = {"rates": encode(state.rates)} if state.rates != RateBook() else {}
     credited = {"credits": encode(state.credits)} if state.credits != CreditBook() else {}
-    return served | rates | credited | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
+    chain = {"chain": encode(state.chain)} if state.chain.named is not None else {}
+    return served | rates | credited | chain | ({} if state.stakes.is_new else {"stakes": encode(state.stakes)})
 
 
 def _load_incentives(state: State, record: dict[str, Any]) -> None:
@@ -134,6 +136,8 @@ def _load_incentives(state: State, record: dict[str, Any]) -> None:
         state.rates = decode(record["rates"], RateBook)
     if "credits" in record:
         state.credits = decode(record["credits"], CreditBook)
+    if "chain" in record:
+        state.chain = decode(record["chain"], ChainBook)
 
 
 def _supply_record(state: State) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from sunward.engine import pledge
+from sunward.engine.onchain import require_books
 from sunward.engine.state import State
 from sunward.engine.turn import Turn
 from sunward.errors import ConflictError, InputError, NotFoundError
@@ -216,6 +217,7 @@ def check_claimed(state: State, payload: RewardsClaimed) -> None:
 
     Raises: InputError, ConflictError.
     """
+    require_books(state, on_chain=payload.on_chain)
     _check(state, payload, (rewards_account(payload.owner), "earned and not claimed"), least=0)
 
 

@@ -11,6 +11,7 @@ from sunward.settlement.credits import CreditBook
 from sunward.settlement.ledger import Ledger
 from sunward.settlement.rate import RateBook
 from sunward.settlement.stakes import StakeBook
+from sunward.settlement.wallets import ChainBook
 from sunward.world.state import World
 
 
@@ -48,6 +49,7 @@ class State:
     idle_hours: dict[str, dict[int, int]] = field(default_factory=dict)
     """Idle joules of this epoch by site and hour; their sums are the sites' `idle_j`."""
     stakes: StakeBook = field(default_factory=StakeBook)
+    chain: ChainBook = field(default_factory=ChainBook)
     rotations: list[tuple[int, str]] = field(default_factory=list)
     """Records that changed the signing key, each with the key from there on."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sunward.errors import InputError
+from sunward.model import onchain_events, place_events
 from sunward.model.challenge import BeaconValue, ChallengeFault, ChallengeRules, Commitment
 from sunward.model.codec import decode, encode
 from sunward.model.credit_events import CreditRulesSet, CreditsOrdered, CreditsRefused, CreditsRetired
@@ -24,7 +25,6 @@ from sunward.model.granular_events import (
 )
 from sunward.model.identity import JobId, PoolId, SiteId, TenantId
 from sunward.model.job import JobSpec
-from sunward.model.place_events import PlaceMeasured, PlaceRulesSet
 from sunward.model.plan import Plan, PolicyInputs
 from sunward.model.rate import PricesTold, RateConfirmed, RateRulesSet
 from sunward.model.reading import LeaseSeals, SiteSeal
@@ -373,9 +373,9 @@ Payload: TypeAlias = (
     | CertificatesMoved
     | CertificatesCancelled
     | CertificatesWithdrawn
-    | PlaceRulesSet
-    | PlaceMeasured
+    | place_events.Places
     | StakingRulesSet
+    | onchain_events.OnChain
     | StakeRequested
     | UnstakeRequested
     | ExitWithdrawn
@@ -438,9 +438,9 @@ KINDS: dict[str, tuple[type[Payload], int]] = {
     "certificates_moved": (CertificatesMoved, 1),
     "certificates_cancelled": (CertificatesCancelled, 1),
     "certificates_withdrawn": (CertificatesWithdrawn, 1),
-    "place_rules_set": (PlaceRulesSet, 1),
-    "place_measured": (PlaceMeasured, 1),
+    **place_events.KINDS,
     "staking_rules_set": (StakingRulesSet, 1),
+    **onchain_events.KINDS,
     "stake_requested": (StakeRequested, 1),
     "unstake_requested": (UnstakeRequested, 1),
     "exit_withdrawn": (ExitWithdrawn, 1),

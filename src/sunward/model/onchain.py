@@ -12,6 +12,8 @@ class Wallet:
     owner: str
     address: str
     """`0x` and 40 lower-case hex digits."""
+    number: int
+    """How many the owner had before it."""
     epoch: int
     """In which it was bound."""
     before_wei: int = 0
@@ -22,8 +24,8 @@ class Wallet:
 class Payout:
     """What one address may have claimed in all."""
 
-    owner: str
     address: str
+    """Whose it is stands in the journal alone."""
     cumulative_wei: int
 
 
@@ -41,6 +43,79 @@ class ChainStatement:
     """All that the vault for credits must have received by now."""
     unbound_wei: int
     """Rewards of owners without a wallet: they lie in the distributor, and no leaf has them yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletRequest:
+    """A provider names where it is paid."""
+
+    address: str
+    signature: str
+    """Of the wallet over `wallet_words` (EIP-191): 0x and 130 hex digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletView:
+    """Where an owner is paid; what a wallet signs to be bound names network and owner."""
+
+    network: str
+    owner: str
+    address: str
+    """Empty while it is paid in the books."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemView:
+    """One call that is not final yet."""
+
+    item: str
+    transaction: str
+    """Empty while it is not signed."""
+    block: int
+    """-1 while no block holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainStatus:
+    """How posting stands."""
+
+    chain_id: int
+    token: str
+    registry: str
+    distributor: str
+    vault: str
+    posted: int
+    """The newest epoch that is final; -1 before the first."""
+    waiting: tuple[ItemView, ...] = ()
+    trouble: str = ""
+    """What keeps it from posting now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedView:
+    """An epoch as it goes to the chain."""
+
+    epoch: int
+    statement: str
+    """Its text, byte for byte: its SHA-256 is what the registry holds."""
+    sequence: int
+    """The record of the journal that closed it."""
+    journal_head: str
+    """Hash of that record: the registry holds it too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafView:
+    """What a claim needs."""
+
+    chain_id: int
+    distributor: str
+    epoch: int
+    address: str
+    cumulative_wei: int
+    salt: str
+    root: str
+    proof: tuple[str, ...]
 
 
 def wallet_words(network: str, owner: str, address: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sunward.model.identity import TenantId
 
@@ -36,6 +37,15 @@ class EpochPosted:
     evidence_root: str
     """SHA-256 of the epoch's statement."""
     rewards_root: str
-    """Of the leaves; empty where nobody has any."""
+    """Of the leaves; the hash of nothing where nobody has any."""
     block: int
     """The last one of its transactions."""
+
+
+OnChain: TypeAlias = ChainNamed | WalletBound | EpochPosted
+KINDS: dict[str, tuple[type[OnChain], int]] = {
+    "chain_named": (ChainNamed, 1),
+    "wallet_bound": (WalletBound, 1),
+    "epoch_posted": (EpochPosted, 1),
+}
+"""Kinds and versions, as `events.KINDS` takes them over."""

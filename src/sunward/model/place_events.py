@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sunward.model.place import PlaceRules, RoundTrip
 
@@ -21,3 +22,11 @@ class PlaceMeasured:
     trip: RoundTrip
     countries: tuple[str, ...]
     """Where the site can be by this and all other measurements that count now, by code; worked out outside."""
+
+
+Places: TypeAlias = PlaceRulesSet | PlaceMeasured
+KINDS: dict[str, tuple[type[Places], int]] = {
+    "place_rules_set": (PlaceRulesSet, 1),
+    "place_measured": (PlaceMeasured, 1),
+}
+"""Kinds and versions, as `events.KINDS` takes them over."""

@@ -8,6 +8,7 @@ import gc
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TypeAlias
 
@@ -26,6 +27,7 @@ from sunward.service import (
     routes_books,
     routes_ceilings,
     routes_certificates,
+    routes_chain,
     routes_challenges,
     routes_grid,
     routes_jobs,
@@ -42,6 +44,7 @@ from sunward.service import (
 from sunward.service.auth import Auditor, require_declared
 from sunward.service.bodies import describe
 from sunward.service.bounding import keep_bounds
+from sunward.service.chain_watch import Presence, keep_posting
 from sunward.service.challenging import Challenges, keep_drawing
 from sunward.service.config import Entrance, ServiceConfig
 from sunward.service.control import ControlPlane
@@ -65,6 +68,7 @@ ROUTERS = (
     routes_sites,
     routes_ceilings,
     routes_challenges,
+    routes_chain,
     routes_places,
     routes_books,
     routes_certificates,
@@ -87,15 +91,17 @@ def build_app(
     watches: Sequence[Watch] = (),
     beacon: Beacon | None = None,
     more: Sequence[Work] = (),
+    home: Path | None = None,
 ) -> FastAPI:
     """The application; while it lives the control plane and `more` run; `stop` is called when one ends by itself."""
     challenges = Challenges(control, beacon or LocalBeacon())
+    posting = Presence()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         grid = (keep_watching(control, one) for one in watches)
-        own = (control.run(), keep_delivering(control, config), keep_drawing(challenges), keep_bounds(control), *grid)
-        works = (*own, *(work() for work in more))
+        kept = (keep_delivering(control, config), keep_drawing(challenges), keep_bounds(control))
+        works = (control.run(), *kept, keep_posting(control, posting, home), *grid, *(work() for work in more))
         running = [asyncio.create_task(work) for work in works]
         for one in running:
             one.add_done_callback(lambda task: _ended(control, task, stop))
@@ -112,6 +118,7 @@ def build_app(
     app.state.config = config
     app.state.limits = limits
     app.state.challenges = challenges
+    app.state.posting = posting
     for area in ROUTERS:
         # Taken as they are: `include_router` would build every route and its models anew for each application.
         app.router.routes.extend(area.router.routes)
@@ -179,6 +186,7 @@ def serve(
     watches: Sequence[Watch] = (),
     beacon: Beacon | None = None,
     more: Sequence[Work] = (),
+    home: Path | None = None,
 ) -> None:
     """Serve on a bound socket until a signal asks to stop, or the control plane fails.
 
@@ -188,7 +196,7 @@ def serve(
     def stop() -> None:
         server.should_exit = True
 
-    app = build_app(control, config, stop, watches, beacon, more)
+    app = build_app(control, config, stop, watches, beacon, more, home)
     entrance = entrance or Entrance()
     settings = uvicorn.Config(
         app,

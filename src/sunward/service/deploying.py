@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sunward.adapters.chain_key import ChainKey, Transaction
+from sunward.adapters.chain_key import ChainKey
 from sunward.adapters.chain_settings import Contracts
 from sunward.adapters.contracts import contract
 from sunward.errors import SourceError
-from sunward.ports import Chain, Mined
+from sunward.ports import Chain, Mined, Transaction
 from sunward.units import HOUR_S
 
 PATIENCE_S = 600.0

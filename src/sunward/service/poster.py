@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from sunward.adapters.chain_key import ChainKey, Transaction
+from sunward.adapters.chain_key import ChainKey
 from sunward.adapters.chain_outbox import ChainOutbox, Line
 from sunward.errors import SourceError
-from sunward.ports import Chain, Fees, Mined
+from sunward.ports import Chain, Fees, Mined, Transaction
 
 log = logging.getLogger("sunward.chain")
 

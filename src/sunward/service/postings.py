@@ -10,7 +10,7 @@ from sunward.adapters.chain_outbox import Wanted
 from sunward.adapters.chain_settings import ChainSettings
 from sunward.adapters.contracts import Contract, contract
 from sunward.errors import InvariantError
-from sunward.model.codec import encode
+from sunward.model.codec import decode
 from sunward.model.onchain import ChainStatement
 from sunward.model.receipt import EpochStatement
 from sunward.settlement.distribution import Distribution, distribution
@@ -39,9 +39,9 @@ class Retirement:
     amount_wei: int
 
 
-def evidence_root(statement: EpochStatement) -> bytes:
-    """What stands for an epoch in the registry: its statement, with every receipt's hash in it."""
-    return hashlib.sha256(encode(statement)).digest()
+def evidence_root(body: bytes) -> bytes:
+    """What stands for an epoch in the registry: its statement as it was written, with every receipt's hash in it."""
+    return hashlib.sha256(body).digest()
 
 
 def label(text: str) -> bytes:
@@ -58,19 +58,18 @@ def leaves(statement: EpochStatement, told: ChainStatement, journal_head: str) -
 def calls(
     settings: ChainSettings,
     poster: str,
-    statement: EpochStatement,
+    body: bytes,
     journal_head: str,
     planned: Planned,
     retirements: Sequence[Retirement] = (),
 ) -> Iterator[Wanted]:
-    """All calls of one epoch, in the order they are made.
+    """All calls of one epoch, in the order they are made; `body` is its statement as it was written.
 
     Raises: InvariantError when a contract would have to give back what it was given.
     """
+    statement = decode(body, EpochStatement)
     epoch, own = statement.epoch, settings.contracts
-    post = contract("ProviderRegistry").call(
-        "post", epoch, evidence_root(statement), bytes.fromhex(journal_head.removeprefix("0x"))
-    )
+    post = contract("ProviderRegistry").call("post", epoch, evidence_root(body), bytes.fromhex(journal_head))
     yield Wanted(item=f"{epoch} {REGISTRY}", epoch=epoch, target=own.registry, data=post)
     told = statement.chain
     if told is None:
@@ -81,9 +80,8 @@ def calls(
         data = distributor.call("fund", epoch, fund_wei)
         yield from _paid(settings, poster, epoch, FUND, own.distributor, data, fund_wei)
     made = leaves(statement, told, journal_head)
-    if made.leaves:
-        data = distributor.call("propose", epoch, made.root, made.total_wei)
-        yield Wanted(item=f"{epoch} {REWARDS}", epoch=epoch, target=own.distributor, data=data)
+    data = distributor.call("propose", epoch, made.root, made.total_wei)
+    yield Wanted(item=f"{epoch} {REWARDS}", epoch=epoch, target=own.distributor, data=data)
     deposit_wei = told.offset_wei - planned.deposited_wei
     if deposit_wei:
         data = vault.call("deposit", deposit_wei)

@@ -16,8 +16,8 @@ from sunward.errors import InputError
 
 WORD_BYTES = 32
 ADDRESS_DIGITS = 40
-NO_ROOT = bytes(WORD_BYTES)
-"""Root over no leaves at all: no claim leads to it."""
+NO_ROOT = keccak(b"")
+"""Root over no leaves at all: no claim leads to it, and the budget of an epoch counts by it all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

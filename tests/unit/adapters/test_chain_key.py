@@ -6,7 +6,6 @@ import pytest
 
 from sunward.adapters.chain_key import (
     ChainKey,
-    Transaction,
     address_of,
     make_key,
     open_key,
@@ -14,6 +13,7 @@ from sunward.adapters.chain_key import (
     signer_of,
 )
 from sunward.errors import InputError
+from sunward.ports import Transaction
 
 WORDS, ROUNDS = "correct horse battery", 2
 WANTED = Transaction(chain_id=1, nonce=0, to="0x" + "0b" * 20, data=b"", gas=21_000, max_fee_wei=2, tip_wei=1)
