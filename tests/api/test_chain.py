@@ -11,10 +11,12 @@ import pytest
 from sunward.adapters.chain_key import ChainKey, make_key
 from sunward.adapters.chain_settings import EMBEDDED, KEY_FILE, ChainSettings, open_chain, write_settings
 from sunward.adapters.contracts import contract
+from sunward.cli.chain_proof import roots_of
 from sunward.errors import SourceError
+from sunward.model.codec import convert
 from sunward.model.events import EpochRequested
 from sunward.model.identity import TenantId
-from sunward.model.onchain import WalletRequest, wallet_words
+from sunward.model.onchain import ChainStatus, ClosedView, WalletRequest, wallet_words
 from sunward.model.staking_events import StakeRequested, StakingRulesSet
 from sunward.service.deploying import Roles, Terms, deploy, transact
 from sunward.service.posting import Posting, begin
@@ -129,6 +131,11 @@ def test_what_was_closed_leads_from_its_statement_to_the_roots_on_the_chain(serv
     assert told["journal_head"] == head.hex()
     (record,) = service.ok("GET", f"/v1/journal?after={told['sequence'] - 1}&limit=1", "auditor")["records"]
     assert record["hash"] == told["journal_head"]
+    status = convert(service.ok("GET", "/v1/chain", "auditor"), ChainStatus)
+    steps = roots_of(chain, status, ClosedView(**told))
+    assert [one.passed for one in steps] == [True, True]
+    forged = told | {"statement": told["statement"].replace('"cumulative_wei":', '"cumulative_wei":1')}
+    assert [one.passed for one in roots_of(chain, status, ClosedView(**forged))] == [False, False]
     leaf = service.ok("GET", f"/v1/chain/leaves/{key.address}?epoch={epoch}", "auditor")
     root, proof = leaf.pop("root"), leaf.pop("proof")
     contract_ = leaf.pop("distributor")

@@ -54,6 +54,7 @@ SERVERS = {
         "sunward.cli.commands.backup",
         N_("Put a home back from a file, into the empty folder that --home names."),
     ),
+    "chain": ("sunward.cli.chain", N_("Bring roots, rewards and retired credits onto a chain, and check them there.")),
     "up": ("sunward.cli.up", N_("Run the control plane here until stopped.")),
     "doctor": (
         "sunward.cli.doctor",
@@ -75,7 +76,7 @@ commands has their summaries from here.
 """
 
 
-EXTRAS = {"anchor": "agent", "doctor": "agent", "estimate": "agent", "join": "agent", "demo": "all"}
+EXTRAS = {"chain": "chain", "anchor": "agent", "doctor": "agent", "estimate": "agent", "join": "agent", "demo": "all"}
 """What `pip install 'sunward[…]'` must name for a command, where that is not `service`."""
 POSIX = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
 """Modules of Python that are on Linux and macOS only."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from sunward.client._async.chain import AsyncChain
 from sunward.client._async.http import TIMEOUT_S, AsyncHttp
 from sunward.client._async.incentives import AsyncIncentives
 from sunward.client._async.reserve import AsyncReserve
@@ -89,7 +90,7 @@ T = TypeVar("T")
 PAGE = 500
 
 
-class AsyncApiClient(AsyncIncentives, AsyncReserve):
+class AsyncApiClient(AsyncChain, AsyncIncentives, AsyncReserve):
     """One service, one token.
 
     Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+from sunward.client._sync.chain import Chain
 from sunward.client._sync.http import TIMEOUT_S, Http
 from sunward.client._sync.incentives import Incentives
 from sunward.client._sync.reserve import Reserve
@@ -90,7 +91,7 @@ T = TypeVar("T")
 PAGE = 500
 
 
-class ApiClient(Incentives, Reserve):
+class ApiClient(Chain, Incentives, Reserve):
     """One service, one token.
 
     Every method raises SourceError when the service cannot be used, and InputError, NotFoundError or
