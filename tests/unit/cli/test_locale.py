@@ -50,7 +50,7 @@ def placeholders(text):
 
 def test_korean_is_korean(catalogues):
     same = {message.id for message in catalogues["ko"] if message.id == message.string}
-    units = {"kWh", "gCO2e", "USD/t", "OpenADR"}
+    units = {"kWh", "gCO2e", "USD/t", "USD/h", "OpenADR"}
     assert same == {"{job}: {state}", "{zone} {name}: {quality}", "{where}: {why}"} | units
 
 
