@@ -79,7 +79,7 @@ def _share(lat: float, lon: float, radius_km: float, moments_ms: NDArray[np.int6
     elevation = np.minimum(90.0, position[2] + (radius_km / KM_PER_DEGREE))
     extra = pvlib.irradiance.get_extra_radiation(_day_of_year(moments_ms))
     sky = pvlib.clearsky.simplified_solis(
-        np.maximum(elevation, 0.0),
+        np.maximum(elevation, value("low_sun_deg")),
         aod700=value("aerosol_depth"),
         precipitable_water=value("water_cm"),
         pressure=value("pressure_hpa") * 100.0,
