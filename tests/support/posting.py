@@ -14,12 +14,13 @@ from sunward.adapters.chain_settings import ChainSettings
 from sunward.adapters.contracts import contract
 from sunward.adapters.database import open_database
 from sunward.model.codec import encode
+from sunward.model.credits import EpochOffset, RetiredCredits
 from sunward.model.onchain import ChainStatement, Payout
 from sunward.model.receipt import EpochStatement
 from sunward.ports import Chain
 from sunward.service.deploying import Roles, Terms, deploy
 from sunward.service.poster import Poster
-from sunward.service.postings import Planned, Retirement, calls
+from sunward.service.postings import Planned, calls
 
 KEY = ChainKey(Account.from_key(b"\x07" * 32))
 HEAD = "ab" * 32
@@ -35,7 +36,7 @@ def deployed(chain: Chain) -> ChainSettings:
     return ChainSettings(rpc="embedded", chain_id=chain.chain_id, contracts=own, test_token=True)
 
 
-def statement(settings: ChainSettings, epoch: int = 0) -> EpochStatement:
+def statement(settings: ChainSettings, epoch: int = 0, *, with_credits: bool = False) -> EpochStatement:
     """An epoch in which three wallets earned, and one owner without a wallet; it grows with its number."""
     number = epoch + 1
     payouts = tuple(Payout(address=address, cumulative_wei=number * wei) for wei, address in enumerate(OWNERS, 100))
@@ -47,21 +48,38 @@ def statement(settings: ChainSettings, epoch: int = 0) -> EpochStatement:
         funded_wei=paid + 50 * number,
         offset_wei=77 * number,
         unbound_wei=7 * number,
+        retired_wei=7 * number if with_credits else 0,
     )
     plain = [one.name for one in fields(EpochStatement) if one.type == "int" and one.default is MISSING]
     zeros: dict[str, Any] = dict.fromkeys(plain, 0) | {"epoch": epoch}
-    return EpochStatement(receipts=(), receipts_root="00" * 32, chain=told, **zeros)
+    offset = retired(number) if with_credits else None
+    return EpochStatement(receipts=(), receipts_root="00" * 32, chain=told, offset=offset, **zeros)
 
 
-def plan(outbox: ChainOutbox, settings: ChainSettings, one: EpochStatement, *orders: Retirement) -> None:
-    planned = Planned(funded_wei=outbox.planned_wei("fund"), deposited_wei=outbox.planned_wei("deposit"))
-    outbox.plan(calls(settings, KEY.address, encode(one), HEAD, planned, orders))
-
-
-def order(number: int = 1) -> Retirement:
-    return Retirement(
-        order=f"o-{number}", registry="test", first=number, last=number, kg=1_000, test=True, amount_wei=7
+def plan(outbox: ChainOutbox, settings: ChainSettings, one: EpochStatement) -> None:
+    planned = Planned(
+        funded_wei=outbox.planned_wei("fund"),
+        deposited_wei=outbox.planned_wei("deposit"),
+        retired_wei=outbox.planned_wei("retire"),
     )
+    outbox.plan(calls(settings, KEY.address, encode(one), HEAD, planned))
+
+
+def retired(number: int) -> EpochOffset:
+    """A tonne of test credits that an epoch retired."""
+    one = RetiredCredits(
+        registry="test",
+        first=number,
+        last=number,
+        kg=1_000,
+        vintage=2026,
+        method="m",
+        country="",
+        project="p",
+        test=True,
+    )
+    ints = dict.fromkeys([one.name for one in fields(EpochOffset) if one.name != "credits"], 0)
+    return EpochOffset(credits=(one,), **ints)
 
 
 def poster(file: Path, chain: Chain, confirmations: int = 1) -> Poster:

@@ -84,4 +84,5 @@ def close(state: State) -> ChainStatement | None:
         funded_wei=ledger.balance(TREASURY) + ledger.balance(BUDGET_STAKING) + ledger.balance(BUDGET_BONUS) + owed,
         offset_wei=ledger.balance(OFFSET) + ledger.balance(RETIRED) - book.retired_before_wei,
         unbound_wei=owed - sum(one.cumulative_wei for one in payouts),
+        retired_wei=ledger.balance(RETIRED) - book.retired_before_wei,
     )

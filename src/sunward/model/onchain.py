@@ -43,6 +43,8 @@ class ChainStatement:
     """All that the vault for credits must have received by now."""
     unbound_wei: int
     """Rewards of owners without a wallet: they lie in the distributor, and no leaf has them yet."""
+    retired_wei: int = 0
+    """All that the vault must have paid for retired credits by now; the statement's `offset` lists what they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from sunward.model.receipt import EpochStatement
 from sunward.model.staking_events import RewardsClaimed
 from sunward.service.control import ControlPlane
 from sunward.service.poster import Poster
-from sunward.service.postings import Planned, calls, evidence_root, leaves
+from sunward.service.postings import DEPOSIT, FUND, RETIRE, Planned, calls, evidence_root, leaves
 from sunward.settlement.stakes import name
 
 __all__ = ["Posting", "begin", "leaf_of", "signer_of"]
@@ -82,7 +82,11 @@ class Posting:
         for one in self.control.store.queries.closed_epochs(outbox.last_epoch()):
             statement = decode(one.body, EpochStatement)
             if statement.chain is not None:
-                planned = Planned(funded_wei=outbox.planned_wei("fund"), deposited_wei=outbox.planned_wei("deposit"))
+                planned = Planned(
+                    funded_wei=outbox.planned_wei(FUND),
+                    deposited_wei=outbox.planned_wei(DEPOSIT),
+                    retired_wei=outbox.planned_wei(RETIRE),
+                )
                 outbox.plan(calls(self.settings, self.poster.key.address, one.body.encode(), one.head, planned))
         return self.poster.look()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sunward.adapters.chain_outbox import Wanted
@@ -13,9 +13,10 @@ from sunward.errors import InvariantError
 from sunward.model.codec import decode
 from sunward.model.onchain import ChainStatement
 from sunward.model.receipt import EpochStatement
+from sunward.settlement.credits import VaultRetirement, vault_retirements
 from sunward.settlement.distribution import Distribution, distribution
 
-FUND, DEPOSIT, REGISTRY, REWARDS = "fund", "deposit", "registry", "rewards"
+FUND, DEPOSIT, RETIRE, REGISTRY, REWARDS = "fund", "deposit", "retire", "registry", "rewards"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +25,12 @@ class Planned:
 
     funded_wei: int
     deposited_wei: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retirement:
-    """Credits that an order retired and the vault pays for."""
-
-    order: str
-    registry: str
-    first: int
-    last: int
-    kg: int
-    test: bool
-    amount_wei: int
+    retired_wei: int
 
 
 def evidence_root(body: bytes) -> bytes:
     """What stands for an epoch in the registry: its statement as it was written, with every receipt's hash in it."""
     return hashlib.sha256(body).digest()
-
-
-def label(text: str) -> bytes:
-    """A name as 32 bytes."""
-    return hashlib.sha256(text.encode()).digest()
 
 
 def leaves(statement: EpochStatement, told: ChainStatement, journal_head: str) -> Distribution:
@@ -61,7 +45,6 @@ def calls(
     body: bytes,
     journal_head: str,
     planned: Planned,
-    retirements: Sequence[Retirement] = (),
 ) -> Iterator[Wanted]:
     """All calls of one epoch, in the order they are made; `body` is its statement as it was written.
 
@@ -86,8 +69,10 @@ def calls(
     if deposit_wei:
         data = vault.call("deposit", deposit_wei)
         yield from _paid(settings, poster, epoch, DEPOSIT, own.vault, data, deposit_wei)
-    for one in retirements:
-        yield Wanted(item=f"{one.order} retire", epoch=epoch, target=own.vault, data=_retire(vault, one, poster))
+    retired = statement.offset.credits if statement.offset is not None else ()
+    for number, one in enumerate(vault_retirements(epoch, retired, told.retired_wei - planned.retired_wei)):
+        data, item = _retire(vault, one, poster), f"{epoch} {number} {RETIRE}"
+        yield Wanted(item=item, epoch=epoch, target=own.vault, data=data, amount_wei=one.amount_wei)
 
 
 def _paid(
@@ -106,6 +91,6 @@ def _paid(
     yield Wanted(item=f"{epoch} {kind}", epoch=epoch, target=target, data=data, amount_wei=amount_wei)
 
 
-def _retire(vault: Contract, one: Retirement, to: str) -> bytes:
-    told = (label(one.order), label(one.registry), one.first, one.last, one.kg, one.test, one.amount_wei, to)
-    return vault.call("retire", *told)
+def _retire(vault: Contract, one: VaultRetirement, to: str) -> bytes:
+    what = (one.order, one.registry, one.first_serial, one.last_serial, one.kg, one.test)
+    return vault.call("retire", *what, one.amount_wei, to)

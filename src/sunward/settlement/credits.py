@@ -155,13 +155,16 @@ class VaultRetirement:
     amount_wei: int
 
 
-def vault_retirements(done: FilledOrder) -> tuple[VaultRetirement, ...]:
-    """The calls that put an order that was carried out on a chain: a range each, its payment divided by kg."""
-    weights = {f"{number:09d}": one.kg for number, one in enumerate(done.credits)}
-    parts = dict(split_wei(done.paid_wei, weights))
+def vault_retirements(epoch: int, retired: Sequence[RetiredCredits], paid_wei: int) -> tuple[VaultRetirement, ...]:
+    """The calls that put what an epoch retired on a chain: a range each, what was paid divided by kg.
+
+    Raises: InvariantError when something was paid and nothing retired.
+    """
+    weights = {f"{number:09d}": one.kg for number, one in enumerate(retired)}
+    parts = dict(split_wei(paid_wei, weights))
     return tuple(
         VaultRetirement(
-            order=_word("order", f"{done.order.order}\n{number}"),
+            order=_word("order", f"{epoch}\n{number}"),
             registry=_word("registry", one.registry),
             first_serial=one.first,
             last_serial=one.last,
@@ -169,7 +172,8 @@ def vault_retirements(done: FilledOrder) -> tuple[VaultRetirement, ...]:
             test=one.test,
             amount_wei=parts.get(f"{number:09d}", 0),
         )
-        for number, one in enumerate(done.credits)
+        for number, one in enumerate(retired)
+        if one.kg
     )
 
 

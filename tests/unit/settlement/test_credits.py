@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -187,7 +186,7 @@ def filled(asked: CreditOrder, *ranges: RetiredCredits, paid_wei: int = 1) -> Fi
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.integers(0, 10**24))
 def test_the_calls_of_the_vault_pay_what_the_order_cost(kgs, paid_wei):
     ranges = [retired(1, kg, f"r{number}") for number, kg in enumerate(kgs)]
-    calls = pure.vault_retirements(filled(order(), *ranges, paid_wei=paid_wei))
+    calls = pure.vault_retirements(4, ranges, paid_wei)
     assert sum(call.amount_wei for call in calls) == paid_wei
     assert len({call.order for call in calls}) == len(calls)
     assert all(len(call.order) == len(call.registry) == 32 for call in calls)
@@ -195,8 +194,9 @@ def test_the_calls_of_the_vault_pay_what_the_order_cost(kgs, paid_wei):
 
 
 def test_a_call_of_the_vault_is_the_same_however_often_it_is_made():
-    done = filled(order(), retired(7, 9, test=True), paid_wei=5)
-    (call,) = pure.vault_retirements(done)
-    assert call == pure.vault_retirements(replace(done, at_ms=9))[0]
+    ranges = [retired(7, 9, test=True)]
+    (call,) = pure.vault_retirements(4, ranges, 5)
+    assert (call,) == pure.vault_retirements(4, ranges, 5)
+    assert [one.order for one in pure.vault_retirements(5, ranges, 5)] != [call.order]
     assert (call.test, call.amount_wei) == (True, 5)
-    assert call.order == hashlib.sha256(b"sunward-credit-order/1\nco-1\n0\n").digest()
+    assert call.order == hashlib.sha256(b"sunward-credit-order/1\n4\n0\n").digest()
