@@ -85,6 +85,8 @@ def _close(live: Live, operator: ApiClient) -> None:
             return all(_is_final(tenant, job) for job in live.jobs)
 
     wait_until(final, "every receipt is final")
+    # What the last close ordered is still to be recorded, and would move money between two looks at the books.
+    wait_until(lambda: not operator.offset().open, "every order of credits is carried out")
 
 
 def _is_final(tenant: ApiClient, job: str) -> bool:
