@@ -32,6 +32,8 @@ class Stage:
         """`port`: of the control plane; 0 takes a free one. Every later start takes the same one again."""
         self.folder = folder
         self.home = folder / "home"
+        self.environ: dict[str, str] = {}
+        """What the processes are told besides."""
         self._speed = speed
         self._port = port
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -130,7 +132,7 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(os.environ),
+                env=environment(os.environ) | self.environ,
                 start_new_session=True,
             )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sunward.adapters import sandbox
 from sunward.cli import show
-from sunward.cli.demo import grid_event, proof
+from sunward.cli.demo import grid_event, on_chain, proof
 from sunward.cli.demo.grid_event import GridEvent
 from sunward.cli.demo.page import report_data, where
 from sunward.cli.demo.proof import Check
@@ -87,6 +87,7 @@ def play(folder: Path, speed: int, *, keep: bool) -> list[Check]:
 
 def _play_on(stage: Stage, folder: Path, *, keep: bool) -> list[Check]:
     """The whole story on a stage; its checks."""
+    stage.environ["SUNWARD_CHAIN_PASSPHRASE_FILE"] = str(on_chain.words_file(folder).resolve())
     control = stage.start_control()
     pids = {site.site: stage.start_agent(site) for site in SITES}
     with stage.client() as client:
@@ -94,8 +95,11 @@ def _play_on(stage: Stage, folder: Path, *, keep: bool) -> list[Check]:
         _wait_for_sites(story)
         _show_sites(story, pids, control)
         _run(story)
+        contracts = on_chain.deploy_contracts(stage)
         receipts = _settle(story)
+        paid = on_chain.play(stage, contracts, [receipt.job for receipt in receipts if receipt.lines])
         _prove(story, receipts)
+        story.checks += paid
         page = _write_page(story, receipts, folder)
         _show_end(story, receipts, page)
         if keep:
